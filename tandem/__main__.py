@@ -1,0 +1,90 @@
+"""The command line: python -m tandem lab | build | run | compare."""
+import argparse
+import ast
+import sys
+
+from tandem import FRAMEWORKS, source
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(prog="python -m tandem", description="Deep learning, every network twice: open the "
+                                     "lessons, run them with other parameters, compare the twins, build the notebooks.")
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    lab = commands.add_parser("lab", help="open a lesson's two notebooks side by side in JupyterLab")
+    lab.add_argument("lesson", nargs="?", default="02", help="its number, such as 11 (default: 02)")
+    lab.set_defaults(command=_lab)
+
+    run = commands.add_parser("run", help="run a lesson with other parameters, both twins, and compare them",
+                              epilog="example: python -m tandem run 11 -p epochs 30 -p batch_size 128 --framework pytorch")
+    run.add_argument("lesson", help="its number, such as 11")
+    run.add_argument("-p", dest="parameters", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"),
+                     help="a parameter of the lesson and its value; may be repeated")
+    run.add_argument("--framework", choices=FRAMEWORKS, help="run this twin alone")
+    run.add_argument("--output", metavar="FOLDER", help="where notebooks and records go (default: a new folder in runs/)")
+    run.set_defaults(command=_run)
+
+    compare = commands.add_parser("compare", help="print and draw how the twins of a lesson differ, from their records")
+    compare.add_argument("lesson", help="its number, such as 11")
+    compare.add_argument("--records", metavar="FOLDER", help="the folder of a run (default: the newest records)")
+    compare.set_defaults(command=_compare)
+
+    build = commands.add_parser("build", help="for authors: build notebooks/ from lessons/ and run them")
+    build.add_argument("lessons", nargs="*", metavar="lesson", help="numbers, such as 02 03 (default: all that changed)")
+    build.add_argument("--measure", action="store_true", help="measure time and memory anew for unchanged lessons too")
+    build.set_defaults(command=_build)
+
+    chosen, rest = parser.parse_known_args(arguments)
+    if rest and chosen.command is not _lab:
+        parser.error(f"unknown: {' '.join(rest)}")
+    try:
+        return chosen.command(chosen, rest)
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:
+        if type(error).__module__.startswith("tandem") or isinstance(error, OSError):
+            sys.exit(str(error))  # one sentence for what a person can mend; a bug keeps its traceback
+        raise
+
+
+def _lab(chosen, rest):
+    from tandem import lab
+
+    return lab.open_lab(source.find(chosen.lesson), rest)
+
+
+def _run(chosen, _):
+    from tandem import run
+
+    lesson = source.find(chosen.lesson)
+    parameters = {name: _value(text) for name, text in chosen.parameters}
+    folder = run.run(lesson, parameters, [chosen.framework] if chosen.framework else None, chosen.output)
+    if not chosen.framework and None not in lesson.frameworks:
+        run.compare(lesson, folder)
+
+
+def _compare(chosen, _):
+    from tandem import run
+
+    run.compare(source.find(chosen.lesson), chosen.records)
+
+
+def _build(chosen, _):
+    from tandem import build
+
+    lessons = [source.find(number) for number in chosen.lessons] or build.changed_lessons()
+    if not lessons:
+        print("Every notebook is what its source makes: nothing to build.")
+    build.build(lessons, chosen.measure)
+
+
+def _value(text):
+    """30 and 1e-3 become numbers, True and None what they are in Python; anything else stays text."""
+    try:
+        return ast.literal_eval(text)
+    except (SyntaxError, ValueError):
+        return text
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,84 @@
+"""The data sets as NumPy arrays, checked against their SHA-256 sums, and the batch order that both twins follow.
+
+Where each file comes from and under which licence: data/README.md.
+"""
+import csv
+import hashlib
+import io
+
+import numpy as np
+
+from tandem import ROOT
+
+FOLDER = ROOT / "data"
+
+SHA256 = {
+    "fashion_mnist.npz": "efefbe05b9d7eaf04f28ae39025070e3f555b25bf705ff9319bf8a7a4784fc6b",
+    "penguins.csv": "f204db2c753b0937caac3cb35258562c14f073e4bbc76be24b4c51ce22767a93",
+}
+
+FASHION_CLASSES = ("T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
+PENGUIN_SPECIES = ("Adelie", "Chinstrap", "Gentoo")
+PENGUIN_MEASUREMENTS = ("bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g")
+
+
+class DataError(Exception):
+    """A file in data/ is missing or not the one that Tandem ships; the message says how to get it back."""
+
+
+def read_checked(name):
+    """The bytes of data/`name`, or a `DataError` if the file is missing, unreadable, truncated or altered."""
+    mend = f"Get the original back with: git checkout -- data/{name}"
+    try:
+        content = (FOLDER / name).read_bytes()
+    except FileNotFoundError:
+        raise DataError(f"data/{name} is missing. {mend}") from None
+    except OSError as error:
+        raise DataError(f"data/{name} cannot be read ({error.strerror}). {mend}") from None
+    if hashlib.sha256(content).hexdigest() != SHA256[name]:
+        raise DataError(f"data/{name} is damaged: its SHA-256 sum is not the one in tandem/data.py. {mend}")
+    return content
+
+
+def fashion_mnist(train_size=10_000):
+    """Fashion-MNIST, a stratified subset: 1,000 training and 200 test images of each of the 10 `FASHION_CLASSES`.
+
+    Returns (train_images, train_labels), (test_images, test_labels). Images: float32 of shape (n, 28, 28), brightness
+    from 0 (black) to 1 (white). Labels: int64 of shape (n,), 0 to 9. The first `train_size` training images are kept;
+    they come in the data set's own, mixed order. Source: Xiao, Rasul, Vollgraf (2017), arXiv:1708.07747.
+    """
+    if not 1 <= train_size <= 10_000:
+        raise ValueError(f"train_size is {train_size}; Tandem ships 10,000 training images, so take 1 to 10,000.")
+    with np.load(io.BytesIO(read_checked("fashion_mnist.npz"))) as arrays:
+        def split(name, size):
+            images = arrays[f"{name}_images"][:size].astype("float32") / np.float32(255)
+            return images, arrays[f"{name}_labels"][:size].astype("int64")
+
+        return split("train", train_size), split("test", 2_000)
+
+
+def penguins():
+    """Palmer penguins: (measurements, species) of the 342 birds that were measured.
+
+    measurements: float32 of shape (342, 4), columns `PENGUIN_MEASUREMENTS` in millimetres and grams, not scaled.
+    species: int64 of shape (342,), an index into `PENGUIN_SPECIES`. Source: Gorman, Williams, Fraser (2014),
+    doi:10.1371/journal.pone.0090081.
+    """
+    rows = csv.DictReader(io.StringIO(read_checked("penguins.csv").decode("utf-8")))
+    measured = [row for row in rows if row["bill_length_mm"] != "NA"]
+    measurements = np.array([[float(row[name]) for name in PENGUIN_MEASUREMENTS] for row in measured], "float32")
+    return measurements, np.array([PENGUIN_SPECIES.index(row["species"]) for row in measured], "int64")
+
+
+def batch_order(size, batch_size, epochs, seed):
+    """The order in which both twins see their examples: yields one int64 array of `batch_size` indices a step.
+
+    Every epoch is a new permutation of `range(size)` that depends on (seed, epoch) alone; the remainder that does not
+    fill a batch is left out, so that all batches have one shape.
+    """
+    if not 1 <= batch_size <= size:
+        raise ValueError(f"batch_size is {batch_size}; with {size} examples, take 1 to {size}.")
+    for epoch in range(epochs):
+        order = np.random.default_rng((seed, epoch)).permutation(size)
+        for start in range(0, size - batch_size + 1, batch_size):
+            yield order[start : start + batch_size]

@@ -1,0 +1,92 @@
+"""Starting weights that belong to no framework: drawn once with NumPy, then loaded by both twins.
+
+The weights of a network are a dictionary {layer name: {kind: array}}, in the order of its layers. Kinds and shapes:
+
+    dense                  kernel (inputs, outputs), bias (outputs,)
+    convolution            kernel (height, width, inputs, outputs), bias (outputs,)
+    transposed convolution the same shapes as a convolution
+    batch or layer norm    gamma, beta; batch norm also moving_mean, moving_variance: all (features,)
+    embedding              embeddings (tokens, features)
+
+`tandem.pytorch` and `tandem.tensorflow` carry them into a model and back. All arrays are float32: widening them to float64
+for the twin proof changes no value.
+"""
+import math
+
+import numpy as np
+
+
+def generator(seed):
+    """A NumPy generator for the weights, independent of the batch order that is drawn from the same seed."""
+    return np.random.default_rng((seed, 0x77656967687473))
+
+
+def kernel(rng, shape, scheme="glorot"):
+    """A float32 kernel of shape (..., inputs, outputs).
+
+    scheme: "glorot" draws from U(±sqrt(6 / (fan_in + fan_out))) (Glorot and Bengio 2010), "he" from N(0, 2 / fan_in)
+    (He et al. 2015), "lecun" from U(±1 / sqrt(fan_in)), which is PyTorch's default; a number from N(0, number²).
+    """
+    receptive_field = math.prod(shape[:-2])
+    fan_in, fan_out = receptive_field * shape[-2], receptive_field * shape[-1]
+    if scheme == "glorot":
+        limit = math.sqrt(6 / (fan_in + fan_out))
+        drawn = rng.uniform(-limit, limit, shape)
+    elif scheme == "he":
+        drawn = rng.normal(0, math.sqrt(2 / fan_in), shape)
+    elif scheme == "lecun":
+        limit = 1 / math.sqrt(fan_in)
+        drawn = rng.uniform(-limit, limit, shape)
+    elif isinstance(scheme, (int, float)):
+        drawn = rng.normal(0, scheme, shape)
+    else:
+        raise ValueError(f"scheme is {scheme!r}; take 'glorot', 'he', 'lecun' or a standard deviation.")
+    return drawn.astype("float32")
+
+
+def dense(rng, inputs, outputs, scheme="glorot", bias=True):
+    """A dense layer: kernel (inputs, outputs), and a bias of zeros unless `bias` is False."""
+    return _with_bias(kernel(rng, (inputs, outputs), scheme), bias)
+
+
+def convolution(rng, size, inputs, outputs, scheme="glorot", bias=True):
+    """A convolution, transposed or not: kernel (size, size, inputs, outputs), and a bias of zeros unless `bias` is False."""
+    return _with_bias(kernel(rng, (size, size, inputs, outputs), scheme), bias)
+
+
+def batch_norm(features):
+    """Batch normalisation as both frameworks start it: gamma 1, beta 0, moving mean 0, moving variance 1."""
+    zeros, ones = np.zeros(features, "float32"), np.ones(features, "float32")
+    return {"gamma": ones, "beta": zeros, "moving_mean": zeros.copy(), "moving_variance": ones.copy()}
+
+
+def count(weights):
+    """How many numbers `weights` holds, moving statistics left out: the trainable parameters."""
+    return sum(
+        array.size for layer in weights.values() for kind, array in layer.items() if not kind.startswith("moving_")
+    )
+
+
+def pair_layers(weights, layers):
+    """Pairs each entry of `weights` with its layer: [(name, arrays, layer), ...]. `layers` is {name: layer} in order.
+
+    By name where every name is found, else by position. Raises ValueError if their numbers differ.
+    """
+    if all(name in layers for name in weights) and len(weights) == len(layers):
+        return [(name, arrays, layers[name]) for name, arrays in weights.items()]
+    if len(weights) != len(layers):
+        raise ValueError(f"The weights have {len(weights)} layers ({', '.join(weights)}), the network has {len(layers)} "
+                         f"with weights ({', '.join(layers)}).")
+    return [(name, arrays, layer) for (name, arrays), layer in zip(weights.items(), layers.values())]
+
+
+def check_fit(name, kind, array, shape):
+    """Raises ValueError unless a neutral `array` has the shape that the layer needs (shape None: it has no such weight)."""
+    if shape is None:
+        raise ValueError(f"Layer '{name}' of the network has no {kind}, but the weights do.")
+    if tuple(array.shape) != tuple(shape):
+        raise ValueError(f"Layer '{name}': its {kind} has shape {tuple(shape)}, the weights have {tuple(array.shape)}.")
+
+
+def _with_bias(kernel_array, bias):
+    return {"kernel": kernel_array} | ({"bias": np.zeros(kernel_array.shape[-1], "float32")} if bias else {})
