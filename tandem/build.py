@@ -35,6 +35,8 @@ def build(lessons, measure=False, report=print):
     """
     for lesson in lessons:
         with tempfile.TemporaryDirectory() as scratch:
+            for shipped in records.SHIPPED.glob(f"{lesson.name}_*.json"):
+                shutil.copy(shipped, scratch)
             first = lesson.frameworks[0]
             for framework in lesson.frameworks:
                 _build_one(lesson, framework, scratch, measure, report)
@@ -84,12 +86,13 @@ def header(lesson, framework, measured):
     for other in lesson.frameworks:
         if other != framework:
             parts.append(f"[the {FRAMEWORK_NAMES[other]} twin]({lesson.notebook_name(other)})")
-    parts.append(f"[open on Binder]({binder_link(lesson.notebook_name(framework))})")
+    parts.append(f"[{'both' if framework else 'this notebook'} on Binder]({binder_link(lesson)})")
     return " · ".join(parts)
 
 
-def binder_link(notebook_name):
-    return f"https://mybinder.org/v2/gh/{REPOSITORY}/HEAD?urlpath=lab/tree/notebooks/{notebook_name}"
+def binder_link(lesson):
+    """Opens the lesson's notebooks side by side: binder/postBuild saves the workspaces there."""
+    return f"https://mybinder.org/v2/gh/{REPOSITORY}/HEAD?urlpath=lab/workspaces/tandem-{lesson.name}"
 
 
 def execute(notebook, path, parameters=None, records_folder=None, description=""):
@@ -105,7 +108,8 @@ def execute(notebook, path, parameters=None, records_folder=None, description=""
         with _PeakMemory() as memory:
             start = time.perf_counter()
             papermill.execute_notebook(unrun, path, parameters or {}, kernel_name="python3", cwd=str(path.parent),
-                                       progress_bar={"desc": description, "leave": False})
+                                       progress_bar={"desc": description, "leave": False},
+                                       extra_arguments=["--log-level=CRITICAL"])  # the kernel's own talk, not the cells'
             return time.perf_counter() - start, memory.peak_mb
     finally:
         unrun.unlink()
@@ -143,7 +147,7 @@ def write_syllabus():
             " / ".join(f"{one['seconds'] / 60:.1f}" for one in measured),
             " / ".join(str(one["peak_mb"]) for one in measured),
             " · ".join(links),
-            f"[Binder]({binder_link(lesson.notebook_name(lesson.frameworks[0]))}) |",
+            f"[Binder]({binder_link(lesson)}) |",
         ]))
     text = README.read_text(encoding="utf-8")
     table = "<!-- syllabus -->\n" + "\n".join(rows) + "\n<!-- /syllabus -->"

@@ -3,10 +3,15 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 
 from jupyterlab_server.workspaces_handler import WorkspacesManager
 
 from tandem import ROOT
+
+
+def workspace_name(lesson):
+    return f"tandem-{lesson.name}"
 
 
 def workspace(lesson):
@@ -26,14 +31,30 @@ def workspace(lesson):
     }
     for widget in widgets:
         data[widget] = {"data": {"path": widget.removeprefix("notebook:"), "factory": "Notebook"}}
-    return {"data": data, "metadata": {"id": f"tandem-{lesson.name}"}}
+    return {"data": data, "metadata": {"id": workspace_name(lesson)}}
+
+
+def save_workspaces(lessons, folder):
+    """Writes the workspaces of `lessons` into `folder`, where JupyterLab finds them: /lab/workspaces/tandem-02_training."""
+    manager = WorkspacesManager(str(folder))
+    for lesson in lessons:
+        manager.save(workspace_name(lesson), json.dumps(workspace(lesson)))
 
 
 def open_lab(lesson, arguments=()):
     """Starts JupyterLab on the lesson's workspace and waits until it ends. arguments: passed on to `jupyter lab`."""
-    folder = ROOT / ".jupyter" / "workspaces"
-    folder.mkdir(parents=True, exist_ok=True)
-    WorkspacesManager(str(folder)).save(f"tandem-{lesson.name}", json.dumps(workspace(lesson)))
+    folder = ROOT / ".jupyter"
+    try:
+        folder.mkdir(exist_ok=True)
+        save_workspaces([lesson], folder)
+    except OSError:  # a read-only checkout
+        folder = tempfile.mkdtemp(prefix="tandem-")
+        save_workspaces([lesson], folder)
+    print(f"Lesson {lesson.title}: JupyterLab opens in the browser; if it does not, open the last address below. Stop with Ctrl-C.",
+          flush=True)
     command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={ROOT}",
-               f"--LabApp.default_url=/lab/workspaces/tandem-{lesson.name}", *arguments]
-    return subprocess.call(command, env=os.environ | {"JUPYTERLAB_WORKSPACES_DIR": str(folder)})
+               f"--LabApp.default_url=/lab/workspaces/{workspace_name(lesson)}", "--LabApp.news_url=", *arguments]
+    try:
+        return subprocess.call(command, env=os.environ | {"JUPYTERLAB_WORKSPACES_DIR": str(folder)})
+    except KeyboardInterrupt:
+        return 0

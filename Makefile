@@ -1,0 +1,38 @@
+# Each recipe is what a person would type. Without make: see README.md.
+PYTHON ?= python3
+LESSON ?= 02
+BIN := $(if $(filter Windows_NT,$(OS)),.venv/Scripts,.venv/bin)
+INSTALLED := .venv/installed
+
+.PHONY: help setup lab test proof build pins
+
+help:
+	@echo "make lab [LESSON=11]   open a lesson's two notebooks side by side"
+	@echo "make test              run everything: every notebook, the twin proof, the tools"
+	@echo "make proof             how far the twins part in float64, a line a lesson"
+	@echo "make build             for authors: rebuild the notebooks whose lessons changed"
+	@echo "make pins              for maintainers: renew constraints.txt from the installed environment"
+
+setup: $(INSTALLED)
+
+lab: $(INSTALLED)
+	@$(BIN)/python -m tandem lab $(LESSON)
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest $(TESTS)
+
+proof: $(INSTALLED)
+	@$(BIN)/python tests/twin_proof.py
+
+build: $(INSTALLED)
+	$(BIN)/python -m tandem build
+
+pins: $(INSTALLED)
+	$(BIN)/python tests/pins.py
+
+$(INSTALLED): requirements.txt constraints.txt pyproject.toml
+	@$(PYTHON) -c "import sys; (3, 11) <= sys.version_info < (3, 14) or sys.exit('Tandem needs Python 3.11, 3.12 or 3.13; this is ' + sys.version.split()[0] + '. Name another one with: make PYTHON=python3.12')"
+	@echo "Installing the environment into .venv, once: a few minutes, 3 to 4 GB."
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --disable-pip-version-check -r requirements.txt
+	@$(PYTHON) -c "open('$(INSTALLED)', 'w').close()"
