@@ -1,6 +1,8 @@
 """Opens JupyterLab with a lesson's two notebooks side by side."""
 import json
 import os
+import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -34,6 +36,10 @@ def workspace(lesson):
     return {"data": data, "metadata": {"id": workspace_name(lesson)}}
 
 
+# JupyterLab would ask whether it may fetch news, and look for updates: nothing here goes to the network.
+SETTINGS = {"@jupyterlab/apputils-extension:notification": {"checkForUpdates": False, "fetchNews": "false"}}
+
+
 def save_workspaces(lessons, folder):
     """Writes the workspaces of `lessons` into `folder`, where JupyterLab finds them: /lab/workspaces/tandem-02_training."""
     manager = WorkspacesManager(str(folder))
@@ -43,18 +49,18 @@ def save_workspaces(lessons, folder):
 
 def open_lab(lesson, arguments=()):
     """Starts JupyterLab on the lesson's workspace and waits until it ends. arguments: passed on to `jupyter lab`."""
-    folder = ROOT / ".jupyter"
-    try:
-        folder.mkdir(exist_ok=True)
-        save_workspaces([lesson], folder)
-    except OSError:  # a read-only checkout
-        folder = tempfile.mkdtemp(prefix="tandem-")
-        save_workspaces([lesson], folder)
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="tandem-lab-"))  # works in a read-only checkout, too
+    save_workspaces([lesson], folder)
+    (folder / "overrides.json").write_text(json.dumps(SETTINGS), encoding="utf-8")
     print(f"Lesson {lesson.title}: JupyterLab opens in the browser; if it does not, open the last address below. Stop with Ctrl-C.",
           flush=True)
     command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={ROOT}",
-               f"--LabApp.default_url=/lab/workspaces/{workspace_name(lesson)}", "--LabApp.news_url=", *arguments]
+               f"--LabApp.default_url=/lab/workspaces/{workspace_name(lesson)}", f"--LabApp.app_settings_dir={folder}", *arguments]
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        command.append("--allow-root")  # a container: Jupyter would refuse
     try:
         return subprocess.call(command, env=os.environ | {"JUPYTERLAB_WORKSPACES_DIR": str(folder)})
     except KeyboardInterrupt:
         return 0
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

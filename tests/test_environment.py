@@ -12,13 +12,19 @@ from tandem import ROOT, source
 
 GROUND_FLOOR = ("data", "weights", "plots", "records")
 FRAMEWORK_PACKAGES = {"torch", "tensorflow", "keras"}
+NOT_PINNED = re.compile("(pip|pywin32|tandem-lessons|uv|nvidia-.*|cuda-.*|triton)$")
+"""Ourselves, the installers, and what PyTorch's CUDA build pins to the digit by itself."""
 ONLY_FOR_TESTS = {"pytest", "pytest-xdist", "nbval", "jupyter-repo2docker"}
 
 
 def pins(path):
     """{package: version} of the lines "package==version" in a requirements file."""
     found = re.findall(r"^([\w.-]+)==([\w.+]+)", (ROOT / path).read_text(encoding="utf-8"), re.MULTILINE)
-    return {name.lower().replace("_", "-"): version for name, version in found}
+    return {canonical(name): version for name, version in found}
+
+
+def canonical(name):
+    return name.lower().replace("_", "-")
 
 
 def imported(code):
@@ -34,12 +40,10 @@ def imported(code):
 
 def test_everything_installed_is_pinned_as_it_is_installed():
     pinned = pins("requirements.txt") | pins("constraints.txt")
-    left_out = {"pip", "setuptools", "wheel", "tandem-lessons", "uv"}
-    installed = {
-        package.name.lower().replace("_", "-"): package.version.split("+")[0] for package in importlib.metadata.distributions()
-    }
-    assert {name: version for name, version in installed.items() if pinned.get(name) != version and name not in left_out
-            and not name.startswith(("nvidia-", "cuda-", "triton"))} == {}, "run: make pins"
+    installed = {canonical(package.name): package.version.split("+")[0] for package in importlib.metadata.distributions()}
+    apart = {name: version for name, version in installed.items()
+             if pinned.get(name) != version and not NOT_PINNED.match(name)}
+    assert not apart, "run: make pins"
 
 
 def test_nothing_is_pinned_twice():
@@ -124,7 +128,7 @@ def test_every_import_is_declared():
                 found |= imported(cell.source)
     packages = importlib.metadata.packages_distributions()
     own = {"tandem", *(path.stem for path in (ROOT / "tests").glob("*.py"))}
-    used = {packages[name][0].lower().replace("_", "-") for name in found - own - set(sys.stdlib_module_names)}
+    used = {canonical(packages[name][0]) for name in found - own - set(sys.stdlib_module_names)}
     direct = pins("requirements.txt").keys()
     allowed_through = {"ipython", "pyyaml", "nbconvert", "jupyter-client", "nbclient"}  # parts of Jupyter, pinned in constraints.txt
     assert used - direct <= allowed_through, f"not in requirements.txt: {sorted(used - direct - allowed_through)}"

@@ -154,7 +154,7 @@ def test_every_lesson_has_a_workspace_with_its_notebooks_side_by_side():
 def test_lab_serves_the_workspace_and_prints_its_address(tmp_path):
     """The main path of a learner: `python -m tandem lab 02` on a machine without a browser."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "tandem", "lab", "02", "--no-browser", "--ServerApp.port=8931", "--allow-root"],
+        [sys.executable, "-m", "tandem", "lab", "02", "--no-browser", "--ServerApp.port=8931"],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=tmp_path, start_new_session=True,
         env=os.environ | {"JUPYTER_RUNTIME_DIR": str(tmp_path)})
     try:
