@@ -5,12 +5,14 @@
 
 Runs the lesson's own `network` cells in float64, each framework in a process of its own, from the same weights on the same batches, for
 100 steps and two seeds, and prints the largest differences of the losses, of the first step's gradients and of the final weights. What a
-lesson defines to take part is in docs/contributing.md. Two things are aligned, openly, because the libraries leave no other way:
+lesson defines to take part is in docs/contributing.md. Three things are aligned, openly, because the libraries leave no other way:
 
 - Keras keeps the learning rate, the powers of Adam's betas, and LeakyReLU's slope in float32, so these take values that float32 holds
   exactly (`EXACT_PARAMETERS`);
 - Keras' Adam adds epsilon before the bias correction, PyTorch's after it, so PyTorch's epsilon is divided by sqrt(1 - beta_2^t) at
-  step t (`align_epsilon`). Kingma and Ba (2014), end of section 2, give both forms.
+  step t (`align_epsilon`). Kingma and Ba (2014), end of section 2, give both forms;
+- batch normalisation's running variance is unbiased in PyTorch and biased in Keras, so what PyTorch adds to it is multiplied by
+  (n - 1) / n (`align_variance`). Training does not read it; evaluation does.
 """
 import argparse
 import itertools
@@ -146,12 +148,15 @@ def _flat(prefix, by_player):
 class _PyTorch:
     def __init__(self):
         import torch
+        from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
         from torch.optim.optimizer import register_optimizer_step_pre_hook
 
         from tandem.pytorch import read_weights
 
         torch.set_default_dtype(torch.float64)
         register_optimizer_step_pre_hook(self._before_step)
+        register_module_forward_pre_hook(self._before_forward)
+        register_module_forward_hook(self._after_forward)
         self.read = read_weights
         self.fixed = {"device": torch.device("cpu")}
         self.torch = torch
@@ -161,6 +166,14 @@ class _PyTorch:
 
     def numbers(self, losses):
         return self.torch.stack(tuple(losses)).numpy() if isinstance(losses, tuple) else losses.detach().numpy()
+
+    def _before_forward(self, module, inputs):
+        if getattr(module, "running_var", None) is not None and module.training:
+            self.variance_before = module.running_var.clone()
+
+    def _after_forward(self, module, inputs, output):
+        if getattr(module, "running_var", None) is not None and module.training:
+            align_variance(module, self.variance_before, samples=inputs[0].numel() // inputs[0].shape[1])
 
     def _before_step(self, optimizer, args, kwargs):
         name = next(name for name, known in self.optimizers.items() if known is optimizer)
@@ -176,6 +189,13 @@ def align_epsilon(group, step):
     if "betas" in group:
         group.setdefault("lesson_eps", group["eps"])
         group["eps"] = group["lesson_eps"] / (1 - group["betas"][1] ** step) ** 0.5
+
+
+def align_variance(module, before, samples):
+    """Makes the last update of a PyTorch batch norm's running variance the one that Keras would have made."""
+    kept = (1 - module.momentum) * before
+    # .data: autograd keeps a version of the running variance, although in training no gradient passes through it
+    module.running_var.data.copy_(kept + (module.running_var - kept) * (samples - 1) / samples)
 
 
 class _TensorFlow:
