@@ -170,7 +170,7 @@ for row, (part, lessons) in enumerate(PARTS.items()):
         box = {"boxstyle": "round,pad=0.4", "facecolor": colour, "edgecolor": "#777777", "alpha": 0.5}
         axes.text(column * 1.1 + 0.5, row, f"{number} {name}", ha="center", va="center", fontsize=8, bbox=box)
 axes.set(xlim=(-1.3, 6.6), ylim=(4.6, -0.6), title="The map: twenty-two lessons in five parts")
-axes.axis("off");
+axes.set_axis_off()
 
 # %% [markdown]
 # ## How to work with a pair

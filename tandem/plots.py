@@ -97,7 +97,7 @@ def distributions(samples, title, x_label):
     figure.suptitle(title, fontsize=11, x=0.01, ha="left")
 
 
-def twins(mine, twin, title="Both twins draw one curve until rounding parts them", curve=None):
+def twins(mine, twin, title="Both twins draw one curve", curve=None):
     """Draws the losses of two records and, below, how far they are apart at each step. `twin` may be None.
 
     curve: which of the record's losses (None: the first).

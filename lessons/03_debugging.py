@@ -1,0 +1,1620 @@
+# %% [markdown]
+# # 3 · Dynamic graphs and debugging
+#
+# Change a network while it trains without a jump in its loss, count what a graph compiler does, and hunt down six planted
+# bugs.
+#
+# **You will build** a network that decides for itself how deep it is; an operation that widens it in mid-training;
+# counters for traces, graph breaks and recompilations; and a small kit of debugging tools.
+#
+# **You will learn** what runs when Python runs, and what runs when a graph does; how TensorFlow 1 worked, and what of it
+# is left; how to find a bug that raises no error.
+#
+# **You need** lessons 1 and 2: tensors, gradients, a training loop. About 90 minutes if you try each bug before you read
+# its hunt.
+
+# %% [markdown]
+# ## Set-up
+#
+# Two sentences are repeated wherever the frameworks are compared: *TensorFlow uses static graphs, so debugging and
+# experimenting are hard* (we call it claim C3), and *PyTorch lets you change a network on the go, TensorFlow needs the
+# whole architecture first* (C4). Both can be tested on a laptop, so this lesson tests them, and counts.
+
+# %% tags=["pytorch", "network"]
+import io
+import pdb
+import re
+import warnings
+from collections import OrderedDict
+from itertools import islice
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from tandem import data, plots, records, weights
+from tandem.pytorch import load_weights, read_weights
+
+device = torch.accelerator.current_accelerator() or torch.device("cpu")
+
+# %% tags=["tensorflow", "network"]
+import io
+import pdb
+import re
+import traceback
+import warnings
+from itertools import islice
+
+from tandem.tensorflow import load_weights, read_weights  # first: it quiets TensorFlow's start
+
+import keras
+import matplotlib.pyplot as plt
+import numpy as np
+import tensorflow as tf
+from keras import layers, ops
+
+from tandem import data, plots, records, weights
+
+tf.get_logger().setLevel("ERROR")  # no reminders of retracing: section 3 provokes and counts it
+
+# %% [markdown]
+# The knobs. The network is small on purpose: what is slow here is you, thinking.
+
+# %% tags=["parameters", "network"]
+epochs = 2
+batch_size = 64
+learning_rate = 0.03125
+train_size = 4000
+width = 32  # units before the operation
+wider = 48  # units after it, at most twice as many
+bug_steps = 60
+seed = 0
+
+# %% [markdown]
+# The data is Fashion-MNIST; weights and batch order are the same in both notebooks.
+
+# %% tags=["network"]
+(train_images, train_labels), (test_images, test_labels) = data.fashion_mnist(train_size)
+
+
+def starting_weights(seed):
+    rng = weights.generator(seed)
+    return {"classifier": {
+        "stem": weights.dense(rng, 784, width),
+        "block": weights.dense(rng, width, width),
+        "answer": weights.dense(rng, width, 10),
+    }}
+
+
+def batches(seed):
+    for chosen in data.batch_order(len(train_images), batch_size, epochs, seed):
+        yield train_images[chosen], train_labels[chosen]
+
+# %% [markdown]
+# ## 1. Depth that depends on the data
+#
+# How many layers does a picture need? Let the picture decide. Our network reads an image once, $e = W_s x + b_s$, starts
+# with the thought $h_0 = \mathrm{relu}(e)$, and then refines that thought with **one** block, used again and again:
+#
+# $$h_{t+1} = \tfrac{1}{2}\left(h_t + \mathrm{relu}(e + W_b h_t + b_b)\right)$$
+#
+# It stops when the thought has settled: when the largest change of any unit, averaged over the batch, is below a quarter.
+# So the depth is not a number in the source. It is a `while` over a value that exists only once the network runs, which
+# is exactly what a graph drawn in advance is said to be unable to do.
+
+# %% tags=["pytorch", "network"]
+class Thinker(nn.Module):
+    """Refines one thought until it settles; returns the logits and the number of rounds."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.stem = nn.Linear(784, width)
+        self.block = nn.Linear(width, width)
+        self.answer = nn.Linear(width, 10)
+
+    def refine(self, thought, evidence):
+        refined = (thought + F.relu(evidence + self.block(thought))) / 2
+        return refined, (refined - thought).abs().amax(1).mean()
+
+    def forward(self, images):
+        evidence = self.stem(images.flatten(1))
+        thought, rounds = F.relu(evidence), 0
+        change = thought.amax(1).mean()
+        while change > 0.25 and rounds < 10:
+            thought, change = self.refine(thought, evidence)
+            rounds += 1
+        return self.answer(thought), rounds
+
+# %% tags=["tensorflow", "network"]
+class Thinker(keras.Model):
+    """Refines one thought until it settles; returns the logits and the number of rounds."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.stem = layers.Dense(width, name="stem")
+        self.block = layers.Dense(width, name="block")
+        self.answer = layers.Dense(10, name="answer")
+
+    def build(self, shape):
+        self.stem.build((None, 784))
+        self.block.build((None, self.stem.units))
+        self.answer.build((None, self.stem.units))
+
+    def refine(self, thought, evidence):
+        refined = (thought + ops.relu(evidence + self.block(thought))) / 2
+        return refined, ops.mean(ops.max(ops.abs(refined - thought), axis=1))
+
+# %% [markdown] tags=["tensorflow"]
+# The layers and one round of refining; what is missing is the forward pass. It is ordinary Python, a `while` over a
+# tensor. (In a class of your own you would write it as `call`, inside. Here it stands alone, because we shall treat it in
+# two ways.)
+
+# %% tags=["tensorflow", "network"]
+def think(network, images):
+    evidence = network.stem(ops.reshape(images, (-1, 784)))
+    thought, rounds = ops.relu(evidence), 0
+    change = ops.mean(ops.max(thought, axis=1))
+    while change > 0.25 and rounds < 10:
+        thought, change = network.refine(thought, evidence)
+        rounds += 1
+    return network.answer(thought), rounds
+
+
+Thinker.call = think
+
+# %% [markdown]
+# The functions that make a network with given weights, and its optimiser: SGD with momentum.
+
+# %% tags=["pytorch", "network"]
+def build_classifier(starting):
+    return load_weights(Thinker(starting["stem"]["bias"].size), starting).to(device)
+
+
+def build_optimizer(network):
+    return torch.optim.SGD(network.parameters(), lr=learning_rate, momentum=0.875)
+
+
+def to_tensors(images, labels):
+    return torch.as_tensor(images, device=device), torch.as_tensor(labels, device=device)
+
+# %% tags=["tensorflow", "network"]
+def build_classifier(starting):
+    network = Thinker(starting["stem"]["bias"].size)
+    network.build((None, 28, 28))
+    return load_weights(network, starting)
+
+
+def build_optimizer(network):
+    optimizer = keras.optimizers.SGD(learning_rate, momentum=0.875)
+    optimizer.build(network.trainable_variables)
+    return optimizer
+
+
+def to_tensors(images, labels):
+    return tf.convert_to_tensor(images), tf.convert_to_tensor(labels)
+
+# %% [markdown]
+# Run it, one picture at a time, and look at the depth. No training yet.
+
+# %%
+network = build_classifier(starting_weights(seed)["classifier"])
+images, labels = to_tensors(test_images, test_labels)
+print("rounds for eight pictures:", [int(network(images[i : i + 1])[1]) for i in range(8)])
+print("rounds for the eight as one batch:", int(network(images[:8])[1]))
+
+# %% [markdown]
+# Different pictures, different depths, and a batch settles when its average does. In both frameworks this took a `while`,
+# and a debugger would stop inside it at every round. That is what *eager* means: each line computes its value at once.
+# PyTorch has always worked that way; TensorFlow does by default since version 2.
+#
+# So far the two are alike. They part when a graph is wanted, for speed or for shipping.
+
+# %% [markdown] tags=["pytorch"]
+# Eager PyTorch needs nothing further: the training step below calls the network, the tape records as many rounds as there
+# were, and `backward` walks them back. What `torch.compile` makes of the loop is counted in section 3.
+
+# %% tags=["tensorflow"]
+try:
+    tf.function(network)(images[:8])
+except Exception as error:
+    complaint = [line for line in str(error).splitlines() if "symbolic" in line][0]
+    print(type(error).__name__ + ":", re.sub(r"\x1b\[\d*m", "", complaint).strip()[:72] + "…")
+
+# %% [markdown] tags=["tensorflow"]
+# Here is a real limit, and the article would have been right to name it. `tf.function` runs Python once, with *symbolic*
+# tensors that have a shape and no value, and keeps the graph of operations that came by. A `while` needs a value.
+# TensorFlow has a tool that rewrites Python loops into graph loops, **AutoGraph**, but it does not follow into a Keras
+# model's `call`. The cure is one line: decorate `call` itself.
+
+# %% tags=["tensorflow", "network"]
+Thinker.call = tf.function(think)  # as if `@tf.function` stood above `call`
+
+# %% [markdown] tags=["tensorflow"]
+# The same object now runs as a graph. How many rounds does that graph hold? Look at its operations:
+
+# %% tags=["tensorflow"]
+print("rounds:", [int(network(images[i : i + 1])[1]) for i in range(8)])
+graph = network.call.get_concrete_function(tf.TensorSpec((None, 28, 28))).graph
+kinds = [operation.type for operation in graph.get_operations()]
+print({kind: kinds.count(kind) for kind in ("While", "MatMul", "Relu")})
+
+# %% [markdown] tags=["tensorflow"]
+# One `While`, and no multiplication for the block outside it: the loop **is in the graph**, and one graph serves every
+# depth. A static graph that decides its own depth: the opposition between "static" and "dynamic" is less sharp than it
+# sounds.
+#
+# **Watch out:** a model with a decorated `call` needs a `build`, as ours has. Without one, Keras finds the shapes by
+# walking through `call` before the weights are real, and the trace made on that walk is kept:
+
+# %% tags=["tensorflow"]
+class Unbuilt(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.total = layers.Dense(1, kernel_initializer="ones")
+
+    @tf.function
+    def call(self, values):
+        return self.total(values)
+
+
+unbuilt = Unbuilt()
+print("with ones:", float(unbuilt(tf.ones((1, 3)))[0, 0]))
+unbuilt.total.kernel.assign(tf.zeros((3, 1)))
+print("with zeros:", float(unbuilt(tf.ones((1, 3)))[0, 0]))
+print("with zeros, in a batch of two:", float(unbuilt(tf.ones((2, 3)))[0, 0]))
+
+# %% [markdown] tags=["tensorflow"]
+# The weights are zero, and a batch of one still gets 3: its graph holds the starting weights as constants. A batch of two
+# had no graph yet, and gets the truth.
+
+# %% [markdown]
+# Now a training step, and half of the training.
+
+# %% tags=["pytorch", "network"]
+def train_step(network, optimizer, images, labels):
+    optimizer.zero_grad()
+    logits, rounds = network(images)
+    loss = F.cross_entropy(logits, labels)
+    loss.backward()
+    optimizer.step()
+    return loss.detach()
+
+# %% tags=["tensorflow", "network"]
+cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+@tf.function
+def train_step(network, optimizer, images, labels):
+    with tf.GradientTape() as tape:
+        logits, rounds = network(images)
+        loss = cross_entropy(labels, logits)
+    gradients = tape.gradient(loss, network.trainable_variables)
+    optimizer.apply(gradients, network.trainable_variables)
+    return loss
+
+# %% [markdown]
+# After every step we also take the loss on 1,000 test images: always the same ones, so that the curve is smooth enough to
+# show a jump.
+
+# %% tags=["pytorch"]
+@torch.no_grad()
+def test_loss(network):
+    return F.cross_entropy(network(images[:1000])[0], labels[:1000]).item()
+
+# %% tags=["tensorflow"]
+def test_loss(network):
+    return float(cross_entropy(labels[:1000], network(images[:1000])[0]))
+
+# %% [markdown]
+# `stream` is one generator of batches. We stop in the middle of it, and later go on from there.
+
+# %%
+def train_on(network, optimizer, stream):
+    losses, rounds, test_losses = [], [], []
+    for batch in stream:
+        pictures, truth = to_tensors(*batch)
+        rounds.append(int(network(pictures)[1]))
+        losses.append(float(train_step(network, optimizer, pictures, truth)))
+        test_losses.append(test_loss(network))
+    return losses, rounds, test_losses
+
+
+optimizer = build_optimizer(network)
+stream = batches(seed)
+half = epochs * (train_size // batch_size) // 2
+losses, rounds, test_losses = train_on(network, optimizer, islice(stream, half))
+assert test_losses[-1] < 0.5 * losses[0]
+print(f"{half} steps, first loss {losses[0]:.3f}")
+
+# %% [markdown]
+# Which pictures settle at once, and which need the most rounds?
+
+# %%
+depths = np.array([int(network(images[i : i + 1])[1]) for i in range(300)])
+order = np.argsort(depths, kind="stable")
+shown = np.concatenate([order[:10], order[-10:]])
+plots.images(test_images[shown],
+             "Above: the ten that settle first. Below: the ten that need most rounds",
+             captions=[f"rounds: {depth}" for depth in depths[shown]])
+assert depths[order[0]] + 3 < depths[order[-1]]
+
+# %% [markdown]
+# Depth is not difficulty here. Faint things move the units little and settle soon; last, in our run, come trousers, which
+# it hardly ever mistakes: the thought that grows furthest is the last to stand still. A network that goes by its own
+# doubt instead would need another `while` condition, and nothing else: see *Try it*.
+
+# %% [markdown]
+# ## 2. An operation on the running network
+#
+# Half-way through training we find the network too narrow. Start again with a wider one?
+# [Net2Net](https://arxiv.org/abs/1511.05641) does better: widen it so that it **computes the same function**, and train
+# on.
+#
+# A new unit copies an old one: the same incoming weights, so the same activation. Whoever listens to that unit now hears
+# it twice, so the outgoing weights are divided between the two. In general: what enters unit $j$ is multiplied by
+# `incoming[j]`, what leaves it by `outgoing[j]`. The arrays have the neutral layout, inputs × outputs, so this is NumPy,
+# and the same in both notebooks.
+
+# %%
+def widen(arrays, source, incoming, outgoing):
+    """Unit j of the wider network copies unit source[j], scaled as it enters and as it leaves."""
+    stem, block, answer = arrays["stem"], arrays["block"], arrays["answer"]
+    both_ways = block["kernel"][np.ix_(source, source)]
+    return {
+        "stem": {"kernel": stem["kernel"][:, source] * incoming,
+                 "bias": stem["bias"][source] * incoming},
+        "block": {"kernel": both_ways * incoming * outgoing[:, None],
+                  "bias": block["bias"][source] * incoming},
+        "answer": {"kernel": answer["kernel"][source] * outgoing[:, None], "bias": answer["bias"]},
+    }
+
+
+twice = np.random.default_rng(seed).choice(width, wider - width, replace=False)  # the units to copy
+source = np.concatenate([np.arange(width), twice])
+ones = np.ones(wider, "float32")
+share = ones.copy()
+share[twice], share[width:] = 0.75, 0.25  # the old unit keeps three quarters, its copy gets one
+
+# %% [markdown]
+# Try it on copies first: once the wrong way, without dividing, and once the right way.
+#
+# (Another machine may print other digits here, after so many steps of rounding. That the first and the last agree is
+# asserted.)
+
+# %% tags=["nbval-ignore-output"]
+old = read_weights(network)
+new = widen(old, source, ones, share)
+careless = build_classifier(widen(old, source, ones, ones))
+before, copied, divided = map(test_loss, (network, careless, build_classifier(new)))
+print(f"before {before:.6f} | copied only {copied:.6f} | copied and divided {divided:.6f}")
+assert abs(divided - before) < 1e-5 < abs(copied - before)
+
+# %% [markdown]
+# Equal to rounding. So much for the weights; but the optimiser has a memory too. Momentum is a running sum of gradients,
+# so it must widen as gradients do. A copy whose voice counts a quarter receives a quarter of the old gradient on its
+# incoming weights; whoever listens to the copy hears the old activation and gets the old gradient. In `widen`'s words the
+# two scales change places: `incoming=share`, `outgoing=ones`.
+#
+# To read that memory and to write it:
+
+# %% tags=["pytorch"]
+def read_velocity(optimizer, network):
+    return read_weights(network, of=lambda parameter: optimizer.state[parameter]["momentum_buffer"])
+
+
+def set_velocity(optimizer, network, velocity):
+    carrier = build_classifier(velocity)  # only brings the arrays into the parameters' layout
+    for parameter, value in zip(network.parameters(), carrier.parameters()):
+        optimizer.state[parameter]["momentum_buffer"] = value.detach()
+
+
+velocity = read_velocity(optimizer, network)
+
+# %% tags=["tensorflow"]
+def read_velocity(optimizer, network):
+    pairs = zip(network.trainable_variables, optimizer.momentums)
+    memory = {variable.path: momentum for variable, momentum in pairs}
+    return read_weights(network, of=lambda variable: memory[variable.path])
+
+
+def set_velocity(optimizer, network, velocity):
+    carrier = build_classifier(velocity)  # only brings the arrays into the variables' order
+    for momentum, value in zip(optimizer.momentums, carrier.trainable_variables):
+        momentum.assign(value)
+
+
+velocity = read_velocity(optimizer, network)
+
+# %% [markdown]
+# Now the patient itself.
+
+# %% [markdown] tags=["pytorch"]
+# In PyTorch the layers of a module are attributes. Assign others, and the object that everybody holds has changed:
+
+# %% tags=["pytorch"]
+for name, arrays in new.items():
+    setattr(network, name, nn.Linear(*arrays["kernel"].shape, device=device))
+load_weights(network, new)
+print(network)
+
+# %% [markdown] tags=["pytorch"]
+# **Watch out:** the optimiser still holds the *old* parameters. It goes on with them, and says nothing:
+
+# %% tags=["pytorch"]
+untouched = network.stem.weight.clone()
+for batch in islice(batches(seed), 3):
+    train_step(network, optimizer, *to_tensors(*batch))
+print("the new weights moved in 3 steps:", not torch.equal(untouched, network.stem.weight))
+
+# %% [markdown] tags=["pytorch"]
+# The gradients were computed and nobody used them. (Keras refuses both: it locks a built model's layers, and its
+# optimiser raises an error for variables that it does not know.) So the optimiser is operated on as well.
+
+# %% [markdown] tags=["tensorflow"]
+# Can its layers be replaced in place?
+
+# %% tags=["tensorflow"]
+try:
+    network.stem = layers.Dense(wider, name="stem")
+except ValueError as error:
+    print("ValueError:", str(error).splitlines()[0][:107])
+
+# %% [markdown] tags=["tensorflow"]
+# No. A Keras model **locks** its layers once it is built. So C4 has a point, and this is its size: the *object* cannot be
+# changed in place. The *program* can: one line makes a wider object that carries the weights, while everything else keeps
+# running. The old optimiser notices:
+
+# %% tags=["tensorflow"]
+network = build_classifier(new)
+variables = network.trainable_variables
+try:
+    optimizer.apply([tf.zeros_like(variable) for variable in variables], variables)
+except ValueError as error:
+    print("ValueError:", re.sub(r"path=\w+/", "path=", str(error)).split(", ")[0] + ", …>")
+
+# %% [markdown] tags=["tensorflow"]
+# It holds the old variables and refuses new ones. (PyTorch goes the other way twice: layers can be replaced in place, and
+# an optimiser that still holds the old parameters trains nothing, without a word.) So the optimiser is operated on as
+# well.
+
+# %% [markdown]
+# A new optimiser, with the old one's memory. Then the same stream of batches goes on where it stopped; for comparison, so
+# does the careless copy.
+
+# %%
+def go_on(patient, stream):
+    its_optimizer = build_optimizer(patient)
+    set_velocity(its_optimizer, patient, widen(velocity, source, share, ones))
+    return train_on(patient, its_optimizer, stream)
+
+
+rest = list(stream)
+more_losses, more_rounds, more_test_losses = go_on(network, rest)
+_, _, careless_test_losses = go_on(careless, rest)
+
+# %% [markdown]
+# The picture of the operation, from shortly before it:
+
+# %%
+start = max(0, half - 20)
+until, since = np.arange(start + 1, half + 1), np.arange(half, half + len(rest) + 1)
+right = test_losses[start:] + [divided] + more_test_losses
+wrong = test_losses[-1:] + [copied] + careless_test_losses
+plots.curves({
+    "copied and divided": (np.concatenate([until, since]), right),
+    "copied only": (np.concatenate([until[-1:], since]), wrong),
+}, f"From {width} to {wider} units at the line: divided, the loss does not jump",
+    y_label="test loss")
+plt.axvline(half, color=plots.OTHERS[5], linewidth=1, zorder=0)
+losses, rounds = losses + more_losses, rounds + more_rounds
+assert max(more_test_losses[:5]) < 1.4 * before and more_test_losses[-1] < before
+
+# %% [markdown]
+# Why three quarters and one quarter, and not two halves? Train both ways for 20 steps and look at each unit and its
+# clone.
+
+# %%
+def clones_apart(share):
+    """How far the incoming weights of a unit and of its clone are apart after training."""
+    patient = build_classifier(widen(old, source, ones, share))
+    optimizer = build_optimizer(patient)
+    set_velocity(optimizer, patient, widen(velocity, source, share, ones))
+    train_on(patient, optimizer, rest[:20])
+    kernel = read_weights(patient)["stem"]["kernel"]
+    return np.abs(kernel[:, twice] - kernel[:, width:]).max()
+
+
+halves = np.where(share < 1, np.float32(0.5), share)
+print("clones still equal after 20 steps, halves:", clones_apart(halves) < 1e-4)
+print("clones still equal after 20 steps, three to one:", clones_apart(share) < 1e-4)
+
+# %% [markdown]
+# **Watch out:** divided equally, a unit and its clone get equal gradients and stay one unit for ever: the network is
+# wider and can do nothing more than before. The uneven split computes the same function and still tells the two apart.
+# (The paper adds a little noise to the copies for the same end, which costs the equality to rounding.)
+
+# %% [markdown]
+# ## 3. Eager and graph, counted
+#
+# What happens to Python when a graph takes over? We ask with a side effect, a list that grows by one whenever *Python*
+# runs the function, and call that function four times.
+
+# %% [markdown] tags=["pytorch"]
+# `torch.compile` hands each graph that it makes to a *backend*. Ours compiles nothing: it keeps the graph, so that we can
+# count, and runs it as it is. (`backend="eager"` does the same without counting. Neither needs a C++ compiler.)
+
+# %% tags=["pytorch"]
+graphs, calls = [], []
+
+
+def counting(graph, example_inputs):
+    graphs.append(graph)
+    return graph.forward
+
+
+@torch.compile(backend=counting)
+def double(values):
+    calls.append("Python was here")
+    return values * 2
+
+
+for _ in range(4):
+    double(torch.ones(3))
+print("four calls, side effects:", len(calls), "| graphs made:", len(graphs))
+
+# %% [markdown] tags=["pytorch"]
+# Every side effect happened, as in eager Python. `torch.compile` promises the behaviour of the original function: it
+# works on Python's bytecode, takes the tensor operations out, and plays the rest back. The price is in the second number.
+# A graph is valid under **guards**, conditions on all that it saw, and one of them was the length of our list. Four
+# lengths, four graphs.
+#
+# To debug, switch the compiler off without touching the code:
+
+# %% tags=["pytorch"]
+graphs.clear()
+with torch.compiler.set_stance("force_eager"):
+    double(torch.ones(3))
+print("compiler off, graphs made:", len(graphs))
+
+# %% [markdown] tags=["tensorflow"]
+# `tf.function` runs the Python function to see which operations come by, and calls that a **trace**. It counts its traces
+# itself.
+
+# %% tags=["tensorflow"]
+calls = []
+
+
+@tf.function
+def double(values):
+    calls.append("Python was here")
+    return values * 2
+
+
+for _ in range(4):
+    double(tf.ones(3))
+print("four calls, side effects:", len(calls), "| traces:", double.experimental_get_tracing_count())
+
+# %% [markdown] tags=["tensorflow"]
+# **Watch out:** one side effect, not four. Python was there once, for the trace; the other calls ran the graph alone. So
+# `print` in a `tf.function` prints once (`tf.print` prints every time), and a counter counts traces, not calls.
+# `torch.compile` chooses otherwise: it plays side effects back at every call, at the price of further graphs.
+#
+# To debug, switch the graphs off without touching the code:
+
+# %% tags=["tensorflow"]
+tf.config.run_functions_eagerly(True)
+for _ in range(4):
+    double(tf.ones(3))
+tf.config.run_functions_eagerly(False)
+print("eagerly, four more calls, side effects in all:", len(calls))
+
+# %% [markdown]
+# ### When is a graph made again?
+#
+# A graph that is made anew at every call is slower than no graph. Four calls each time: with a Python number that
+# changes, with a length that changes; and then with the cure of each.
+
+# %% tags=["pytorch"]
+def graphs_for(calls, **options):
+    graphs.clear()
+    torch.compiler.reset()
+
+    @torch.compile(backend=counting, **options)
+    def scale(values, factor):
+        return values * factor
+
+    for length, factor in calls:
+        scale(torch.ones(length), factor)
+    return len(graphs)
+
+
+number, length = range(2, 6), range(3, 7)
+made = {
+    "a Python number that changes": graphs_for([(3, float(n)) for n in number]),
+    "a length that changes": graphs_for([(n, 2.0) for n in length]),
+    "cure: the number as a tensor": graphs_for([(3, torch.tensor(float(n))) for n in number]),
+    "cure: shapes left open": graphs_for([(n, 2.0) for n in length], dynamic=True),
+}
+
+# %% tags=["tensorflow"]
+def graphs_for(calls, **options):
+    @tf.function(**options)
+    def scale(values, factor):
+        return values * factor
+
+    for length, factor in calls:
+        scale(tf.ones(length), factor)
+    return scale.experimental_get_tracing_count()
+
+
+number, length = range(2, 6), range(3, 7)
+open_shapes = (tf.TensorSpec([None]), tf.TensorSpec([]))
+made = {
+    "a Python number that changes": graphs_for([(3, float(n)) for n in number]),
+    "a length that changes": graphs_for([(n, 2.0) for n in length]),
+    "cure: the number as a tensor": graphs_for([(3, tf.constant(float(n))) for n in number]),
+    "cure: shapes left open": graphs_for([(n, 2.0) for n in length], input_signature=open_shapes),
+}
+
+# %% [markdown]
+# The counts of this framework:
+
+# %%
+for case, count in made.items():
+    print(f"{case:30} graphs for 4 calls: {count}")
+
+# %% [markdown]
+# The frameworks take a changing Python value differently. `tf.function` takes it for a constant and traces once for
+# **each** value. `torch.compile` does so once, sees the second value, and makes a graph in which it is free: two graphs,
+# whatever follows. A tensor is free from the beginning in both.
+
+# %% [markdown]
+# ### The network that decides its own depth, as a graph
+#
+# Nine calls of our network, with several depths. What does each compiler make of the `while`?
+
+# %% tags=["pytorch"]
+graphs.clear()
+torch.compiler.reset()
+compiled = torch.compile(network, backend=counting, dynamic=True)
+with torch.no_grad():
+    depths = [int(compiled(images[i : i + 2])[1]) for i in range(9)]
+print("different depths:", len(set(depths)) > 1, "| graphs:", len(graphs))
+
+# %% [markdown] tags=["pytorch"]
+# It works, and the answer is right, but not as one graph. Why not?
+
+# %% tags=["pytorch"]
+torch.compiler.reset()
+with torch.no_grad():
+    explanation = torch._dynamo.explain(network)(images[:8])
+print("graphs:", explanation.graph_count, "| graph breaks:", explanation.graph_break_count)
+print("broken at:", explanation.break_reasons[0].user_stack[-1].line)
+
+torch.compiler.reset()
+try:
+    torch.compile(network, backend="eager", fullgraph=True)(images[:8])
+except torch._dynamo.exc.Unsupported as error:
+    print("with fullgraph=True:", str(error).splitlines()[0])
+
+# %% [markdown] tags=["pytorch"]
+# A **graph break**: where a Python decision needs a tensor's value, the compiler ends a graph, lets Python decide, and
+# starts the next. One graph reads the picture, one holds `refine`, and Python drives the loop between them. That is
+# PyTorch's choice: any Python runs, and what cannot be captured stays eager. With `fullgraph=True` it becomes an error
+# instead, and a break cannot slip in unseen.
+#
+# TensorFlow's AutoGraph makes **one** graph of this loop, with a `While` operation inside it.
+
+# %% tags=["tensorflow"]
+answer = tf.function(network, input_signature=(tf.TensorSpec((None, 28, 28)),))
+depths = [int(answer(images[i : i + 2])[1]) for i in range(9)]
+traces = answer.experimental_get_tracing_count()
+print("different depths:", len(set(depths)) > 1, "| traces:", traces)
+
+# %% [markdown] tags=["tensorflow"]
+# One trace for all of them, since the loop is inside the graph. And the whole lesson so far, with its operation in
+# mid-training? One trace of `train_step` for each network object: the narrow one, the wide one, the careless copy, and
+# the two patients of the clone experiment.
+
+# %% tags=["tensorflow"]
+print("traces of train_step:", train_step.experimental_get_tracing_count())
+
+# %% [markdown] tags=["tensorflow"]
+# `torch.compile` cannot put this `while` into a graph: it *breaks* the graph in two, one before the loop and one for
+# `refine`, and lets Python drive the loop between them.
+
+# %% [markdown]
+# ### What the article judged
+#
+# "Static graph" once meant TensorFlow 1: first describe everything, then open a session and feed it. That style still
+# runs. Here is a small part of our network, stem and answer without a round between, as such a description.
+
+# %% tags=["tensorflow"]
+arrays = read_weights(network)
+static = tf.Graph()
+with static.as_default():
+    pictures = tf.compat.v1.placeholder("float32", (None, 784), name="pictures")
+    hidden = tf.nn.relu(pictures @ arrays["stem"]["kernel"] + arrays["stem"]["bias"], name="hidden")
+    logits = hidden @ arrays["answer"]["kernel"] + arrays["answer"]["bias"]
+    print(hidden)
+    try:
+        print("positive" if tf.reduce_sum(hidden) > 0 else "not positive")
+    except Exception as error:
+        print(type(error).__name__)
+
+# %% [markdown] tags=["tensorflow"]
+# This is what the claim is about, and here it is true: `print` shows a promise instead of numbers, an `if` fails, and
+# nothing can be looked at until a session runs the graph:
+
+# %% tags=["tensorflow"]
+with tf.compat.v1.Session(graph=static) as session:
+    seen, answers = session.run([hidden, logits], {pictures: test_images[:4].reshape(4, 784)})
+eager = network.answer(tf.nn.relu(network.stem(test_images[:4].reshape(4, 784))))
+print("hidden:", seen.shape, "| the same as eager:", np.allclose(answers, eager, atol=1e-4))
+
+# %% [markdown] tags=["tensorflow"]
+# It works still, under `tf.compat.v1`, and nobody should write it. (PyTorch has come to static graphs from the other
+# side: `torch.export` makes one, for shipping, and refuses a Python `if` over a tensor's value just as this graph does.)
+
+# %% [markdown] tags=["pytorch"]
+# TensorFlow's half of this step builds that description with placeholders and a session. PyTorch has no such past; but it
+# has come to static graphs from the other side, for shipping. `torch.export` makes the graph of a whole module, ahead of
+# any run:
+
+# %% tags=["pytorch"]
+class OneLook(nn.Module):
+    def __init__(self, network):
+        super().__init__()
+        self.stem, self.answer = network.stem, network.answer
+
+    def forward(self, images):
+        return self.answer(F.relu(self.stem(images.flatten(1))))
+
+
+look = OneLook(network)
+exported = torch.export.export(look, (images[:4],))
+print(exported.graph_module.code.strip())
+
+# %% [markdown] tags=["pytorch"]
+# No class, no Python, only operations and the names of weights. Such a graph cannot be stepped through, and its numbers
+# are there only when it runs:
+
+# %% tags=["pytorch"]
+with torch.no_grad():
+    answers = exported.module()(images[:4])
+    print("the same as eager:", torch.allclose(answers, look(images[:4]), atol=1e-4))
+
+# %% [markdown]
+# This was TensorFlow 1's way of working, and the claim was fair then. Today each framework has both: eager to think in, a
+# graph to ship.
+
+# %% [markdown]
+# ## 4. Six bugs that raise no error
+#
+# The bugs that cost days are the ones where everything runs. Six follow, the same in both notebooks. Each is first shown
+# as you would meet it: stop there, and guess, before you read the hunt.
+#
+# Two small networks are the victims. All see the same few batches:
+
+# %%
+def drill():
+    for chosen in islice(data.batch_order(train_size, batch_size, bug_steps, seed), bug_steps):
+        yield to_tensors(train_images[chosen], train_labels[chosen])
+
+# %% [markdown]
+# And one loop trains them. It is eager in both frameworks, so that every line can be looked at.
+
+# %% tags=["pytorch"]
+def build_perceptron(outputs):
+    rng = weights.generator(seed)
+    start = {"hidden": weights.dense(rng, 784, 32), "output": weights.dense(rng, 32, outputs)}
+    network = nn.Sequential(OrderedDict(
+        flatten=nn.Flatten(), hidden=nn.Linear(784, 32),
+        relu=nn.ReLU(), output=nn.Linear(32, outputs)))
+    return load_weights(network, start).to(device)
+
+
+def train(network, criterion, rate=learning_rate, watch=None):
+    optimizer = torch.optim.SGD(network.parameters(), lr=rate, momentum=0.875)
+    losses = []
+    for step, (pictures, labels) in enumerate(drill(), 1):
+        optimizer.zero_grad()
+        loss = criterion(network(pictures), labels)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+        if watch and step % 10 == 0:
+            watch(network)
+    return losses
+
+# %% tags=["tensorflow"]
+def build_perceptron(outputs):
+    rng = weights.generator(seed)
+    start = {"hidden": weights.dense(rng, 784, 32), "output": weights.dense(rng, 32, outputs)}
+    network = keras.Sequential([
+        keras.Input((28, 28)), layers.Flatten(name="flatten"), layers.Dense(32, name="hidden"),
+        layers.ReLU(name="relu"), layers.Dense(outputs, name="output")])
+    return load_weights(network, start)
+
+
+def train(network, criterion, rate=learning_rate, watch=None):
+    optimizer = keras.optimizers.SGD(rate, momentum=0.875)
+    losses = []
+    for step, (pictures, labels) in enumerate(drill(), 1):
+        with tf.GradientTape() as tape:
+            loss = criterion(network(pictures, training=True), labels)
+        gradients = tape.gradient(loss, network.trainable_variables)
+        optimizer.apply(gradients, network.trainable_variables)
+        losses.append(float(loss))
+        if watch and step % 10 == 0:
+            watch(network)
+    return losses
+
+# %% [markdown]
+# The kit has three tools. The first draws a curve. The second types commands into a **post-mortem debugger**, which opens
+# a failed program at the line where it failed, with all its variables. You would write `%debug` in the next cell and
+# type; here the typing is scripted, so that the notebook can run alone.
+
+# %%
+def picture(series, title, **options):
+    plots.curves(series, title, axes=plt.subplots(figsize=(7.0, 2.4))[1], **options)
+
+
+def post_mortem(error, *commands):
+    transcript = io.StringIO()
+    keyboard = io.StringIO("\n".join([*commands, "quit", ""]))
+    debugger = pdb.Pdb(stdin=keyboard, stdout=transcript, nosigint=True, readrc=False)
+    debugger.reset()
+    debugger.interaction(None, error.__traceback__)
+    text = re.sub(r"\x1b\[[\d;]*m", "", transcript.getvalue())  # without colours
+    text = re.sub(r"> \S+\(\d+\)(\w+)\(\)", r"> in \1()", text)  # without the machine's paths
+    for command, reply in zip(["%debug", *commands], re.split(r"ipdb> |\(Pdb\) ", text)):
+        print(f"(Pdb) {command}\n{reply.strip()}")
+
+# %% [markdown]
+# The third looks inside: what does each layer put out?
+
+# %% tags=["pytorch"]
+@torch.no_grad()
+def activations(network, pictures):
+    """What each layer puts out, by hooks: functions that a module calls whenever it has run."""
+    seen = {}
+    hooks = [
+        layer.register_forward_hook(
+            lambda layer, inputs, output, name=name: seen.update({name: output.numpy(force=True)}))
+        for name, layer in network.named_children()
+    ]
+    network(pictures)
+    for hook in hooks:
+        hook.remove()
+    return seen
+
+# %% [markdown] tags=["pytorch"]
+# **Watch out:** a hook stays until it is removed, and `name=name` is not decoration: without it, every hook would see the
+# loop's last name.
+
+# %% tags=["tensorflow"]
+def activations(network, pictures, training=False):
+    """What each layer puts out, by a second model on the same layers that returns them all."""
+    names = [layer.name for layer in network.layers]
+    probe = keras.Model(network.inputs, [layer.output for layer in network.layers])
+    return {name: value.numpy() for name, value in zip(names, probe(pictures, training=training))}
+
+# %% [markdown] tags=["tensorflow"]
+# Keras has no hooks as PyTorch has. It needs none here: a Sequential or Functional model knows its own graph of layers,
+# and any tensor in it can be an output of another model.
+
+# %% [markdown]
+# ### Bug 1: a shape that fits too well
+#
+# Does the picture show footwear? One output, one score, and the squared error against 1 or 0.
+
+# %% tags=["pytorch"]
+def is_footwear(labels):
+    return torch.isin(labels, torch.tensor([5, 7, 9], device=device)).float()
+
+
+def score_loss(scores, labels):
+    return ((scores - is_footwear(labels)) ** 2).mean()
+
+# %% tags=["tensorflow"]
+def is_footwear(labels):
+    return tf.cast(tf.reduce_any(labels[:, None] == [5, 7, 9], axis=1), "float32")
+
+
+def score_loss(scores, labels):
+    return tf.reduce_mean((scores - is_footwear(labels)) ** 2)
+
+# %% [markdown]
+# It trains, without a complaint:
+
+# %%
+with_bug = train(build_perceptron(1), score_loss, rate=learning_rate / 2)
+picture({"squared error": with_bug}, "Bug 1: the error falls to about 0.2 and stays there")
+plt.ylim(0, 0.6)
+assert 0.15 < np.mean(with_bug[-20:]) < 0.3
+
+# %% [markdown]
+# **The hunt.** Three pictures in ten show footwear. Whoever answers 0.3 to everything has an error of $0.3 \times 0.7 =
+# 0.21$: the network learned the mean and nothing else. As if each picture were asked for *every* label. So ask for the
+# shapes, with an assertion, and open the debugger where it fails.
+
+# %%
+def checked_loss(scores, labels):
+    targets = is_footwear(labels)
+    assert scores.shape == targets.shape, f"{tuple(scores.shape)} against {tuple(targets.shape)}"
+    return score_loss(scores, labels)
+
+
+try:
+    train(build_perceptron(1), checked_loss)
+except AssertionError as error:
+    print("AssertionError:", error)
+    post_mortem(
+        error, "p scores.shape", "p (scores - targets).shape", "up", "p step, pictures.shape")
+
+# %% [markdown]
+# There it is: 64 × 1 minus 64 is 64 × 64, each score against each label. Broadcasting did what it should, and the mean
+# hid it.
+
+# %% [markdown] tags=["pytorch"]
+# Would PyTorch's own loss have stopped us?
+
+# %% tags=["pytorch"]
+with warnings.catch_warnings(record=True) as said:
+    warnings.simplefilter("always")
+    F.mse_loss(torch.zeros(64, 1), torch.zeros(64))
+print(str(said[0].message).split(". ")[0])
+
+# %% [markdown] tags=["pytorch"]
+# It warns, and goes on. A formula written by hand does not even warn: keep the assertion. The cure is one axis less:
+
+# %% tags=["tensorflow"]
+target = is_footwear(labels[:64])
+built_in = keras.losses.MeanSquaredError()(target, target[:, None])
+print("Keras' own loss on shapes (64,) and (64, 1):", float(built_in))
+
+# %% [markdown] tags=["tensorflow"]
+# Keras' own loss puts such shapes right. A formula written by hand does not: keep the assertion. In a `tf.function` it
+# looks at shapes while tracing, and costs nothing after that. The cure is one axis less:
+
+# %%
+def repaired_loss(scores, labels):
+    return score_loss(scores[:, 0], labels)
+
+
+repaired = train(build_perceptron(1), repaired_loss, rate=learning_rate / 2)
+picture({"with the bug": with_bug, "repaired": repaired},
+        "Bug 1 repaired: each score meets its own label")
+plt.ylim(0, 0.6)
+assert np.mean(repaired[-20:]) < 0.1
+
+# %% [markdown]
+# ### Bug 2: a softmax too many
+#
+# Ten classes now. Somebody wants probabilities out of the network and adds a softmax at its end.
+
+# %% tags=["pytorch"]
+criterion = F.cross_entropy
+suspect = build_perceptron(10)
+suspect.add_module("softmax", nn.Softmax(dim=1))
+
+# %% tags=["tensorflow"]
+def criterion(logits, labels):
+    return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
+
+
+suspect = build_perceptron(10)
+suspect.add(layers.Softmax(name="softmax"))
+
+# %% [markdown]
+# It learns:
+
+# %%
+with_bug = train(suspect, criterion)
+picture({"cross-entropy": with_bug},
+        "Bug 2: it learns, but slowly, and it will never come below 1.46")
+assert np.mean(with_bug[-20:]) > 1.46
+
+# %% [markdown]
+# **The hunt.** A loss that falls slowly is no proof of a bug: it might be the learning rate. So look at what the loss is
+# given, layer by layer.
+
+# %%
+inside = activations(suspect, images[:500])
+last = list(inside.values())[-1]
+plots.distributions({name: values for name, values in inside.items() if name != "flatten"},
+                    "Bug 2: the last layer puts out nothing outside 0 to 1", x_label="activation")
+sums = last.sum(axis=1)
+print("sum of each row, from", np.round(sums.min(), 4), "to", np.round(sums.max(), 4))
+print("best loss that such an output can reach:", np.round(np.log(1 + 9 * np.exp(-1)), 4))
+
+# %% [markdown]
+# Logits go where they like; these lie between 0 and 1 and add up to 1. They are probabilities, and the loss, which
+# expects logits, applies its own softmax to them. Even a perfect answer, 1 for the right class and 0 for nine others,
+# then costs $-\log\frac{e}{e+9} = 1.461$.
+
+# %% [markdown] tags=["pytorch"]
+# `F.cross_entropy` takes any numbers for logits and never warns. (Keras' own loss would: it recognises a Keras softmax,
+# uses what went into it, and says so.)
+
+# %% [markdown] tags=["tensorflow"]
+# We used TensorFlow's bare loss, which takes any numbers for logits. Keras' own loss is harder to fool: it recognises a
+# Keras softmax.
+
+# %% tags=["tensorflow"]
+with warnings.catch_warnings(record=True) as said:
+    warnings.simplefilter("always")
+    mended = cross_entropy(labels[:64], suspect(images[:64]))
+print(re.sub(r'["`]', "", str(said[0].message)).split(" and thus")[0])
+logits = activations(suspect, images[:64])["output"]
+print("it used the logits instead:", np.allclose(mended, criterion(logits, labels[:64])))
+
+# %% [markdown]
+# The cure is to leave the last softmax out of the network, and to take it where probabilities are shown to people.
+
+# %%
+repaired = train(build_perceptron(10), criterion)
+picture({"with the bug": with_bug, "repaired": repaired}, "Bug 2 repaired: logits go into the loss")
+assert np.mean(repaired[-20:]) < 1.1
+
+# %% [markdown]
+# ### Bug 3: gradients that nobody cleared
+
+# %% [markdown] tags=["pytorch"]
+# `backward` **adds** to `.grad`. That is on purpose: several small batches can make up one large one. It also means that
+# every loop must clear the sum, and this one does not:
+
+# %% tags=["pytorch"]
+def train_forgetful(network):
+    optimizer = build_optimizer(network)
+    losses = []
+    for pictures, labels in drill():
+        loss = criterion(network(pictures), labels)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+# %% [markdown] tags=["tensorflow"]
+# In TensorFlow this bug cannot come from forgetting a line: every tape starts from nothing. It lives where people add
+# gradients up by hand, to make one large batch of several small ones. Then clearing the sum is theirs to forget:
+
+# %% tags=["tensorflow"]
+def train_forgetful(network):
+    optimizer = build_optimizer(network)
+    sums = [tf.Variable(tf.zeros_like(variable)) for variable in network.trainable_variables]
+    losses = []
+    for pictures, labels in drill():
+        with tf.GradientTape() as tape:
+            loss = criterion(network(pictures, training=True), labels)
+        gradients = tape.gradient(loss, network.trainable_variables)
+        for total, gradient in zip(sums, gradients):
+            total.assign_add(gradient)
+        optimizer.apply([total.value() for total in sums], network.trainable_variables)
+        losses.append(float(loss))
+    return losses
+
+# %% [markdown]
+# What you would see:
+
+# %%
+suspect = build_perceptron(10)
+with_bug = train_forgetful(suspect)
+picture({"cross-entropy": with_bug},
+        "Bug 3: the loss rises and falls, as if the learning rate were too large")
+assert max(with_bug[10:]) > 2.5
+
+# %% [markdown]
+# **The hunt.** A learning rate that is too large looks the same. The test that tells the two apart takes the *same* batch
+# three times and changes no weight. The gradient must be the same three times.
+
+# %% tags=["pytorch"]
+idle, norms = build_perceptron(10), []
+for _ in range(3):
+    criterion(idle(images[:64]), labels[:64]).backward()
+    gradients = [parameter.grad for parameter in idle.parameters()]
+    norms.append(torch.nn.utils.get_total_norm(gradients).item())
+print("norm of what the optimiser would get:", np.round(np.array(norms) / norms[0], 3))
+
+# %% tags=["tensorflow"]
+idle, norms = build_perceptron(10), []
+sums = [tf.Variable(tf.zeros_like(variable)) for variable in idle.trainable_variables]
+for _ in range(3):
+    with tf.GradientTape() as tape:
+        loss = criterion(idle(images[:64]), labels[:64])
+    for total, gradient in zip(sums, tape.gradient(loss, idle.trainable_variables)):
+        total.assign_add(gradient)
+    norms.append(float(tf.linalg.global_norm(sums)))
+print("norm of what the optimiser would get:", np.round(np.array(norms) / norms[0], 3))
+
+# %% [markdown]
+# One, two, three: it adds up. What that did to the network, against one that was trained well:
+
+# %%
+sound = build_perceptron(10)
+repaired = train(sound, criterion)
+broken_inside, sound_inside = activations(suspect, images[:500]), activations(sound, images[:500])
+columns = {}
+for name in ("hidden", "output"):
+    for label, inside in (("with the bug", broken_inside), ("repaired", sound_inside)):
+        columns[f"{name}\n{label}"] = np.sign(inside[name]) * np.log10(1 + np.abs(inside[name]))
+plots.distributions(
+    columns, "Bug 3: the sums drove the hidden layer far below zero, where no unit fires",
+    x_label="activation, logarithmic to both sides: −1 stands for −9, −3 for −999")
+assert np.mean(broken_inside["hidden"] > 0) < 0.5 * np.mean(sound_inside["hidden"] > 0)
+
+# %% [markdown]
+# The hidden units have fallen silent, so the output with the bug is ten constants, whatever the picture.
+
+# %% [markdown] tags=["pytorch"]
+# The cure is `optimizer.zero_grad()`, once a step, anywhere between one `step` and the next `backward`.
+
+# %% [markdown] tags=["tensorflow"]
+# The cure is `total.assign(tf.zeros_like(total))` after each update, or to leave the sums to Keras: its optimisers take
+# `gradient_accumulation_steps`, and clear for themselves.
+
+# %%
+picture({"with the bug": with_bug, "repaired": repaired},
+        "Bug 3 repaired: each step uses its own gradient")
+assert np.mean(repaired[-20:]) < 1.1
+
+# %% [markdown]
+# ### Bug 4: an examination in training mode
+#
+# The next victim has a convolution, batch normalisation and dropout: two layers that behave one way in training and
+# another way in use.
+
+# %% tags=["pytorch"]
+def convnet_weights():
+    rng = weights.generator(seed)
+    return {"filters": weights.convolution(rng, 3, 1, 8, "he"), "norm": weights.batch_norm(8),
+            "output": weights.dense(rng, 8 * 13 * 13, 10)}
+
+
+def build_convnet(start):
+    torch.manual_seed(seed)  # for the dropout
+    network = nn.Sequential(OrderedDict(
+        channel=nn.Unflatten(1, (1, 28)), filters=nn.Conv2d(1, 8, 3, stride=2),
+        norm=nn.BatchNorm2d(8), relu=nn.ReLU(), flatten=nn.Flatten(), dropout=nn.Dropout(0.5),
+        output=nn.Linear(8 * 13 * 13, 10)))
+    return load_weights(network, start).to(device)
+
+# %% tags=["tensorflow"]
+def convnet_weights():
+    rng = weights.generator(seed)
+    return {"filters": weights.convolution(rng, 3, 1, 8, "he"), "norm": weights.batch_norm(8),
+            "output": weights.dense(rng, 13 * 13 * 8, 10)}
+
+
+def build_convnet(start):
+    keras.utils.set_random_seed(seed)  # for the dropout
+    network = keras.Sequential([
+        keras.Input((28, 28)), layers.Reshape((28, 28, 1), name="channel"),
+        layers.Conv2D(8, 3, strides=2, name="filters"),
+        layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name="norm"),
+        layers.ReLU(name="relu"), layers.Flatten(name="flatten"),
+        layers.Dropout(0.5, name="dropout"), layers.Dense(10, name="output")])
+    return load_weights(network, start)
+
+# %% [markdown]
+# The test set comes sorted by class, as many do: first all T-shirts, then all trousers. The accuracy is taken every ten
+# steps of training.
+
+# %% tags=["pytorch"]
+by_class = np.argsort(test_labels, kind="stable")
+sorted_images, sorted_labels = to_tensors(test_images[by_class], test_labels[by_class])
+
+
+@torch.no_grad()
+def accuracy(network):
+    parts = zip(sorted_images.split(100), sorted_labels.split(100))
+    right = [(network(part).argmax(1) == truth).float().mean() for part, truth in parts]
+    return torch.stack(right).mean().item()
+
+
+with_bug = []
+_ = train(build_convnet(convnet_weights()), criterion,
+          watch=lambda network: with_bug.append(accuracy(network)))
+
+# %% tags=["tensorflow"]
+by_class = np.argsort(test_labels, kind="stable")
+sorted_images, sorted_labels = to_tensors(test_images[by_class], test_labels[by_class])
+
+
+def accuracy(network, training):
+    right = []
+    for part, truth in zip(tf.split(sorted_images, 20), tf.split(sorted_labels, 20)):
+        logits = network(part, training=training)
+        right.append(np.mean(tf.argmax(logits, axis=1) == truth))
+    return np.mean(right)
+
+
+with_bug = []
+_ = train(build_convnet(convnet_weights()), criterion,
+          watch=lambda network: with_bug.append(accuracy(network, training=True)))
+
+# %% [markdown] tags=["pytorch"]
+# What you would see (the network was made, trained and asked; nobody said more):
+
+# %% [markdown] tags=["tensorflow"]
+# What you would see (somebody copied the forward pass out of the training step, `training=True` and all):
+
+# %%
+steps = np.arange(10, bug_steps + 1, 10)
+picture({"accuracy": (steps, with_bug)},
+        "Bug 4: the loss falls, and the accuracy disappoints", y_label="test accuracy")
+assert len(with_bug) == len(steps)
+
+# %% [markdown]
+# **The hunt.** A network in use is a function: one picture, one answer, whoever is in the batch beside it. So show it the
+# same picture in two companies, and compare its activations layer by layer.
+
+# %% tags=["pytorch"]
+suspect = build_convnet(convnet_weights())
+among_shirts = activations(suspect, sorted_images[:100])
+among_others = activations(suspect, torch.cat([sorted_images[:1], sorted_images[-99:]]))
+for name, values in among_shirts.items():
+    same = np.allclose(values[0], among_others[name][0], atol=1e-4)
+    print(f"{name:8}", "equal" if same else "differs")
+print("norm in training mode:", suspect.norm.training, "| dropout:", suspect.dropout.training)
+
+# %% tags=["tensorflow"]
+suspect = build_convnet(convnet_weights())
+among_shirts = activations(suspect, sorted_images[:100], training=True)
+company = tf.concat([sorted_images[:1], sorted_images[-99:]], axis=0)
+among_others = activations(suspect, company, training=True)
+for name, values in among_shirts.items():
+    same = np.allclose(values[0], among_others[name][0], atol=1e-4)
+    print(f"{name:8}", "equal" if same else "differs")
+
+# %% [markdown]
+# The first layer that differs is `norm`: it measures brightness and contrast over the batch, so a batch of T-shirts is
+# normalised by T-shirts, and what makes them T-shirts is taken out. Dropout then throws away half of the rest.
+
+# %% [markdown] tags=["pytorch"]
+# The cure is `eval()` before the examination, and `train()` after it. **Watch out:** leaving it out does more than spoil
+# the measurement. In training mode `norm` also writes its running statistics, so the test set leaks into the network.
+
+# %% tags=["pytorch"]
+def examine(network):
+    network.eval()
+    repaired.append(accuracy(network))
+    network.train()
+
+
+repaired, graduate = [], build_convnet(convnet_weights())
+_ = train(graduate, criterion, watch=examine)
+
+# %% [markdown] tags=["tensorflow"]
+# The cure is `training=False`, which is also what a Keras model does when it is called without the word. **Watch out:**
+# `training=True` in an examination does more than spoil the measurement. `norm` then also writes its moving statistics,
+# so the test set leaks into the network.
+
+# %% tags=["tensorflow"]
+def examine(network):
+    repaired.append(accuracy(network, training=False))
+
+
+repaired, graduate = [], build_convnet(convnet_weights())
+_ = train(graduate, criterion, watch=examine)
+
+# %% [markdown]
+# The same examination, in the right mode:
+
+# %%
+picture({"with the bug": (steps, with_bug), "repaired": (steps, repaired)},
+        "Bug 4 repaired: the network was better than its examination",
+        y_label="test accuracy")
+assert repaired[-1] > 0.65 and np.mean(repaired[2:]) > np.mean(with_bug[2:]) + 0.03
+
+# %% [markdown]
+# ### Bug 5: the logarithm of nothing
+#
+# Footwear again, now with a probability and its cross-entropy, written from the textbook: $-t \log p - (1 - t) \log (1 -
+# p)$. The learning rate is four times what it was, because it went so well.
+
+# %% tags=["pytorch"]
+def log_loss(scores, labels):
+    probability, target = torch.sigmoid(scores[:, 0]), is_footwear(labels)
+    right, wrong = torch.log(probability), torch.log(1 - probability)
+    return -(target * right + (1 - target) * wrong).mean()
+
+# %% tags=["tensorflow"]
+def log_loss(scores, labels):
+    probability, target = tf.sigmoid(scores[:, 0]), is_footwear(labels)
+    right, wrong = tf.math.log(probability), tf.math.log(1 - probability)
+    return -tf.reduce_mean(target * right + (1 - target) * wrong)
+
+# %% [markdown]
+# What you would see:
+
+# %%
+with_bug = train(build_perceptron(1), log_loss, rate=4 * learning_rate)
+good = int(np.isfinite(with_bug).sum())
+picture({"cross-entropy": with_bug[:good]},
+        "Bug 5: it learns well, and then there is no number any more")
+plt.xlim(0, bug_steps)
+if good == bug_steps:
+    print("No NaN with these parameters: raise the rate of this bug.")
+
+# %% [markdown]
+# **The hunt.** From that step on, the loss, the gradients and all weights are NaN, *not a number*. Where was the first
+# one? Both frameworks can be told to stop there.
+
+# %% [markdown] tags=["pytorch"]
+# Anomaly mode checks every gradient on its way back, and remembers which forward line it belongs to. It is slow: a `with`
+# block, for the hunt only.
+
+# %% tags=["pytorch"]
+with warnings.catch_warnings(record=True) as remembered:
+    warnings.simplefilter("always")
+    try:
+        with torch.autograd.detect_anomaly():
+            train(build_perceptron(1), log_loss, rate=4 * learning_rate)
+    except RuntimeError as error:
+        print("RuntimeError:", error)
+        trace = str(remembered[-1].message).splitlines()
+        print("forward line:", [line for line in trace if "log(" in line][-1].strip())
+
+# %% [markdown] tags=["tensorflow"]
+# `enable_check_numerics` checks what every operation puts out. It is slow, and it stays on until it is switched off:
+# `finally`.
+
+# %% tags=["tensorflow"]
+tf.debugging.enable_check_numerics()
+try:
+    train(build_perceptron(1), log_loss, rate=4 * learning_rate)
+except tf.errors.InvalidArgumentError as error:
+    print([line for line in str(error).splitlines() if "Detected" in line][0])
+    own = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.name == "log_loss"]
+    print("line:", own[-1].line)
+finally:
+    tf.debugging.disable_check_numerics()
+
+# %% [markdown]
+# A logarithm. Float32 has no number between $1 - 6 \cdot 10^{-8}$ and 1, so a score of 20 already has the probability 1
+# exactly:
+
+# %% tags=["pytorch"]
+probability = torch.sigmoid(torch.tensor(20.0))
+print("1 - p:", (1 - probability).item(), "| log:", torch.log(1 - probability).item(),
+      "| 0 * log:", (0 * torch.log(1 - probability)).item())
+
+# %% tags=["tensorflow"]
+probability = tf.sigmoid(tf.constant(20.0))
+print("1 - p:", float(1 - probability), "| log:", float(tf.math.log(1 - probability)),
+      "| 0 * log:", float(0 * tf.math.log(1 - probability)))
+
+# %% [markdown]
+# So the bug strikes when the network has become *sure*, and even when it is right: there $1 - t = 0$, and zero times
+# minus infinity is not a number. The cure is to compute from the score and never form the probability: $\log(1 + e^{s}) -
+# t s$, which both frameworks have, in a form that cannot overflow.
+
+# %% tags=["pytorch"]
+def stable_loss(scores, labels):
+    return F.binary_cross_entropy_with_logits(scores[:, 0], is_footwear(labels))
+
+# %% tags=["tensorflow"]
+def stable_loss(scores, labels):
+    targets = is_footwear(labels)
+    return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(targets, scores[:, 0]))
+
+# %% [markdown]
+# The same network and learning rate:
+
+# %%
+repaired = train(build_perceptron(1), stable_loss, rate=4 * learning_rate)
+picture({"with the bug": with_bug[:good], "repaired": repaired},
+        "Bug 5 repaired: the same curve to the line, and on beyond it", log=True)
+plt.axvline(good, color=plots.OTHERS[5], linewidth=1)
+assert np.isfinite(repaired).all()
+
+# %% [markdown]
+# ### Bug 6: a checkpoint from the other framework
+#
+# A colleague trained the network of bug 4 in the other framework, and sends its weights as NumPy arrays. You know that
+# kernels are laid out differently, you transpose them, and **every shape fits**. (We make that checkpoint ourselves, out
+# of our trained network: after `flatten`, the rows of the last kernel come in the colleague's order.)
+
+# %% tags=["pytorch"]
+OURS, THEIRS = (8, 13, 13), (13, 13, 8)  # what `flatten` meets: channels first here
+to_theirs, to_ours = (1, 2, 0), (2, 0, 1)
+
+# %% tags=["tensorflow"]
+OURS, THEIRS = (13, 13, 8), (8, 13, 13)  # what `Flatten` meets: channels last here
+to_theirs, to_ours = (2, 0, 1), (1, 2, 0)
+
+# %% [markdown]
+# The checkpoint, with a few of the colleague's activations for comparison. A colleague who sends those along is worth a
+# dinner.
+
+# %%
+def reorder(rows, shape, axes):
+    """Rows flattened from `shape`, put into the order that they have when flattened after `axes`."""
+    return rows.reshape(*shape, -1).transpose(*axes, 3).reshape(len(rows), -1)
+
+
+checkpoint = read_weights(graduate)
+checkpoint["output"]["kernel"] = reorder(checkpoint["output"]["kernel"], OURS, to_theirs)
+
+# %% [markdown]
+# Load it and go on training:
+
+# %% tags=["pytorch"]
+reference = activations(graduate.eval(), sorted_images[:50])
+ported = build_convnet(checkpoint)
+print("accuracy below 0.4:", accuracy(ported.eval()) < 0.4)
+with_bug = train(ported.train(), criterion)
+
+# %% tags=["tensorflow"]
+reference = activations(graduate, sorted_images[:50])
+ported = build_convnet(checkpoint)
+print("accuracy below 0.4:", accuracy(ported, training=False) < 0.4)
+with_bug = train(ported, criterion)
+
+# %% [markdown]
+# What you would see:
+
+# %%
+picture({"cross-entropy": with_bug},
+        "Bug 6: a bad start, then it learns. Was the checkpoint simply poor?")
+reference["flatten"] = reorder(reference["flatten"].T, OURS, to_theirs).T  # as the colleague has it
+reference["dropout"] = reference["flatten"]
+assert with_bug[0] > 2 and np.mean(with_bug[-20:]) < 0.5 * with_bug[0]
+
+# %% [markdown]
+# That is what makes this bug last: training mends it, and only the head start is lost. **The hunt** compares the two
+# networks from the bottom up, layer by layer: first value for value, then, where that fails, as heaps of numbers without
+# an order.
+
+# %% tags=["pytorch"]
+inside = activations(build_convnet(checkpoint).eval(), sorted_images[:50])
+
+# %% tags=["tensorflow"]
+inside = activations(build_convnet(checkpoint), sorted_images[:50])
+
+# %% [markdown]
+# The first layer that differs is the culprit.
+
+# %%
+for name, values in inside.items():
+    same = np.allclose(values, reference[name], atol=1e-4)
+    heap = np.allclose(np.sort(values, axis=None), np.sort(reference[name], axis=None), atol=1e-4)
+    verdict = "equal" if same else "the same numbers in another order" if heap else "different"
+    print(f"{name:8}", verdict)
+
+# %% [markdown]
+# Nothing was wrong with a weight of `filters` or `norm`. `flatten` has the same numbers in another order, so the rows of
+# the kernel behind it must be put into ours.
+
+# %%
+checkpoint["output"]["kernel"] = reorder(checkpoint["output"]["kernel"], THEIRS, to_ours)
+
+# %% [markdown]
+# Load it again, and look at the start:
+
+# %% tags=["pytorch"]
+ported = build_convnet(checkpoint)
+print("the same accuracy as the original:", accuracy(ported.eval()) == accuracy(graduate.eval()))
+repaired = train(ported.train(), criterion)
+
+# %% tags=["tensorflow"]
+ported = build_convnet(checkpoint)
+print("the same accuracy as the original:", accuracy(ported, False) == accuracy(graduate, False))
+repaired = train(ported, criterion)
+
+# %% [markdown]
+# Both start from the same trained weights:
+
+# %%
+picture({"with the bug": with_bug, "repaired": repaired},
+        "Bug 6 repaired: training goes on where the colleague stopped")
+assert np.mean(repaired[:5]) < 0.5 * np.mean(with_bug[:5])
+
+# %% [markdown]
+# Six bugs, no error message, and six questions worth asking of any network that disappoints: Which shapes meet here? What
+# range do the values have? Does the same batch give the same gradient? Does the same picture give the same answer? Where
+# is the first NaN? Which is the first layer that differs from one that works?
+
+# %% [markdown]
+# ## The twin check
+#
+# Back to the network that thinks in rounds. Its twin had the same weights, the same batches, and the same operation after
+# the same step.
+
+# %% tags=["pytorch"]
+parameters = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate,
+              "train_size": train_size, "width": width, "wider": wider, "seed": seed}
+count = sum(parameter.numel() for parameter in network.parameters())
+curves = {"loss": losses, "rounds": rounds}
+mine = records.save("03_debugging", "pytorch", parameters, curves, test_loss=test_loss(network),
+                    parameters_before=weights.count(old), parameters_after=count)
+twin = records.load("03_debugging", "tensorflow", parameters)
+
+# %% tags=["tensorflow"]
+parameters = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate,
+              "train_size": train_size, "width": width, "wider": wider, "seed": seed}
+curves = {"loss": losses, "rounds": rounds}
+mine = records.save("03_debugging", "tensorflow", parameters, curves, test_loss=test_loss(network),
+                    parameters_before=weights.count(old), parameters_after=network.count_params())
+twin = records.load("03_debugging", "pytorch", parameters)
+
+# %% [markdown]
+# Same parameter counts before and after, the same first loss; then rounding.
+
+# %% tags=["nbval-ignore-output"]
+plots.twins(mine, twin, "The twins share a curve; rounding grows, and then a decision differs")
+print(records.compare(mine, twin))
+if twin:
+    parted = np.flatnonzero(np.not_equal(rounds, twin["losses"]["rounds"]))
+    print("steps at which the twins think different numbers of rounds:", parted + 1)
+    assert records.relative_difference(losses[:3], twin["losses"]["loss"][:3]).max() < 1e-3
+
+# %% [markdown]
+# The lower panel tells the story of this network. Rounding makes a difference of about $10^{-7}$; after some 18 steps it
+# begins to grow. Then, at step 31 in our run, `change` lies so close to the threshold that one twin thinks a round more
+# than the other: the decision turns a difference of one in a thousand into one in fifty. A network that decides has
+# that property in any framework. In float64 the two take the same decisions for 100 steps, and their losses agree to
+# $10^{-14}$.
+
+# %% [markdown]
+# ## What differs
+#
+# | | PyTorch | TensorFlow / Keras | why it matters |
+# |---|---|---|---|
+# | a Python `while` over a tensor, eager | works | works | the debugger stops in it in both |
+# | the same, as a graph | 2 graphs, 1 break, Python between | 1 graph with a `While` in it | speed, and whether it can be shipped whole |
+# | that loop inside a Keras `call` | – | an error until `call` is decorated | AutoGraph does not follow into Keras |
+# | layers of a built network | replaced in place | locked: make a new object | C4 |
+# | an optimiser with the old parameters | trains nothing, silently | raises | test that weights move |
+# | a side effect in 4 calls of a graph | 4 times (and 4 graphs) | once | `print` and counters mislead |
+# | a Python number with 4 values | 2 graphs | 4 graphs | pass tensors |
+# | 4 shapes | 2 graphs | 4 graphs | `dynamic=True`; `input_signature` |
+# | looking inside | hooks | a second model on the same layers | |
+# | hunting NaN | anomaly mode: the gradient, then its line | `enable_check_numerics`: the operation, then its line | switch it off afterwards |
+# | softmax before the loss | no warning | Keras' loss warns and mends; `tf.nn` does not | bug 2 |
+# | gradients | add up until cleared | a new tape each time | bug 3 |
+# | training mode | a state of the module | an argument of the call | bug 4 |
+# | flatten | channels first | channels last | bug 6 |
+#
+# ### The verdict on C3 and C4
+#
+# **C3, "static graphs, so debugging is hard": not since TensorFlow 2.** All six bugs were found in eager code in both
+# notebooks, by the same six questions, and one scripted debugger served both without a change. Three of the six are even harder to
+# commit in Keras: its losses mend the first two, and a tape has nothing to clear. The description in
+# placeholders and a session is true of TensorFlow 1, and of nothing that a reader would write today. What remains of the
+# claim is a sharper statement: once a function *is* a graph, TensorFlow hides more. In four calls it ran our Python once,
+# where PyTorch ran it four times; and Keras' `fit` makes a graph unless asked not to (`run_eagerly=True`). On the other
+# hand TensorFlow held the whole deciding network in one graph, and PyTorch needed two and Python.
+#
+# **C4, "the whole architecture first": false of depth, half true of surgery.** A depth that depends on the data took the
+# same `while` in both. A network was widened in mid-training in both, with its momentum, and without a jump in its loss.
+# But a built Keras model does not let its layers be replaced: there it was a new object and one more trace; in PyTorch
+# the object itself changed, and its optimiser did not notice.
+
+# %% [markdown]
+# ## What you learned
+#
+# - Depth can be a `while`; eager code runs it, AutoGraph turns it into a graph loop, and `torch.compile` breaks the graph there.
+# - A network is widened without changing its function by copying units and dividing what leaves them; momentum widens the other way round; uneven shares keep the clones from staying clones.
+# - What a graph is made from, when it is made again, and how to count it.
+# - Six questions for a network that runs and is wrong, and the tool of your framework for each.
+#
+# ## Try it
+#
+# 1. Let doubt decide: in the `while`, replace `change > 0.25` by "the mean of the largest probability is below 0.8". Which pictures take most rounds now?
+# 2. Set `wider` to 64 and give each copy incoming weights of its own choice, but outgoing weights of zero. Is the function still kept? Do the new units learn?
+# 3. Start the wide network with a fresh optimiser, without `set_velocity`. How long is the loss behind?
+# 4. Put a `print(change)` into the `while`, and count lines and graphs again in the eager and the compiled network.
+# 5. Plant bug 6 somewhere else: exchange height and width in the kernel of `filters`. Which of your tools still finds it?
+#
+# ## Read on
+#
+# - Chen, Goodfellow, Shlens, *Net2Net: Accelerating Learning via Knowledge Transfer* (2016), [arXiv:1511.05641](https://arxiv.org/abs/1511.05641)
+# - Graves, *Adaptive Computation Time for Recurrent Neural Networks* (2016), [arXiv:1603.08983](https://arxiv.org/abs/1603.08983)
+# - TensorFlow, [Better performance with tf.function](https://www.tensorflow.org/guide/function): tracing, retracing, side effects
+# - PyTorch, [Working with graph breaks](https://docs.pytorch.org/docs/stable/compile/programming_model.graph_breaks_index.html) and [Autograd mechanics](https://docs.pytorch.org/docs/stable/notes/autograd.html)
+# - Python, [pdb, the debugger](https://docs.python.org/3/library/pdb.html)
