@@ -1433,7 +1433,7 @@ to_theirs, to_ours = (2, 0, 1), (1, 2, 0)
 
 # %%
 def reorder(rows, shape, axes):
-    """Rows flattened from `shape`, put into the order that they have when flattened after `axes`."""
+    """Rows flattened from `shape`, in the order that they have when flattened after `axes`."""
     return rows.reshape(*shape, -1).transpose(*axes, 3).reshape(len(rows), -1)
 
 

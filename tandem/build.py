@@ -134,7 +134,7 @@ def clean(notebook):
 
 def write_syllabus():
     """Writes the README's table of lessons from the sources and from what the stored notebooks say was measured."""
-    rows = ["| lesson | what works at the end | minutes to run | MB | notebooks | |", "|---|---|---|---|---|---|"]
+    rows = ["| lesson | what works at the end | minutes to run | MB | notebooks | in the browser |", "|---|---|---|---|---|---|"]
     for lesson in source.all_lessons():
         stored = {framework: _stored(lesson, framework) for framework in lesson.frameworks}
         if None in stored.values():

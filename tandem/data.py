@@ -45,8 +45,9 @@ def fashion_mnist(train_size=10_000):
     """Fashion-MNIST, a stratified subset: 1,000 training and 200 test images of each of the 10 `FASHION_CLASSES`.
 
     Returns (train_images, train_labels), (test_images, test_labels). Images: float32 of shape (n, 28, 28), brightness
-    from 0 (black) to 1 (white). Labels: int64 of shape (n,), 0 to 9. The first `train_size` training images are kept;
-    they come in the data set's own, mixed order. Source: Xiao, Rasul, Vollgraf (2017), arXiv:1708.07747.
+    from 0 (black) to 1 (white). Labels: int64 of shape (n,), 0 to 9. The first `train_size` training images are kept, in
+    the data set's own order. It is mixed except near the end: each class stops at its 1,000th image, so the last few hundred
+    images are of the classes that filled up late. Source: Xiao, Rasul, Vollgraf (2017), arXiv:1708.07747.
     """
     if not 1 <= train_size <= 10_000:
         raise ValueError(f"train_size is {train_size}; Tandem ships 10,000 training images, so take 1 to 10,000.")

@@ -8,7 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from tandem import FRAMEWORK_NAMES
-from tandem.records import relative_difference
+from tandem.records import relative_difference, unit
 
 PYTORCH, TENSORFLOW = "#D55E00", "#0072B2"
 FRAMEWORK_STYLES = {
@@ -105,10 +105,10 @@ def twins(mine, twin, title="Both twins draw one curve", curve=None):
     curve = curve or next(iter(mine["losses"]))
     together = {FRAMEWORK_NAMES[record["framework"]]: record["losses"][curve] for record in (mine, twin) if record}
     if twin is None:
-        curves(together, "One twin so far: run the other, then this cell again", y_label=curve)
+        curves(together, "One twin so far: run the other, then this cell again", unit(curve), curve)
         return
     _, (upper, lower) = plt.subplots(2, figsize=(7.0, 4.8), sharex=True, height_ratios=(3, 2))
     curves(dict(sorted(together.items())), title, x_label="", y_label=curve, axes=upper)
     apart = relative_difference(*together.values())
     lower.plot(np.arange(1, apart.size + 1), np.maximum(apart, 1e-9), color=OTHERS[2], linewidth=1)
-    lower.set(yscale="log", xlabel="step", ylabel="relative\ndifference")
+    lower.set(yscale="log", xlabel=unit(curve), ylabel="relative\ndifference")

@@ -24,8 +24,9 @@ def save(lesson, framework, parameters, losses, **scores):
     """Saves a run and returns its record, a dictionary.
 
     lesson: its name, "02_training". framework: "pytorch" or "tensorflow". parameters: {name: value}, as run. losses: one
-    loss a step, or {curve: one loss a step}. scores: anything else worth comparing, numbers or lists of numbers.
-    The file is replaced in one move: a twin that reads at that moment finds the old record or the new one, whole.
+    loss a step, or {curve: one loss a step}; a curve whose name ends in "by epoch" counts epochs instead. scores: anything else
+    worth comparing, numbers or lists of numbers. The file is replaced in one move: a twin that reads at that
+    moment finds the old record or the new one, whole.
     """
     if not isinstance(losses, dict):
         losses = {"loss": losses}
@@ -78,18 +79,23 @@ def compare(mine, twin):
         other = FRAMEWORK_NAMES["tensorflow" if mine["framework"] == "pytorch" else "pytorch"]
         return f"The {other} twin has not been run with these parameters. Run it, then run this cell again."
     names = [FRAMEWORK_NAMES[record["framework"]] for record in (mine, twin)]
-    lines = [f"{'':26}{names[0]:>14}{names[1]:>14}"]
+    lines = [f"{'':34}{names[0]:>14}{names[1]:>14}"]
     for name, value in mine["scores"].items():
         if np.isscalar(value) and name in twin["scores"]:
-            lines.append(f"{name.replace('_', ' '):26}{_short(value):>14}{_short(twin['scores'][name]):>14}")
+            lines.append(f"{name.replace('_', ' '):34}{_short(value):>14}{_short(twin['scores'][name]):>14}")
     for name, values in mine["losses"].items():
         other = twin["losses"].get(name, [])
         apart = relative_difference(values, other)
         if apart.size:
             for step in (0, apart.size - 1):
-                lines.append(f"{f'{name}, step {step + 1}':26}{values[step]:14.4f}{other[step]:14.4f}"
+                lines.append(f"{f'{name}, {unit(name)} {step + 1}':34}{values[step]:14.4f}{other[step]:14.4f}"
                              f"   {apart[step]:.0e} apart")
     return "\n".join(lines)
+
+
+def unit(curve):
+    """What a curve counts along its x axis."""
+    return "epoch" if curve.endswith("by epoch") else "step"
 
 
 def _write(place, record):

@@ -25,7 +25,7 @@ def kernel(rng, shape, scheme="glorot"):
     """A float32 kernel of shape (..., inputs, outputs).
 
     scheme: "glorot" draws from U(±sqrt(6 / (fan_in + fan_out))) (Glorot and Bengio 2010), "he" from N(0, 2 / fan_in)
-    (He et al. 2015), "lecun" from U(±1 / sqrt(fan_in)), which is PyTorch's default; a number from N(0, number²).
+    (He et al. 2015), "lecun" from U(±1 / sqrt(fan_in)), which is what PyTorch's layers start with; a number from N(0, number²).
     """
     receptive_field = math.prod(shape[:-2])
     fan_in, fan_out = receptive_field * shape[-2], receptive_field * shape[-1]
