@@ -7,8 +7,8 @@
 # **You will build** a network that decides for itself how deep it is; an operation that widens it in mid-training;
 # counters for traces, graph breaks and recompilations; and a small kit of debugging tools.
 #
-# **You will learn** what runs when Python runs, and what runs when a graph does; how TensorFlow 1 worked, and what of it
-# is left; how to find a bug that raises no error.
+# **You will learn** what runs when Python runs, and what runs when a graph does; how TensorFlow 1 worked (in the
+# TensorFlow notebook); how to find a bug that raises no error.
 #
 # **You need** lessons 1 and 2: tensors, gradients, a training loop. About 90 minutes if you try each bug before you read
 # its hunt.
@@ -16,9 +16,10 @@
 # %% [markdown]
 # ## Set-up
 #
-# Two sentences are repeated wherever the frameworks are compared: *TensorFlow uses static graphs, so debugging and
-# experimenting are hard* (we call it claim C3), and *PyTorch lets you change a network on the go, TensorFlow needs the
-# whole architecture first* (C4). Both can be tested on a laptop, so this lesson tests them, and counts.
+# The article behind this curriculum (a Codecademy comparison of 2024) makes two claims that are heard wherever the
+# frameworks are compared: *TensorFlow uses static graphs, so debugging and experimenting are hard* (we call it C3), and
+# *PyTorch lets you change a network on the go, TensorFlow needs the whole architecture first* (C4). Both can be tested on
+# a laptop, so this lesson tests them, and counts.
 
 # %% tags=["pytorch", "network"]
 import io
@@ -45,6 +46,7 @@ import pdb
 import re
 import traceback
 import warnings
+from functools import partial
 from itertools import islice
 
 from tandem.tensorflow import load_weights, read_weights  # first: it quiets TensorFlow's start
@@ -71,6 +73,13 @@ width = 32  # units before the operation
 wider = 48  # units after it, at most twice as many
 bug_steps = 60
 seed = 0
+
+# %% [markdown]
+# What the lesson asserts about training holds for these values; with your own, nothing stops you.
+
+# %%
+as_shipped = (2, 64, 0.03125, 4000, 32, 48, 60, 0) == (
+    epochs, batch_size, learning_rate, train_size, width, wider, bug_steps, seed)
 
 # %% [markdown]
 # The data is Fashion-MNIST; weights and batch order are the same in both notebooks.
@@ -100,8 +109,8 @@ def batches(seed):
 #
 # $$h_{t+1} = \tfrac{1}{2}\left(h_t + \mathrm{relu}(e + W_b h_t + b_b)\right)$$
 #
-# It stops when the thought has settled: when the largest change of any unit, averaged over the batch, is below a quarter.
-# So the depth is not a number in the source. It is a `while` over a value that exists only once the network runs, which
+# It stops when the thought has settled: when the largest change of any unit, averaged over the batch, is below a quarter,
+# or after ten rounds. So the depth is not a number in the source. It is a `while` over a value that exists only once the network runs, which
 # is exactly what a graph drawn in advance is said to be unable to do.
 
 # %% tags=["pytorch", "network"]
@@ -137,7 +146,7 @@ class Thinker(keras.Model):
         self.block = layers.Dense(width, name="block")
         self.answer = layers.Dense(10, name="answer")
 
-    def build(self, shape):
+    def build(self, input_shape):
         self.stem.build((None, 784))
         self.block.build((None, self.stem.units))
         self.answer.build((None, self.stem.units))
@@ -148,21 +157,18 @@ class Thinker(keras.Model):
 
 # %% [markdown] tags=["tensorflow"]
 # The layers and one round of refining; what is missing is the forward pass. It is ordinary Python, a `while` over a
-# tensor. (In a class of your own you would write it as `call`, inside. Here it stands alone, because we shall treat it in
-# two ways.)
+# tensor. (You would write it into the same class. Here it has a subclass, because there will be a second one.)
 
 # %% tags=["tensorflow", "network"]
-def think(network, images):
-    evidence = network.stem(ops.reshape(images, (-1, 784)))
-    thought, rounds = ops.relu(evidence), 0
-    change = ops.mean(ops.max(thought, axis=1))
-    while change > 0.25 and rounds < 10:
-        thought, change = network.refine(thought, evidence)
-        rounds += 1
-    return network.answer(thought), rounds
-
-
-Thinker.call = think
+class EagerThinker(Thinker):
+    def call(self, images):
+        evidence = self.stem(ops.reshape(images, (-1, 784)))
+        thought, rounds = ops.relu(evidence), 0
+        change = ops.mean(ops.max(thought, axis=1))
+        while change > 0.25 and rounds < 10:
+            thought, change = self.refine(thought, evidence)
+            rounds += 1
+        return self.answer(thought), rounds
 
 # %% [markdown]
 # The functions that make a network with given weights, and its optimiser: SGD with momentum.
@@ -180,8 +186,8 @@ def to_tensors(images, labels):
     return torch.as_tensor(images, device=device), torch.as_tensor(labels, device=device)
 
 # %% tags=["tensorflow", "network"]
-def build_classifier(starting):
-    network = Thinker(starting["stem"]["bias"].size)
+def build_classifier(starting, kind=EagerThinker):
+    network = kind(starting["stem"]["bias"].size)
     network.build((None, 28, 28))
     return load_weights(network, starting)
 
@@ -225,16 +231,22 @@ except Exception as error:
 # %% [markdown] tags=["tensorflow"]
 # Here is a real limit, and the article would have been right to name it. `tf.function` runs Python once, with *symbolic*
 # tensors that have a shape and no value, and keeps the graph of operations that came by. A `while` needs a value.
-# TensorFlow has a tool that rewrites Python loops into graph loops, **AutoGraph**, but it does not follow into a Keras
-# model's `call`. The cure is one line: decorate `call` itself.
+# TensorFlow has a tool that rewrites Python loops into graph loops, **AutoGraph**, but it does not follow into the `call`
+# of a Keras 3 model. Keras' own idiom is to write the loop as `keras.ops.while_loop`, which needs no decorator. To keep
+# the `while`, decorate `call` itself:
 
 # %% tags=["tensorflow", "network"]
-Thinker.call = tf.function(think)  # as if `@tf.function` stood above `call`
+class GraphThinker(EagerThinker):
+    call = tf.function(EagerThinker.call)  # as if `@tf.function` stood above `call`
+
+
+build_classifier = partial(build_classifier, kind=GraphThinker)
 
 # %% [markdown] tags=["tensorflow"]
-# The same object now runs as a graph. How many rounds does that graph hold? Look at its operations:
+# The same network now runs as a graph. How many rounds does that graph hold? Look at its operations:
 
 # %% tags=["tensorflow"]
+network = build_classifier(starting_weights(seed)["classifier"])
 print("rounds:", [int(network(images[i : i + 1])[1]) for i in range(8)])
 graph = network.call.get_concrete_function(tf.TensorSpec((None, 28, 28))).graph
 kinds = [operation.type for operation in graph.get_operations()]
@@ -308,7 +320,8 @@ def test_loss(network):
     return float(cross_entropy(labels[:1000], network(images[:1000])[0]))
 
 # %% [markdown]
-# `stream` is one generator of batches. We stop in the middle of it, and later go on from there.
+# `stream` is one generator of batches. We stop in the middle of it, and later go on from there. (`train_step` gives back
+# the loss alone, so the rounds are counted in a call of their own, before the step.)
 
 # %%
 def train_on(network, optimizer, stream):
@@ -325,7 +338,7 @@ optimizer = build_optimizer(network)
 stream = batches(seed)
 half = epochs * (train_size // batch_size) // 2
 losses, rounds, test_losses = train_on(network, optimizer, islice(stream, half))
-assert test_losses[-1] < 0.5 * losses[0]
+assert not as_shipped or test_losses[-1] < 0.5 * losses[0]
 print(f"{half} steps, first loss {losses[0]:.3f}")
 
 # %% [markdown]
@@ -338,12 +351,12 @@ shown = np.concatenate([order[:10], order[-10:]])
 plots.images(test_images[shown],
              "Above: the ten that settle first. Below: the ten that need most rounds",
              captions=[f"rounds: {depth}" for depth in depths[shown]])
-assert depths[order[0]] + 3 < depths[order[-1]]
+assert not as_shipped or depths[order[0]] + 3 < depths[order[-1]]
 
 # %% [markdown]
-# Depth is not difficulty here. Faint things move the units little and settle soon; last, in our run, come trousers, which
-# it hardly ever mistakes: the thought that grows furthest is the last to stand still. A network that goes by its own
-# doubt instead would need another `while` condition, and nothing else: see *Try it*.
+# Depth need not be difficulty. Faint things move the units little and settle soon; last, in our run, come trousers: the
+# thought that grows furthest is the last to stand still. A network that goes by its own doubt instead would need another
+# `while` condition, and nothing else: see *Try it*.
 
 # %% [markdown]
 # ## 2. An operation on the running network
@@ -354,8 +367,8 @@ assert depths[order[0]] + 3 < depths[order[-1]]
 #
 # A new unit copies an old one: the same incoming weights, so the same activation. Whoever listens to that unit now hears
 # it twice, so the outgoing weights are divided between the two. In general: what enters unit $j$ is multiplied by
-# `incoming[j]`, what leaves it by `outgoing[j]`. The arrays have the neutral layout, inputs × outputs, so this is NumPy,
-# and the same in both notebooks.
+# `incoming[j]`, what leaves it by `outgoing[j]`. The arrays have the layout that both
+# notebooks share, inputs × outputs for a dense layer, so this is NumPy, and the same in both.
 
 # %%
 def widen(arrays, source, incoming, outgoing):
@@ -392,7 +405,7 @@ print(f"before {before:.6f} | copied only {copied:.6f} | copied and divided {div
 assert abs(divided - before) < 1e-5 < abs(copied - before)
 
 # %% [markdown]
-# Equal to rounding. So much for the weights; but the optimiser has a memory too. Momentum is a running sum of gradients,
+# Equal up to rounding. So much for the weights; but the optimiser has a memory too. Momentum is a running sum of gradients,
 # so it must widen as gradients do. A copy whose voice counts a quarter receives a quarter of the old gradient on its
 # incoming weights; whoever listens to the copy hears the old activation and gets the old gradient. In `widen`'s words the
 # two scales change places: `incoming=share`, `outgoing=ones`.
@@ -440,17 +453,18 @@ load_weights(network, new)
 print(network)
 
 # %% [markdown] tags=["pytorch"]
-# **Watch out:** the optimiser still holds the *old* parameters. It goes on with them, and says nothing:
+# **Watch out:** the optimiser still holds the *old* parameters. Those get no gradient any more; `step` skips them and says
+# nothing:
 
 # %% tags=["pytorch"]
-untouched = network.stem.weight.clone()
+untouched = network.stem.weight.detach().clone()
 for batch in islice(batches(seed), 3):
     train_step(network, optimizer, *to_tensors(*batch))
 print("the new weights moved in 3 steps:", not torch.equal(untouched, network.stem.weight))
 
 # %% [markdown] tags=["pytorch"]
-# The gradients were computed and nobody used them. (Keras refuses both: it locks a built model's layers, and its
-# optimiser raises an error for variables that it does not know.) So the optimiser is operated on as well.
+# The new parameters got gradients and nobody used them. (Keras refuses both steps: a model class of your own locks its
+# layers once it is built, and an optimiser raises an error for variables that it does not know.) So the optimiser is operated on as well.
 
 # %% [markdown] tags=["tensorflow"]
 # Can its layers be replaced in place?
@@ -462,8 +476,9 @@ except ValueError as error:
     print("ValueError:", str(error).splitlines()[0][:107])
 
 # %% [markdown] tags=["tensorflow"]
-# No. A Keras model **locks** its layers once it is built. So C4 has a point, and this is its size: the *object* cannot be
-# changed in place. The *program* can: one line makes a wider object that carries the weights, while everything else keeps
+# No. A model class of your own **locks** its layers once it is built. (A `Sequential` takes `pop` and `add`; the layers of
+# a Functional model are wired anew, into another `Model`.) So C4 has a point, and this is its size: such an *object*
+# cannot be changed in place. The *program* can: one line makes a wider object that carries the weights, while everything else keeps
 # running. The old optimiser notices:
 
 # %% tags=["tensorflow"]
@@ -480,19 +495,20 @@ except ValueError as error:
 # well.
 
 # %% [markdown]
-# A new optimiser, with the old one's memory. Then the same stream of batches goes on where it stopped; for comparison, so
-# does the careless copy.
+# A new optimiser, with the old one's memory. Then the same stream of batches goes on where it stopped; for comparison,
+# also for the careless copy, and for a network that stays narrow.
 
 # %%
-def go_on(patient, stream):
+def go_on(patient, memory, stream):
     its_optimizer = build_optimizer(patient)
-    set_velocity(its_optimizer, patient, widen(velocity, source, share, ones))
+    set_velocity(its_optimizer, patient, memory)
     return train_on(patient, its_optimizer, stream)
 
 
-rest = list(stream)
-more_losses, more_rounds, more_test_losses = go_on(network, rest)
-_, _, careless_test_losses = go_on(careless, rest)
+rest, wide_velocity = list(stream), widen(velocity, source, share, ones)
+more_losses, more_rounds, more_test_losses = go_on(network, wide_velocity, rest)
+_, _, careless_test_losses = go_on(careless, wide_velocity, rest)
+_, _, narrow_test_losses = go_on(build_classifier(old), velocity, rest)
 
 # %% [markdown]
 # The picture of the operation, from shortly before it:
@@ -505,13 +521,16 @@ wrong = test_losses[-1:] + [copied] + careless_test_losses
 plots.curves({
     "copied and divided": (np.concatenate([until, since]), right),
     "copied only": (np.concatenate([until[-1:], since]), wrong),
+    "not widened": (since, [before] + narrow_test_losses),
 }, f"From {width} to {wider} units at the line: divided, the loss does not jump",
     y_label="test loss")
 plt.axvline(half, color=plots.OTHERS[5], linewidth=1, zorder=0)
 losses, rounds = losses + more_losses, rounds + more_rounds
-assert max(more_test_losses[:5]) < 1.4 * before and more_test_losses[-1] < before
+assert not as_shipped or max(more_test_losses[:5]) < 1.4 * before > 1.4 * more_test_losses[-1]
 
 # %% [markdown]
+# The small rise that follows comes without the operation too: the batches make it.
+#
 # Why three quarters and one quarter, and not two halves? Train both ways for 20 steps and look at each unit and its
 # clone.
 
@@ -519,9 +538,7 @@ assert max(more_test_losses[:5]) < 1.4 * before and more_test_losses[-1] < befor
 def clones_apart(share):
     """How far the incoming weights of a unit and of its clone are apart after training."""
     patient = build_classifier(widen(old, source, ones, share))
-    optimizer = build_optimizer(patient)
-    set_velocity(optimizer, patient, widen(velocity, source, share, ones))
-    train_on(patient, optimizer, rest[:20])
+    go_on(patient, widen(velocity, source, share, ones), rest[:20])
     kernel = read_weights(patient)["stem"]["kernel"]
     return np.abs(kernel[:, twice] - kernel[:, width:]).max()
 
@@ -533,20 +550,20 @@ print("clones still equal after 20 steps, three to one:", clones_apart(share) < 
 # %% [markdown]
 # **Watch out:** divided equally, a unit and its clone get equal gradients and stay one unit for ever: the network is
 # wider and can do nothing more than before. The uneven split computes the same function and still tells the two apart.
-# (The paper adds a little noise to the copies for the same end, which costs the equality to rounding.)
+# (The paper adds a little noise to the copies for the same end, which costs the exact equality.)
 
 # %% [markdown]
 # ## 3. Eager and graph, counted
 #
-# What happens to Python when a graph takes over? We ask with a side effect, a list that grows by one whenever *Python*
-# runs the function, and call that function four times.
+# What happens to Python when a graph takes over? We ask with a side effect, a note that the function leaves behind whenever
+# *Python* runs it, and call that function four times.
 
 # %% [markdown] tags=["pytorch"]
 # `torch.compile` hands each graph that it makes to a *backend*. Ours compiles nothing: it keeps the graph, so that we can
 # count, and runs it as it is. (`backend="eager"` does the same without counting. Neither needs a C++ compiler.)
 
 # %% tags=["pytorch"]
-graphs, calls = [], []
+graphs, box, effects = [], {}, 0
 
 
 def counting(graph, example_inputs):
@@ -556,19 +573,38 @@ def counting(graph, example_inputs):
 
 @torch.compile(backend=counting)
 def double(values):
-    calls.append("Python was here")
+    box["note"] = "Python was here"
     return values * 2
 
 
 for _ in range(4):
+    box.clear()
     double(torch.ones(3))
-print("four calls, side effects:", len(calls), "| graphs made:", len(graphs))
+    effects += len(box)
+print("four calls, side effects:", effects, "| graphs made:", len(graphs))
 
 # %% [markdown] tags=["pytorch"]
-# Every side effect happened, as in eager Python. `torch.compile` promises the behaviour of the original function: it
-# works on Python's bytecode, takes the tensor operations out, and plays the rest back. The price is in the second number.
-# A graph is valid under **guards**, conditions on all that it saw, and one of them was the length of our list. Four
-# lengths, four graphs.
+# One graph, and every side effect happened, as in eager Python. `torch.compile` promises the behaviour of the original
+# function: it works on Python's bytecode, takes the tensor operations out, and plays the rest back.
+#
+# **Watch out:** a graph is valid under **guards**, conditions on what it saw. Let the notes pile up in a list, and one of
+# them is the list's length:
+
+# %% tags=["pytorch"]
+@torch.compile(backend=counting)
+def double_and_count(values):
+    notes.append("Python was here")
+    return values * 2
+
+
+notes = []
+graphs.clear()
+for _ in range(4):
+    double_and_count(torch.ones(3))
+print("four calls, side effects:", len(notes), "| graphs made:", len(graphs))
+
+# %% [markdown] tags=["pytorch"]
+# Four lengths, four graphs.
 #
 # To debug, switch the compiler off without touching the code:
 
@@ -599,15 +635,17 @@ print("four calls, side effects:", len(calls), "| traces:", double.experimental_
 # %% [markdown] tags=["tensorflow"]
 # **Watch out:** one side effect, not four. Python was there once, for the trace; the other calls ran the graph alone. So
 # `print` in a `tf.function` prints once (`tf.print` prints every time), and a counter counts traces, not calls.
-# `torch.compile` chooses otherwise: it plays side effects back at every call, at the price of further graphs.
+# `torch.compile` chooses otherwise: it plays side effects back at every call.
 #
 # To debug, switch the graphs off without touching the code:
 
 # %% tags=["tensorflow"]
 tf.config.run_functions_eagerly(True)
-for _ in range(4):
-    double(tf.ones(3))
-tf.config.run_functions_eagerly(False)
+try:
+    for _ in range(4):
+        double(tf.ones(3))
+finally:
+    tf.config.run_functions_eagerly(False)
 print("eagerly, four more calls, side effects in all:", len(calls))
 
 # %% [markdown]
@@ -617,7 +655,7 @@ print("eagerly, four more calls, side effects in all:", len(calls))
 # changes, with a length that changes; and then with the cure of each.
 
 # %% tags=["pytorch"]
-def graphs_for(calls, **options):
+def graphs_for(cases, **options):
     graphs.clear()
     torch.compiler.reset()
 
@@ -625,37 +663,37 @@ def graphs_for(calls, **options):
     def scale(values, factor):
         return values * factor
 
-    for length, factor in calls:
+    for length, factor in cases:
         scale(torch.ones(length), factor)
     return len(graphs)
 
 
-number, length = range(2, 6), range(3, 7)
+numbers, lengths = range(2, 6), range(3, 7)
 made = {
-    "a Python number that changes": graphs_for([(3, float(n)) for n in number]),
-    "a length that changes": graphs_for([(n, 2.0) for n in length]),
-    "cure: the number as a tensor": graphs_for([(3, torch.tensor(float(n))) for n in number]),
-    "cure: shapes left open": graphs_for([(n, 2.0) for n in length], dynamic=True),
+    "a Python number that changes": graphs_for([(3, float(n)) for n in numbers]),
+    "a length that changes": graphs_for([(n, 2.0) for n in lengths]),
+    "cure: the number as a tensor": graphs_for([(3, torch.tensor(float(n))) for n in numbers]),
+    "cure: shapes left open": graphs_for([(n, 2.0) for n in lengths], dynamic=True),
 }
 
 # %% tags=["tensorflow"]
-def graphs_for(calls, **options):
+def graphs_for(cases, **options):
     @tf.function(**options)
     def scale(values, factor):
         return values * factor
 
-    for length, factor in calls:
+    for length, factor in cases:
         scale(tf.ones(length), factor)
     return scale.experimental_get_tracing_count()
 
 
-number, length = range(2, 6), range(3, 7)
+numbers, lengths = range(2, 6), range(3, 7)
 open_shapes = (tf.TensorSpec([None]), tf.TensorSpec([]))
 made = {
-    "a Python number that changes": graphs_for([(3, float(n)) for n in number]),
-    "a length that changes": graphs_for([(n, 2.0) for n in length]),
-    "cure: the number as a tensor": graphs_for([(3, tf.constant(float(n))) for n in number]),
-    "cure: shapes left open": graphs_for([(n, 2.0) for n in length], input_signature=open_shapes),
+    "a Python number that changes": graphs_for([(3, float(n)) for n in numbers]),
+    "a length that changes": graphs_for([(n, 2.0) for n in lengths]),
+    "cure: the number as a tensor": graphs_for([(3, tf.constant(float(n))) for n in numbers]),
+    "cure: shapes left open": graphs_for([(n, 2.0) for n in lengths], input_signature=open_shapes),
 }
 
 # %% [markdown]
@@ -667,8 +705,10 @@ for case, count in made.items():
 
 # %% [markdown]
 # The frameworks take a changing Python value differently. `tf.function` takes it for a constant and traces once for
-# **each** value. `torch.compile` does so once, sees the second value, and makes a graph in which it is free: two graphs,
-# whatever follows. A tensor is free from the beginning in both.
+# **each** value. `torch.compile` does so once, sees the second value, and makes a graph in which it is free: two graphs
+# here. (Another type, or a length of 1, would cost one more.) Lengths go the same way, unless `tf.function` is given
+# `reduce_retracing=True`: then it opens lengths as `torch.compile` does, and needs two graphs here. A tensor's value is
+# free from the beginning in both; its shape is not.
 
 # %% [markdown]
 # ### The network that decides its own depth, as a graph
@@ -679,12 +719,17 @@ for case, count in made.items():
 graphs.clear()
 torch.compiler.reset()
 compiled = torch.compile(network, backend=counting, dynamic=True)
+pairs = [images[i : i + 2] for i in range(9)]  # of one picture each, `torch.compile` would fix the 1
 with torch.no_grad():
-    depths = [int(compiled(images[i : i + 2])[1]) for i in range(9)]
+    logits, depths = zip(*map(compiled, pairs))
+    eager_logits, eager_depths = zip(*map(network, pairs))
 print("different depths:", len(set(depths)) > 1, "| graphs:", len(graphs))
+same = torch.allclose(torch.cat(logits), torch.cat(eager_logits), atol=1e-4)
+print("the same as eager:", same and depths == eager_depths)
 
 # %% [markdown] tags=["pytorch"]
-# It works, and the answer is right, but not as one graph. Why not?
+# It works, but not as one graph. Why not? (`torch._dynamo` has an underscore: a tool for the hunt, not an interface to
+# build on.)
 
 # %% tags=["pytorch"]
 torch.compiler.reset()
@@ -701,35 +746,37 @@ except torch._dynamo.exc.Unsupported as error:
 
 # %% [markdown] tags=["pytorch"]
 # A **graph break**: where a Python decision needs a tensor's value, the compiler ends a graph, lets Python decide, and
-# starts the next. One graph reads the picture, one holds `refine`, and Python drives the loop between them. That is
-# PyTorch's choice: any Python runs, and what cannot be captured stays eager. With `fullgraph=True` it becomes an error
-# instead, and a break cannot slip in unseen.
+# starts the next. One graph reads the picture, one holds `refine`; the loop itself, and `answer` behind it, stay eager.
+# That is PyTorch's choice: any Python runs, and what cannot be captured is left to Python. With `fullgraph=True` it
+# becomes an error instead, and a break cannot slip in unseen.
 #
-# TensorFlow's AutoGraph makes **one** graph of this loop, with a `While` operation inside it.
+# Rewritten with `torch.while_loop`, the network is one graph here too. TensorFlow's AutoGraph does that rewriting for you.
 
 # %% tags=["tensorflow"]
-answer = tf.function(network, input_signature=(tf.TensorSpec((None, 28, 28)),))
-depths = [int(answer(images[i : i + 2])[1]) for i in range(9)]
-traces = answer.experimental_get_tracing_count()
+compiled = tf.function(network, input_signature=(tf.TensorSpec((None, 28, 28)),))
+depths = [int(compiled(images[i : i + 2])[1]) for i in range(9)]
+traces = compiled.experimental_get_tracing_count()
 print("different depths:", len(set(depths)) > 1, "| traces:", traces)
 
 # %% [markdown] tags=["tensorflow"]
 # One trace for all of them, since the loop is inside the graph. And the whole lesson so far, with its operation in
-# mid-training? One trace of `train_step` for each network object: the narrow one, the wide one, the careless copy, and
-# the two patients of the clone experiment.
+# mid-training? One trace of `train_step` for each network object: the narrow one, the wide one, the careless copy, the
+# one that stayed narrow, and the two patients of the clone experiment.
 
 # %% tags=["tensorflow"]
 print("traces of train_step:", train_step.experimental_get_tracing_count())
 
 # %% [markdown] tags=["tensorflow"]
-# `torch.compile` cannot put this `while` into a graph: it *breaks* the graph in two, one before the loop and one for
-# `refine`, and lets Python drive the loop between them.
+# `torch.compile` leaves this `while` to Python: it *breaks* the graph in two, one before the loop and one for `refine`, and
+# the loop stays eager. Rewritten by hand with `torch.while_loop`, it is one graph there too.
 
 # %% [markdown]
-# ### What the article judged
+# ### What "static graph" once meant
 #
-# "Static graph" once meant TensorFlow 1: first describe everything, then open a session and feed it. That style still
-# runs. Here is a small part of our network, stem and answer without a round between, as such a description.
+# It meant TensorFlow 1: first describe everything, then open a session and feed it. That style still runs.
+
+# %% [markdown] tags=["tensorflow"]
+# Here is a small part of our network, stem and answer without a round between, as such a description.
 
 # %% tags=["tensorflow"]
 arrays = read_weights(network)
@@ -759,9 +806,9 @@ print("hidden:", seen.shape, "| the same as eager:", np.allclose(answers, eager,
 # side: `torch.export` makes one, for shipping, and refuses a Python `if` over a tensor's value just as this graph does.)
 
 # %% [markdown] tags=["pytorch"]
-# TensorFlow's half of this step builds that description with placeholders and a session. PyTorch has no such past; but it
-# has come to static graphs from the other side, for shipping. `torch.export` makes the graph of a whole module, ahead of
-# any run:
+# The TensorFlow notebook does it, with placeholders and a session. PyTorch has come to static graphs from the other side,
+# for shipping: `torch.export` makes the graph of a whole module, ahead of any run. Here of a small part of our network,
+# stem and answer without a round between:
 
 # %% tags=["pytorch"]
 class OneLook(nn.Module):
@@ -778,8 +825,8 @@ exported = torch.export.export(look, (images[:4],))
 print(exported.graph_module.code.strip())
 
 # %% [markdown] tags=["pytorch"]
-# No class, no Python, only operations and the names of weights. Such a graph cannot be stepped through, and its numbers
-# are there only when it runs:
+# No class, no `if`, no loop: one operation a line. You can step through those lines, but they are no longer the ones that
+# you wrote. The numbers are there when it runs:
 
 # %% tags=["pytorch"]
 with torch.no_grad():
@@ -787,7 +834,7 @@ with torch.no_grad():
     print("the same as eager:", torch.allclose(answers, look(images[:4]), atol=1e-4))
 
 # %% [markdown]
-# This was TensorFlow 1's way of working, and the claim was fair then. Today each framework has both: eager to think in, a
+# Describe first, run later was TensorFlow 1's way, and the claim was fair then. Today each framework has both: eager to think in, a
 # graph to ship.
 
 # %% [markdown]
@@ -870,8 +917,9 @@ def post_mortem(error, *commands):
     debugger.interaction(None, error.__traceback__)
     text = re.sub(r"\x1b\[[\d;]*m", "", transcript.getvalue())  # without colours
     text = re.sub(r"> \S+\(\d+\)(\w+)\(\)", r"> in \1()", text)  # without the machine's paths
-    for command, reply in zip(["%debug", *commands], re.split(r"ipdb> |\(Pdb\) ", text)):
-        print(f"(Pdb) {command}\n{reply.strip()}")
+    typed = ["%debug", *(f"(Pdb) {command}" for command in commands)]
+    for line, reply in zip(typed, re.split(r"ipdb> |\(Pdb\) ", text)):
+        print(f"{line}\n{reply.strip()}")
 
 # %% [markdown]
 # The third looks inside: what does each layer put out?
@@ -904,10 +952,10 @@ def activations(network, pictures, training=False):
 
 # %% [markdown] tags=["tensorflow"]
 # Keras has no hooks as PyTorch has. It needs none here: a Sequential or Functional model knows its own graph of layers,
-# and any tensor in it can be an output of another model.
+# and any tensor in it can be an output of another model. Our own `Thinker`, a subclass, could not be probed so.
 
 # %% [markdown]
-# ### Bug 1: a shape that fits too well
+# ### Bug 1: stuck
 #
 # Does the picture show footwear? One output, one score, and the squared error against 1 or 0.
 
@@ -931,10 +979,11 @@ def score_loss(scores, labels):
 # It trains, without a complaint:
 
 # %%
-with_bug = train(build_perceptron(1), score_loss, rate=learning_rate / 2)
-picture({"squared error": with_bug}, "Bug 1: the error falls to about 0.2 and stays there")
+with_bug = train(build_perceptron(1), score_loss, rate=learning_rate / 2)  # half the usual rate
+picture({"squared error": with_bug}, "Bug 1: the error falls to about 0.2 and stays there",
+        y_label="squared error")
 plt.ylim(0, 0.6)
-assert 0.15 < np.mean(with_bug[-20:]) < 0.3
+assert not as_shipped or 0.15 < np.mean(with_bug[-20:]) < 0.3
 
 # %% [markdown]
 # **The hunt.** Three pictures in ten show footwear. Whoever answers 0.3 to everything has an error of $0.3 \times 0.7 =
@@ -987,14 +1036,14 @@ def repaired_loss(scores, labels):
 
 repaired = train(build_perceptron(1), repaired_loss, rate=learning_rate / 2)
 picture({"with the bug": with_bug, "repaired": repaired},
-        "Bug 1 repaired: each score meets its own label")
+        "Bug 1 repaired: each score meets its own label", y_label="squared error")
 plt.ylim(0, 0.6)
-assert np.mean(repaired[-20:]) < 0.1
+assert not as_shipped or np.mean(repaired[-20:]) < 0.1
 
 # %% [markdown]
-# ### Bug 2: a softmax too many
+# ### Bug 2: slow
 #
-# Ten classes now. Somebody wants probabilities out of the network and adds a softmax at its end.
+# Ten classes now, and a colleague who wants probabilities.
 
 # %% tags=["pytorch"]
 criterion = F.cross_entropy
@@ -1014,9 +1063,8 @@ suspect.add(layers.Softmax(name="softmax"))
 
 # %%
 with_bug = train(suspect, criterion)
-picture({"cross-entropy": with_bug},
-        "Bug 2: it learns, but slowly, and it will never come below 1.46")
-assert np.mean(with_bug[-20:]) > 1.46
+picture({"cross-entropy": with_bug}, "Bug 2: it learns, but slowly")
+assert not as_shipped or np.mean(with_bug[-20:]) > 1.46
 
 # %% [markdown]
 # **The hunt.** A loss that falls slowly is no proof of a bug: it might be the learning rate. So look at what the loss is
@@ -1024,16 +1072,17 @@ assert np.mean(with_bug[-20:]) > 1.46
 
 # %%
 inside = activations(suspect, images[:500])
-last = list(inside.values())[-1]
+last = inside["softmax"]
 plots.distributions({name: values for name, values in inside.items() if name != "flatten"},
                     "Bug 2: the last layer puts out nothing outside 0 to 1", x_label="activation")
 sums = last.sum(axis=1)
+print("softmax, all between 0 and 1:", bool(0 <= last.min() and last.max() <= 1))
 print("sum of each row, from", np.round(sums.min(), 4), "to", np.round(sums.max(), 4))
 print("best loss that such an output can reach:", np.round(np.log(1 + 9 * np.exp(-1)), 4))
 
 # %% [markdown]
 # Logits go where they like; these lie between 0 and 1 and add up to 1. They are probabilities, and the loss, which
-# expects logits, applies its own softmax to them. Even a perfect answer, 1 for the right class and 0 for nine others,
+# expects logits, applies its own softmax to them: one softmax too many. Even a perfect answer, 1 for the right class and 0 for nine others,
 # then costs $-\log\frac{e}{e+9} = 1.461$.
 
 # %% [markdown] tags=["pytorch"]
@@ -1042,7 +1091,7 @@ print("best loss that such an output can reach:", np.round(np.log(1 + 9 * np.exp
 
 # %% [markdown] tags=["tensorflow"]
 # We used TensorFlow's bare loss, which takes any numbers for logits. Keras' own loss is harder to fool: it recognises a
-# Keras softmax.
+# Keras softmax. (A `tf.nn.softmax` inside a `call` escapes it.)
 
 # %% tags=["tensorflow"]
 with warnings.catch_warnings(record=True) as said:
@@ -1058,14 +1107,12 @@ print("it used the logits instead:", np.allclose(mended, criterion(logits, label
 # %%
 repaired = train(build_perceptron(10), criterion)
 picture({"with the bug": with_bug, "repaired": repaired}, "Bug 2 repaired: logits go into the loss")
-assert np.mean(repaired[-20:]) < 1.1
+assert not as_shipped or np.mean(repaired[-20:]) < 1.1
 
 # %% [markdown]
-# ### Bug 3: gradients that nobody cleared
-
-# %% [markdown] tags=["pytorch"]
-# `backward` **adds** to `.grad`. That is on purpose: several small batches can make up one large one. It also means that
-# every loop must clear the sum, and this one does not:
+# ### Bug 3: it thrashes
+#
+# The same ten classes, without the softmax, in a training loop that was written anew:
 
 # %% tags=["pytorch"]
 def train_forgetful(network):
@@ -1077,10 +1124,6 @@ def train_forgetful(network):
         optimizer.step()
         losses.append(loss.item())
     return losses
-
-# %% [markdown] tags=["tensorflow"]
-# In TensorFlow this bug cannot come from forgetting a line: every tape starts from nothing. It lives where people add
-# gradients up by hand, to make one large batch of several small ones. Then clearing the sum is theirs to forget:
 
 # %% tags=["tensorflow"]
 def train_forgetful(network):
@@ -1105,7 +1148,7 @@ suspect = build_perceptron(10)
 with_bug = train_forgetful(suspect)
 picture({"cross-entropy": with_bug},
         "Bug 3: the loss rises and falls, as if the learning rate were too large")
-assert max(with_bug[10:]) > 2.5
+assert not as_shipped or max(with_bug[10:]) > 2.5
 
 # %% [markdown]
 # **The hunt.** A learning rate that is too large looks the same. The test that tells the two apart takes the *same* batch
@@ -1131,7 +1174,19 @@ for _ in range(3):
 print("norm of what the optimiser would get:", np.round(np.array(norms) / norms[0], 3))
 
 # %% [markdown]
-# One, two, three: it adds up. What that did to the network, against one that was trained well:
+# One, two, three: it adds up.
+
+# %% [markdown] tags=["pytorch"]
+# `backward` **adds** to `.grad`. That is on purpose: several small batches can make up one large one. It also means that
+# every loop must clear the sum, and ours did not.
+
+# %% [markdown] tags=["tensorflow"]
+# In TensorFlow this bug cannot come from forgetting a line of the usual loop: every tape starts from nothing. It lives
+# where people add gradients up by hand, to make one large batch of several small ones. Then clearing the sum is theirs to
+# forget.
+
+# %% [markdown]
+# What that did to the network, against one that was trained well:
 
 # %%
 sound = build_perceptron(10)
@@ -1139,12 +1194,13 @@ repaired = train(sound, criterion)
 broken_inside, sound_inside = activations(suspect, images[:500]), activations(sound, images[:500])
 columns = {}
 for name in ("hidden", "output"):
-    for label, inside in (("with the bug", broken_inside), ("repaired", sound_inside)):
+    for label, inside in (("with the bug", broken_inside), ("trained well", sound_inside)):
         columns[f"{name}\n{label}"] = np.sign(inside[name]) * np.log10(1 + np.abs(inside[name]))
 plots.distributions(
     columns, "Bug 3: the sums drove the hidden layer far below zero, where no unit fires",
     x_label="activation, logarithmic to both sides: −1 stands for −9, −3 for −999")
-assert np.mean(broken_inside["hidden"] > 0) < 0.5 * np.mean(sound_inside["hidden"] > 0)
+firing = [np.mean(inside["hidden"] > 0) for inside in (broken_inside, sound_inside)]
+assert not as_shipped or firing[0] < 0.5 * firing[1]
 
 # %% [markdown]
 # The hidden units have fallen silent, so the output with the bug is ten constants, whatever the picture.
@@ -1159,13 +1215,12 @@ assert np.mean(broken_inside["hidden"] > 0) < 0.5 * np.mean(sound_inside["hidden
 # %%
 picture({"with the bug": with_bug, "repaired": repaired},
         "Bug 3 repaired: each step uses its own gradient")
-assert np.mean(repaired[-20:]) < 1.1
+assert not as_shipped or np.mean(repaired[-20:]) < 1.1
 
 # %% [markdown]
-# ### Bug 4: an examination in training mode
+# ### Bug 4: it disappoints
 #
-# The next victim has a convolution, batch normalisation and dropout: two layers that behave one way in training and
-# another way in use.
+# The next victim has a convolution, batch normalisation and dropout.
 
 # %% tags=["pytorch"]
 def convnet_weights():
@@ -1190,13 +1245,12 @@ def convnet_weights():
 
 
 def build_convnet(start):
-    keras.utils.set_random_seed(seed)  # for the dropout
     network = keras.Sequential([
         keras.Input((28, 28)), layers.Reshape((28, 28, 1), name="channel"),
         layers.Conv2D(8, 3, strides=2, name="filters"),
         layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name="norm"),
         layers.ReLU(name="relu"), layers.Flatten(name="flatten"),
-        layers.Dropout(0.5, name="dropout"), layers.Dense(10, name="output")])
+        layers.Dropout(0.5, seed=seed, name="dropout"), layers.Dense(10, name="output")])
     return load_weights(network, start)
 
 # %% [markdown]
@@ -1226,9 +1280,9 @@ sorted_images, sorted_labels = to_tensors(test_images[by_class], test_labels[by_
 
 def accuracy(network, training):
     right = []
-    for part, truth in zip(tf.split(sorted_images, 20), tf.split(sorted_labels, 20)):
-        logits = network(part, training=training)
-        right.append(np.mean(tf.argmax(logits, axis=1) == truth))
+    for start in range(0, len(sorted_images), 100):
+        logits = network(sorted_images[start : start + 100], training=training)
+        right.append(np.mean(np.argmax(logits, axis=1) == sorted_labels[start : start + 100]))
     return np.mean(right)
 
 
@@ -1240,12 +1294,12 @@ _ = train(build_convnet(convnet_weights()), criterion,
 # What you would see (the network was made, trained and asked; nobody said more):
 
 # %% [markdown] tags=["tensorflow"]
-# What you would see (somebody copied the forward pass out of the training step, `training=True` and all):
+# What you would see (the forward pass was copied out of the training loop):
 
 # %%
 steps = np.arange(10, bug_steps + 1, 10)
 picture({"accuracy": (steps, with_bug)},
-        "Bug 4: the loss falls, and the accuracy disappoints", y_label="test accuracy")
+        f"Bug 4: the accuracy in {bug_steps} steps. Is that all?", y_label="test accuracy")
 assert len(with_bug) == len(steps)
 
 # %% [markdown]
@@ -1271,7 +1325,8 @@ for name, values in among_shirts.items():
     print(f"{name:8}", "equal" if same else "differs")
 
 # %% [markdown]
-# The first layer that differs is `norm`: it measures brightness and contrast over the batch, so a batch of T-shirts is
+# Batch normalisation and dropout behave one way in training and another way in use, and here they were asked in training
+# mode. The first layer that differs is `norm`: it measures brightness and contrast over the batch, so a batch of T-shirts is
 # normalised by T-shirts, and what makes them T-shirts is taken out. Dropout then throws away half of the rest.
 
 # %% [markdown] tags=["pytorch"]
@@ -1279,26 +1334,30 @@ for name, values in among_shirts.items():
 # the measurement. In training mode `norm` also writes its running statistics, so the test set leaks into the network.
 
 # %% tags=["pytorch"]
+repaired, graduate = [], build_convnet(convnet_weights())
+
+
 def examine(network):
     network.eval()
     repaired.append(accuracy(network))
     network.train()
 
 
-repaired, graduate = [], build_convnet(convnet_weights())
 _ = train(graduate, criterion, watch=examine)
 
 # %% [markdown] tags=["tensorflow"]
-# The cure is `training=False`, which is also what a Keras model does when it is called without the word. **Watch out:**
+# The cure is `training=False`, which is also what a Keras model does when it is called from outside without the word. **Watch out:**
 # `training=True` in an examination does more than spoil the measurement. `norm` then also writes its moving statistics,
 # so the test set leaks into the network.
 
 # %% tags=["tensorflow"]
+repaired, graduate = [], build_convnet(convnet_weights())
+
+
 def examine(network):
     repaired.append(accuracy(network, training=False))
 
 
-repaired, graduate = [], build_convnet(convnet_weights())
 _ = train(graduate, criterion, watch=examine)
 
 # %% [markdown]
@@ -1308,13 +1367,14 @@ _ = train(graduate, criterion, watch=examine)
 picture({"with the bug": (steps, with_bug), "repaired": (steps, repaired)},
         "Bug 4 repaired: the network was better than its examination",
         y_label="test accuracy")
-assert repaired[-1] > 0.65 and np.mean(repaired[2:]) > np.mean(with_bug[2:]) + 0.03
+better = np.mean(repaired[2:]) > np.mean(with_bug[2:]) + 0.03
+assert not as_shipped or (better and repaired[-1] > 0.65)
 
 # %% [markdown]
-# ### Bug 5: the logarithm of nothing
+# ### Bug 5: not a number
 #
 # Footwear again, now with a probability and its cross-entropy, written from the textbook: $-t \log p - (1 - t) \log (1 -
-# p)$. The learning rate is four times what it was, because it went so well.
+# p)$. The learning rate is eight times what bug 1 had, because it went so well.
 
 # %% tags=["pytorch"]
 def log_loss(scores, labels):
@@ -1398,9 +1458,11 @@ def stable_loss(scores, labels):
     return F.binary_cross_entropy_with_logits(scores[:, 0], is_footwear(labels))
 
 # %% tags=["tensorflow"]
+binary_cross_entropy = keras.losses.BinaryCrossentropy(from_logits=True)
+
+
 def stable_loss(scores, labels):
-    targets = is_footwear(labels)
-    return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(targets, scores[:, 0]))
+    return binary_cross_entropy(is_footwear(labels), scores[:, 0])
 
 # %% [markdown]
 # The same network and learning rate:
@@ -1409,48 +1471,52 @@ def stable_loss(scores, labels):
 repaired = train(build_perceptron(1), stable_loss, rate=4 * learning_rate)
 picture({"with the bug": with_bug[:good], "repaired": repaired},
         "Bug 5 repaired: the same curve to the line, and on beyond it", log=True)
+plt.gca().lines[0].set(linestyle="--", zorder=3)  # on top, so that both can be seen
+plt.legend()
 plt.axvline(good, color=plots.OTHERS[5], linewidth=1)
 assert np.isfinite(repaired).all()
 
 # %% [markdown]
-# ### Bug 6: a checkpoint from the other framework
+# ### Bug 6: a poor checkpoint
 #
 # A colleague trained the network of bug 4 in the other framework, and sends its weights as NumPy arrays. You know that
 # kernels are laid out differently, you transpose them, and **every shape fits**. (We make that checkpoint ourselves, out
-# of our trained network: after `flatten`, the rows of the last kernel come in the colleague's order.)
+# of our trained network.)
 
 # %% tags=["pytorch"]
 OURS, THEIRS = (8, 13, 13), (13, 13, 8)  # what `flatten` meets: channels first here
 to_theirs, to_ours = (1, 2, 0), (2, 0, 1)
+graduate = graduate.eval()  # its training is over
 
 # %% tags=["tensorflow"]
 OURS, THEIRS = (13, 13, 8), (8, 13, 13)  # what `Flatten` meets: channels last here
 to_theirs, to_ours = (2, 0, 1), (1, 2, 0)
 
 # %% [markdown]
-# The checkpoint, with a few of the colleague's activations for comparison. A colleague who sends those along is worth a
-# dinner.
+# The checkpoint, with a few of the colleague's activations for comparison (the feature maps already turned to our axes).
+# A colleague who sends those along is worth a dinner.
 
 # %%
 def reorder(rows, shape, axes):
-    """Rows flattened from `shape`, in the order that they have when flattened after `axes`."""
+    """The rows of a kernel behind `flatten`, as if the axes of `shape` had been permuted first."""
     return rows.reshape(*shape, -1).transpose(*axes, 3).reshape(len(rows), -1)
 
 
 checkpoint = read_weights(graduate)
 checkpoint["output"]["kernel"] = reorder(checkpoint["output"]["kernel"], OURS, to_theirs)
+reference = activations(graduate, sorted_images[:50])
+for name in ("flatten", "dropout"):
+    reference[name] = reorder(reference[name].T, OURS, to_theirs).T
 
 # %% [markdown]
 # Load it and go on training:
 
 # %% tags=["pytorch"]
-reference = activations(graduate.eval(), sorted_images[:50])
 ported = build_convnet(checkpoint)
 print("accuracy below 0.4:", accuracy(ported.eval()) < 0.4)
 with_bug = train(ported.train(), criterion)
 
 # %% tags=["tensorflow"]
-reference = activations(graduate, sorted_images[:50])
 ported = build_convnet(checkpoint)
 print("accuracy below 0.4:", accuracy(ported, training=False) < 0.4)
 with_bug = train(ported, criterion)
@@ -1461,9 +1527,7 @@ with_bug = train(ported, criterion)
 # %%
 picture({"cross-entropy": with_bug},
         "Bug 6: a bad start, then it learns. Was the checkpoint simply poor?")
-reference["flatten"] = reorder(reference["flatten"].T, OURS, to_theirs).T  # as the colleague has it
-reference["dropout"] = reference["flatten"]
-assert with_bug[0] > 2 and np.mean(with_bug[-20:]) < 0.5 * with_bug[0]
+assert not as_shipped or 2 * np.mean(with_bug[-20:]) < with_bug[0] > 2
 
 # %% [markdown]
 # That is what makes this bug last: training mends it, and only the head start is lost. **The hunt** compares the two
@@ -1498,7 +1562,7 @@ checkpoint["output"]["kernel"] = reorder(checkpoint["output"]["kernel"], THEIRS,
 
 # %% tags=["pytorch"]
 ported = build_convnet(checkpoint)
-print("the same accuracy as the original:", accuracy(ported.eval()) == accuracy(graduate.eval()))
+print("the same accuracy as the original:", accuracy(ported.eval()) == accuracy(graduate))
 repaired = train(ported.train(), criterion)
 
 # %% tags=["tensorflow"]
@@ -1512,9 +1576,12 @@ repaired = train(ported, criterion)
 # %%
 picture({"with the bug": with_bug, "repaired": repaired},
         "Bug 6 repaired: training goes on where the colleague stopped")
-assert np.mean(repaired[:5]) < 0.5 * np.mean(with_bug[:5])
+assert not as_shipped or np.mean(repaired[:5]) < 0.5 * np.mean(with_bug[:5])
 
 # %% [markdown]
+# (The repaired curve rises at the end: the last batches are harder, also for the curve with the bug. And this is the second
+# pass over the same batches, so there is little left to gain.)
+#
 # Six bugs, no error message, and six questions worth asking of any network that disappoints: Which shapes meet here? What
 # range do the values have? Does the same batch give the same gradient? Does the same picture give the same answer? Where
 # is the first NaN? Which is the first layer that differs from one that works?
@@ -1557,8 +1624,8 @@ if twin:
 # The lower panel tells the story of this network. Rounding makes a difference of about $10^{-7}$; after some 18 steps it
 # begins to grow. Then, at step 31 in our run, `change` lies so close to the threshold that one twin thinks a round more
 # than the other: the decision turns a difference of one in a thousand into one in fifty. A network that decides has
-# that property in any framework. In float64 the two take the same decisions for 100 steps, and their losses agree to
-# $10^{-14}$.
+# that property in any framework. (Equal losses are drawn at $10^{-9}$.) In float64, and with a smaller learning rate,
+# `make proof` trains both for 100 steps: the losses agree to 14 digits.
 
 # %% [markdown]
 # ## What differs
@@ -1566,33 +1633,34 @@ if twin:
 # | | PyTorch | TensorFlow / Keras | why it matters |
 # |---|---|---|---|
 # | a Python `while` over a tensor, eager | works | works | the debugger stops in it in both |
-# | the same, as a graph | 2 graphs, 1 break, Python between | 1 graph with a `While` in it | speed, and whether it can be shipped whole |
-# | that loop inside a Keras `call` | – | an error until `call` is decorated | AutoGraph does not follow into Keras |
-# | layers of a built network | replaced in place | locked: make a new object | C4 |
+# | the same, as a graph | as written: 2 graphs, 1 break | 1 graph with a `While` in it | speed, and whether it can be shipped whole |
+# | that loop inside a Keras `call` | – | an error until `call` is decorated or uses `ops.while_loop` | AutoGraph does not follow into a Keras 3 model |
+# | layers of a built network | replaced in place | locked in a model class of your own: make a new object | who else holds the old object? |
 # | an optimiser with the old parameters | trains nothing, silently | raises | test that weights move |
-# | a side effect in 4 calls of a graph | 4 times (and 4 graphs) | once | `print` and counters mislead |
+# | a side effect in 4 calls of one graph | 4 times | once | `print` and counters mislead |
 # | a Python number with 4 values | 2 graphs | 4 graphs | pass tensors |
-# | 4 shapes | 2 graphs | 4 graphs | `dynamic=True`; `input_signature` |
-# | looking inside | hooks | a second model on the same layers | |
+# | 4 shapes | 2 graphs | 4 graphs, by default | `dynamic=True`; `input_signature` or `reduce_retracing=True` |
+# | looking inside | hooks, in any module | a second model on the same layers, if Sequential or Functional | plan for it when you choose the kind of model |
 # | hunting NaN | anomaly mode: the gradient, then its line | `enable_check_numerics`: the operation, then its line | switch it off afterwards |
-# | softmax before the loss | no warning | Keras' loss warns and mends; `tf.nn` does not | bug 2 |
-# | gradients | add up until cleared | a new tape each time | bug 3 |
-# | training mode | a state of the module | an argument of the call | bug 4 |
-# | flatten | channels first | channels last | bug 6 |
+# | softmax before the loss | no warning | Keras' loss warns of a Keras softmax; neither `tf.nn`'s loss nor a `tf.nn.softmax` is noticed | slow learning that looks like a bad learning rate |
+# | gradients | add up until cleared | a new tape each time | a forgotten line trains on sums |
+# | training mode | a state of the module | an argument of the call | a forgotten one spoils measurements and statistics |
+# | flatten | channels first | channels last | a ported kernel fits and is wrong |
 #
 # ### The verdict on C3 and C4
 #
 # **C3, "static graphs, so debugging is hard": not since TensorFlow 2.** All six bugs were found in eager code in both
-# notebooks, by the same six questions, and one scripted debugger served both without a change. Three of the six are even harder to
-# commit in Keras: its losses mend the first two, and a tape has nothing to clear. The description in
-# placeholders and a session is true of TensorFlow 1, and of nothing that a reader would write today. What remains of the
-# claim is a sharper statement: once a function *is* a graph, TensorFlow hides more. In four calls it ran our Python once,
-# where PyTorch ran it four times; and Keras' `fit` makes a graph unless asked not to (`run_eagerly=True`). On the other
-# hand TensorFlow held the whole deciding network in one graph, and PyTorch needed two and Python.
+# notebooks, by the same six questions, and the one scripted debugger session ran in both without a change. Three of the
+# six are even harder to commit in Keras: its own losses would have mended the first two, and a tape has nothing to clear.
+# The claim is true of TensorFlow 1, with placeholders and a session, and of nothing that a reader would write today. What
+# remains of it is a sharper statement: once a function *is* a graph, TensorFlow hides more. In four calls its side effect
+# happened once, where PyTorch repeated it at every call; and Keras' `fit` makes a graph unless asked not to
+# (`run_eagerly=True`). On the other hand TensorFlow held the whole deciding network in one graph as it was written, where
+# `torch.compile` left the loop to Python.
 #
 # **C4, "the whole architecture first": false of depth, half true of surgery.** A depth that depends on the data took the
 # same `while` in both. A network was widened in mid-training in both, with its momentum, and without a jump in its loss.
-# But a built Keras model does not let its layers be replaced: there it was a new object and one more trace; in PyTorch
+# But a built Keras model of a class of your own does not let its layers be replaced: there it was a new object and one more trace; in PyTorch
 # the object itself changed, and its optimiser did not notice.
 
 # %% [markdown]

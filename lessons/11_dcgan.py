@@ -1,12 +1,12 @@
 # %% [markdown]
 # # 11 · DCGAN: a forger and a critic
 #
-# A network that never sees a photograph learns to draw clothes that you recognise, taught only by another that says real or fake.
+# A network that never sees a photograph learns to draw clothes, more than half of them recognisable, from a rival's votes, real or fake.
 #
 # - **You will build** a generator and a discriminator (a DCGAN), the two training steps that set them against each other, and a
 #   distance that says how far the drawings are from photographs.
 # - **You will learn** transposed convolutions and their alignment; the non-saturating loss; how to keep two players' gradients apart;
-#   what mode collapse looks like, how to bring it about, and how batch normalisation cures it.
+#   what mode collapse looks like, how to bring it about, and how batch normalisation prevents it.
 # - **You need** lesson 6 (convolution, batch normalisation). Lesson 4 helps with the question why two twins part.
 
 # %% [markdown]
@@ -14,14 +14,15 @@
 # found a way around: train a second network to tell drawings from photographs, and let *that* be the teacher. This lesson follows the
 # convolutional recipe of Radford, Metz and Chintala (2015), small enough for a laptop.
 #
-# It also tests a claim of the article behind this curriculum: *GANs are easier in PyTorch*. Both notebooks count.
+# It also tests a claim of the article behind this curriculum (Codecademy, "PyTorch vs TensorFlow: Choosing the Best Framework for Deep
+# Learning", 2024): *GANs are easier in PyTorch*. Both notebooks count the lines and names that a training step needs.
 #
 # ## Set-up
 
 # %% tags=["pytorch", "network"]
 import ast
 import inspect
-from itertools import islice
+from itertools import chain, islice
 
 import numpy as np
 import torch
@@ -39,7 +40,8 @@ from tandem.tensorflow import load_weights  # first: it starts TensorFlow withou
 
 import ast
 import inspect
-from itertools import islice
+import math
+from itertools import chain, islice
 
 import keras
 import numpy as np
@@ -148,9 +150,10 @@ for size in (3, 4, 5):
 # Eight pixels each time. `padding` cuts that many pixels off **both** ends of the full result; for the odd kernels one too many is
 # then gone, and `output_padding=1` gives one back at the right.
 #
-# **Watch out:** Keras' `padding="same"` also gives eight pixels, and for kernels 3 and 5 it is another eight: it cuts first from the
-# right. Here is its answer, made by hand. With weights carried over from one framework to the other, every picture is a pixel off, in
-# each such layer, and all shapes are right. For kernel 4 both cut one pixel at each end: the same.
+# **Watch out:** Keras' `padding="same"` also gives eight pixels, and for kernels 3 and 5 it is another eight: half of the cut at each
+# end, and if the cut is odd, the one pixel more goes at the right. Here is its answer, made by hand. With weights carried over from
+# one framework to the other, every picture is a pixel off, in each such layer, and all shapes are right. For kernel 4 both cut one
+# pixel at each end: the same.
 
 # %% tags=["pytorch"]
 print("kernel 3 in Keras", stamp(3)[:8])  # no padding: all of it, then cut at the right alone
@@ -211,19 +214,20 @@ print("channel 0, as (channels, height, width) would be: ", as_torch_has_it[0, .
 
 # %% [markdown] tags=["pytorch"]
 # **Watch out:** both are (1, 3, 2, 2) and nothing complains. A network trained from scratch does not mind either: it learns its
-# kernel in whatever order. But a dense kernel that comes from Keras expects its own, so our generator unflattens to (7, 7, channels)
-# and permutes.
+# kernel in whatever order. But our shared kernel is laid out for (height, width, channels), so the generator unflattens to (7, 7,
+# channels) and permutes.
 
 # %% [markdown] tags=["tensorflow"]
 # **Watch out:** both are (1, 2, 2, 3) and nothing complains. A network trained from scratch does not mind either: it learns its
-# kernel in whatever order. But a dense kernel that comes from PyTorch may expect the other; the twin therefore unflattens to (7, 7,
-# channels), as here, and permutes.
+# kernel in whatever order. But our shared kernel is laid out for (height, width, channels): the PyTorch twin therefore unflattens to
+# (7, 7, channels), as here, and permutes.
 
 # %% [markdown]
 # ## Shared starting weights
 #
-# Drawn once by NumPy, loaded by both twins: every kernel from N(0, 0.02²), as in the DCGAN paper. A layer that is followed by batch
-# normalisation needs no bias, since the normalisation subtracts it again and adds its own.
+# Drawn once by NumPy, loaded by both twins: every kernel from N(0, 0.02²), as in the DCGAN paper. `load_weights` turns them into each
+# framework's layout; a transposed convolution's kernel is (in, out, height, width) in PyTorch, (height, width, out, in) in Keras. A
+# layer that is followed by batch normalisation needs no bias, since the normalisation subtracts it again and adds its own.
 
 # %% tags=["network"]
 def starting_weights(seed):
@@ -332,11 +336,11 @@ def build_discriminator(starting):
     network = keras.Sequential([
         keras.Input((28, 28, 1)),
         layers.Conv2D(channels, 4, strides=2, padding="same", name="halve"),
-        layers.LeakyReLU(slope),
+        layers.LeakyReLU(negative_slope=slope),
         layers.Conv2D(2 * channels, 4, strides=2, padding="same", use_bias=False,
                       name="halve_again"),
         norm("halve_again_norm"),
-        layers.LeakyReLU(slope),
+        layers.LeakyReLU(negative_slope=slope),
         layers.Conv2D(1, 7, name="judge"),
         layers.Flatten(),
     ])
@@ -374,7 +378,7 @@ fakes = generator(latents_d, training=True)
 print("latents", tuple(latents_d.shape), "→ pictures", tuple(fakes.shape),
       "→ logits", tuple(discriminator(fakes).shape))
 for name, player in {"generator": generator, "discriminator": discriminator}.items():
-    count = sum(values.shape.num_elements() for values in player.trainable_variables)
+    count = sum(math.prod(values.shape) for values in player.trainable_variables)
     print(f"{name:14}{count:8,} parameters")
 logits = discriminator(fakes, training=True)
 print(f"probability of being real: {tf.reduce_mean(tf.sigmoid(logits)):.1f}")
@@ -421,7 +425,7 @@ saturating = -F.binary_cross_entropy_with_logits(logit, torch.zeros_like(logit))
 non_saturating = F.binary_cross_entropy_with_logits(logit, torch.ones_like(logit))
 for name, loss in {"saturating": saturating, "non-saturating": non_saturating}.items():
     gradient, = torch.autograd.grad(loss, logit)
-    print(f"{name:15} loss {loss:6.3f}   gradient {gradient:6.3f}")
+    print(f"{name:15} loss {loss:7.4f}   gradient {gradient:7.4f}")
 
 # %% tags=["tensorflow"]
 logit = tf.Variable([-6.0])
@@ -430,7 +434,7 @@ with tf.GradientTape(persistent=True) as tape:  # persistent: asked twice
     non_saturating = keras.losses.binary_crossentropy([1.0], logit, from_logits=True)
 for name, loss in {"saturating": saturating, "non-saturating": non_saturating}.items():
     gradient = tape.gradient(loss, logit)[0]
-    print(f"{name:15} loss {loss:6.3f}   gradient {gradient:6.3f}")
+    print(f"{name:15} loss {loss:7.4f}   gradient {gradient:7.4f}")
 
 # %% [markdown] tags=["pytorch"]
 # Both gradients point the same way; one is 400 times longer. We give the loss logits, not probabilities: at a logit of −200,
@@ -471,7 +475,7 @@ cross_entropy = keras.losses.BinaryCrossentropy(from_logits=True)
 
 def build_optimizer(network):
     optimizer = keras.optimizers.Adam(learning_rate, beta_1, beta_2, epsilon)
-    optimizer.build(network.trainable_variables)
+    optimizer.build(network.trainable_variables)  # its variables must exist before tracing
     return optimizer
 
 
@@ -519,7 +523,7 @@ def generator_step(generator, discriminator, optimizer, latents):
     return loss
 
 
-@tf.function  # one graph for both steps; delete this line and everything works, slower
+@tf.function  # one graph for both steps, traced anew for each new pair of players
 def train_step(generator, discriminator, generator_optimizer, discriminator_optimizer,
                images, latents_d, latents_g):
     discriminator_loss = discriminator_step(
@@ -556,10 +560,11 @@ for name, loss in losses.items():
 # %% [markdown] tags=["pytorch"]
 # Without `detach()`, the backward pass walks on through the picture into the generator. In our loop that would be a waste of time and
 # no more, because the generator's step clears its gradients before it begins. But one day somebody moves a line, and the generator
-# learns to be caught.
+# learns to be caught. (Drawing the fakes under `torch.no_grad()` does the same and saves the recording too. We write `detach()`, as
+# PyTorch's own DCGAN tutorial does, because it shows where the cut is.)
 #
 # **Watch out:** the other direction cannot be detached. The generator's `backward()` must pass through the discriminator, and on its
-# way it fills the discriminator's `.grad` as well:
+# way, unless the discriminator's parameters are set to `requires_grad_(False)` meanwhile, it fills their `.grad` as well:
 
 # %% tags=["pytorch"]
 optimizers = build_optimizer(generator), build_optimizer(discriminator)
@@ -574,7 +579,7 @@ print("after: ", sum(values.grad is not None for values in discriminator.paramet
 
 # %% [markdown] tags=["tensorflow"]
 # Recorded inside the tape, the gradient could walk through the picture into the generator; `tf.stop_gradient` is the wall. Our step
-# needs neither: fakes made *before* the tape starts have no history. And had we put them inside, the result would be the same, only
+# needs no wall: fakes made *before* the tape starts have no history. And had we put them inside, the result would be the same, only
 # slower, because the step asks for gradients of the discriminator's variables alone.
 #
 # That is the difference to PyTorch: a tape answers what it is asked, and nothing is left behind. In PyTorch the generator's
@@ -754,8 +759,8 @@ def describe(pictures):
 
 # %% [markdown] tags=["pytorch"]
 # **Watch out:** `generator.eval()`. In training mode batch normalisation takes its statistics from the batch, and a drawing then
-# depends on which others are drawn with it. `eval()` switches to the running averages; `train()` switches back, and forgetting *that*
-# is the same bug once more. One latent, drawn among 4 and among 32:
+# depends on which others are drawn with it. `eval()` switches to the running averages; `train()` switches back: forget it, and
+# training goes on with the running averages. One latent, drawn among 4 and among 32:
 
 # %% tags=["pytorch"]
 for training in (False, True):
@@ -789,9 +794,9 @@ print(f"the judge names {np.mean(classes == test_labels):.2f} of the test photog
 #
 # To compare a pile of drawings with a pile of photographs, compare the two clouds of features: their centres and their shapes. The
 # **Fréchet distance** (Heusel and others, 2017, with a large ImageNet network for a judge: the *FID*) takes each cloud as a normal
-# distribution with mean $m$ and covariance $C$:
+# distribution with mean $m$ and covariance $C$. What is reported, there and here, is its square:
 #
-# $$d = |m_1 - m_2|^2 + \operatorname{tr}\bigl(C_1 + C_2 - 2\,(C_1 C_2)^{1/2}\bigr)$$
+# $$d^2 = |m_1 - m_2|^2 + \operatorname{tr}\bigl(C_1 + C_2 - 2\,(C_1 C_2)^{1/2}\bigr)$$
 #
 # The first term notices wrong pictures, the second a lack of variety. The trace of that square root is the sum of the square roots of
 # the eigenvalues of $C_1 C_2$.
@@ -807,7 +812,8 @@ def frechet_distance(first, second):
 
 # %% [markdown]
 # A number without a scale is no number. What does it say of photographs against other photographs? Of the same photographs, a little
-# blurred? Of 2,000 copies of the one photograph that serves best? Of noise?
+# blurred? Of 2,000 copies of the one photograph that serves best? (It is the one nearest to the centre. The copies have no covariance,
+# so their distance is `to_centre`, the first term, plus the trace of the photographs' own.) Of noise?
 
 # %%
 rng = np.random.default_rng(seed)
@@ -826,8 +832,8 @@ plots.bars(scale, "The ruler: from photographs to noise",
            "Fréchet distance to the test photographs")
 
 # %% [markdown]
-# That is our ruler: photographs are at a tenth or less, noise at sixty. A forger who draws one picture over and over has no
-# covariance at all, and so cannot get below the trace of the photographs' own, however good his one picture is: remember that bar.
+# That is our ruler: photographs are at a tenth or less, noise at sixty. A forger who draws one picture over and over has no covariance
+# either, and cannot get much below the third bar, however good his one picture is: remember that bar.
 #
 # A second number looks at variety alone: the mean distance between the features of two drawings, over the same for two photographs.
 # Photographs have 1, a forger with one picture 0.
@@ -890,21 +896,22 @@ for step, both in play(generator, discriminator, total_steps):
 # %%
 captions = [f"step {moments[n // 10]}" if n % 10 == 0 else "" for n in range(len(drawings))]
 plots.images((np.array(drawings) + 1) / 2,
-             "Top to bottom: in each column, one latent becomes a garment", captions)
+             "Top to bottom, the same ten latents: weave, blobs, stripes, then outlines", captions)
 
 # %% [markdown]
-# First a grey cloud, then bright blobs, then a woven pattern (there is the checkerboard), then outlines; sleeves, soles and trouser
-# legs come last. Some columns settle early and then work on details, others change their mind. Forty drawings from the end, with the
-# judge's name for each. Look critically:
+# First a grey weave (there is the checkerboard), then blobs, at step 197 stripes, then outlines; sleeves, soles and trouser legs come
+# last. Some columns settle early and then work on details, others change their mind. Forty drawings from the end, with the judge's
+# name for each. Look critically:
 
 # %%
 captions = [data.FASHION_CLASSES[label] for label in classes[:40]]
 plots.images((pictures[:40] + 1) / 2,
-             "Forty drawings: most are clothes, a few are between clothes", captions)
+             "Forty drawings: more than half are clothes at a glance", captions)
 
 # %% [markdown]
-# Trousers, pullovers, shoes you would recognise without the caption. You also see what is not right: ragged edges, a stray pixel
-# texture, now and then a creature between a bag and a shirt. The judge has to choose one of ten names and never says "none".
+# Trousers, pullovers, a shoe here and there you would recognise without the caption. You also see what is not right: ragged edges,
+# scattered pixels, creatures between a bag and a shirt. By the ruler all of this is a slight blur. Your eye is stricter: the judge was
+# trained on photographs only, has to choose one of ten names, and never says "none".
 #
 # ## What the losses do not tell
 
@@ -912,8 +919,8 @@ plots.images((pictures[:40] + 1) / 2,
 both = dict(zip(("discriminator loss", "generator loss"), np.array(losses).T))
 figure, (left, right) = plots.plt.subplots(1, 2, figsize=(9, 3.4))
 window = max(1, total_steps // 30)
-plots.curves(both, "The losses do not say who is good ...", window=window, axes=left)
-plots.curves({"drawings": (moments, distances)}, "... the distance does",
+plots.curves(both, "From step 800 the losses hardly move ...", window=window, axes=left)
+plots.curves({"drawings": (moments, distances)}, "... yet the distance falls",
              y_label="Fréchet distance", log=True, axes=right)
 for name in ("noise", "other photographs"):
     right.axhline(scale[name], color=plots.OTHERS[5], linestyle=":")
@@ -923,15 +930,15 @@ right.set_xscale("log")
 # %% [markdown]
 # A classifier's loss falls while it learns. Here the discriminator's *rises*, once the first steps are over: the fakes become harder
 # to tell from photographs. If it could only guess, its loss would be $2\log 2 = 1.39$, both terms at one half; that is where a
-# perfect forger would keep it. Taken alone, neither curve says whether training goes well or nowhere. The right-hand picture does:
-# the distance is still far above photographs against photographs, and was still falling when we stopped.
+# perfect forger would keep it. Over the second half of the training both losses move by little, and the distance falls by another
+# quarter or more: the losses would not have told you. The distance itself is still far above that of other photographs.
 #
 # Which garments does it draw?
 
 # %%
 share = np.bincount(classes, minlength=10) / len(classes)
-plots.bars(dict(zip(data.FASHION_CLASSES, share)),
-           "Every class is drawn, some too often (a tenth each would be right)",
+plots.bars(dict(zip(data.FASHION_CLASSES, share.round(2))),
+           "The judge finds every class, some too often (a tenth each would be right)",
            "share of 2,000 drawings")
 assert (distances[-1] < 6 and variety(features) > 0.6 and share.min() > 0.01) or not as_shipped
 
@@ -942,7 +949,8 @@ assert (distances[-1] < 6 and variety(features) > 0.6 and share.min() > 0.01) or
 # ## Did it copy?
 #
 # A sceptic's question: does it draw, or does it remember photographs? (It never saw one, but the discriminator did.) For each
-# drawing, the nearest of all training photographs, pixel by pixel; and below, a walk in a straight line from one latent to another:
+# drawing, the nearest of all training photographs, pixel by pixel; and below, two walks in a straight line from one latent to another,
+# from the first two drawings that the judge calls trousers to the first two pullovers.
 
 # %%
 chosen = pictures[:10]
@@ -951,17 +959,18 @@ plots.images((np.concatenate([chosen, nearest]) + 1) / 2,
              "Drawings (top) and their nearest photographs (bottom): relatives, not copies")
 
 # %% [markdown]
-# Related, but not the same pixels. A memory of separate photographs would also have to jump from one to the next. This does not:
+# Related, but not the same pixels. And a generator that had stored photographs would fade quickly between a few fixed ones:
 
 # %%
 ways = np.linspace(0, 1, 10)[:, None].astype("float32")
-start, middle, end = fixed_latents[[0, 9, 5]]
-walk = [draw(generator, (1 - ways) * start + ways * middle),
-        draw(generator, (1 - ways) * middle + ways * end)]
-plots.images((np.concatenate(walk) + 1) / 2,
-             "A walk through the noise, in two rows: garments turn into other garments")
+starts, ends = (fixed_latents[np.argsort(classes != label, kind="stable")[:2]] for label in (1, 2))
+walks = [draw(generator, (1 - ways) * starts[n] + ways * ends[n]) for n in range(2)]
+plots.images((np.concatenate(walks) + 1) / 2,
+             "Two walks through the noise: trousers turn into pullovers")
 
 # %% [markdown]
+# Along these walks the shape itself changes, a little at each step, and the pictures in between look no worse than the ends.
+#
 # ## Mode collapse, on purpose
 #
 # The discriminator looks at drawings, not at the generator. If one drawing fools it, why draw anything else? A generator that puts
@@ -981,7 +990,7 @@ def without_norm(starting):
 
 def play_weak(generator, strength=0.02, steps=min(300, total_steps)):
     discriminator, rows, varieties = build_discriminator(starting["discriminator"]), [], {}
-    for step, _ in play(generator, discriminator, steps, strength):
+    for step, _ in chain([(0, None)], play(generator, discriminator, steps, strength)):
         if step % 50 == 0 or step == steps:
             pictures = draw(generator, strength * fixed_latents)
             rows.extend(pictures[:10])
@@ -989,50 +998,55 @@ def play_weak(generator, strength=0.02, steps=min(300, total_steps)):
     return rows, varieties, pictures
 
 # %% [markdown]
-# 300 steps, looked at every 50:
+# 300 steps, looked at every 50, and once before the first:
 
 # %%
-collapsing = build_generator(without_norm(starting["generator"]), normalised=False)
-rows, collapsed_varieties, collapsed = play_weak(collapsing)
-captions = [f"step {list(collapsed_varieties)[n // 10]}" if n % 10 == 0 else ""
+bare = build_generator(without_norm(starting["generator"]), normalised=False)
+rows, bare_varieties, collapsed = play_weak(bare)
+captions = [f"step {list(bare_varieties)[n // 10]}" if n % 10 == 0 else ""
             for n in range(len(rows))]
 plots.images((np.array(rows) + 1) / 2,
              "Collapse: ten different latents, one drawing, and it wanders", captions)
 
 # %% [markdown]
 # All columns are one picture. And see how it changes from row to row: the discriminator learns that *this* drawing is a fake, the
-# generator moves to another, the discriminator follows. They chase each other from shape to shape, and neither learns what a wardrobe
-# is. Now the cure, under the very same weak noise: put the batch normalisation back. It rescales each channel to variance 1 over the
-# batch, so what differs between drawings, however weak, is blown up.
+# generator moves to another, the discriminator follows. They chase each other from blob to blob, and neither learns what a wardrobe
+# is. Now the same start and the very same weak noise with batch normalisation. It rescales each channel to variance 1 over the batch,
+# so what differs between drawings, however weak, is blown up.
 
 # %%
-cured = build_generator(starting["generator"])
-rows, cured_varieties, recovered = play_weak(cured)
+normalised = build_generator(starting["generator"])
+rows, normalised_varieties, kept_apart = play_weak(normalised)
 plots.images((np.array(rows) + 1) / 2,
-             "Cure: the same weak noise with batch normalisation, ten drawings", captions)
+             "The same weak noise with batch normalisation: ten different drawings", captions)
 
 # %% [markdown]
 # In numbers: the variety over time, and the distance at the end.
 
 # %% tags=["nbval-ignore-output"]
-plots.curves({name: (list(some), list(some.values())) for name, some in
-              {"without batch norm": collapsed_varieties, "with": cured_varieties}.items()},
+varieties = {"without batch norm": bare_varieties, "with batch norm": normalised_varieties}
+plots.curves({name: (list(some), list(some.values())) for name, some in varieties.items()},
              "Batch normalisation keeps the drawings apart", y_label="variety (photographs: 1)")
-for name, some in {"collapsed": collapsed, "cured": recovered}.items():
+plots.plt.ylim(bottom=0)
+for name, some in zip(varieties, (collapsed, kept_apart)):
     features, classes = describe(some)
     commonest = np.bincount(classes).max() / len(classes)
-    print(f"{name:10} distance {frechet_distance(real_features, features):5.1f}   variety "
-          f"{variety(features):.2f}   share of the commonest class {commonest:.2f}")
-    assert (variety(features) < 0.3) == (name == "collapsed") or not as_shipped
+    print(f"{name:19} distance {frechet_distance(real_features, features):5.1f}   variety "
+          f"{variety(features):.2f}   commonest class {commonest:.2f}")
+assert max(bare_varieties.values()) < 0.3 or not as_shipped
+assert variety(features) > 0.3 or not as_shipped  # the last ones, with batch norm
 
 # %% [markdown]
-# The collapsed distance is at the bar of one photograph 2,000 times or beyond; with batch normalisation and as many steps, it is a
-# small part of that. Looking at one drawing at a time would never have shown it. That is why one looks at many, and why the distance
-# has a second term.
+# The collapsed generator is worse than noise (63): one picture, and a bad one. One good picture would have had 31. With batch
+# normalisation the distance after as many steps is about 12, and the drawings differ, though more than four in ten are still of one
+# class: 300 steps are few. Looking at one drawing at a time would never have shown a collapse. That is why one looks at many, and why
+# the distance has a second term.
 #
-# An honest note: it took both, the weak noise and the missing normalisation. With noise at full strength our small generator did not
-# collapse without normalisation when we tried: its variety was about .5 after 300 steps, as with it, though the distance was twice as
-# large. So the paper's "preventing" is shown here for a generator whose input is weak, not for every generator.
+# An honest note: this generator was starved. Both curves begin at zero, because under so weak a noise even untrained drawings are
+# alike. Without normalisation the variety never came; with it, the first layer has no bias, so normalising its output divides the
+# strength of the noise out again. It took both, the weak noise and the missing normalisation. With noise at full strength our small
+# generator did not collapse without it when we tried: its variety was about .5 after 300 steps, as with it, though the distance was
+# twice as large. So the paper's "preventing" is shown here for a generator whose input is weak, not for every generator.
 #
 # ## The twin check
 #
@@ -1045,9 +1059,10 @@ parameter_count = sum(values.numel() for player in (generator, discriminator)
 step_functions = discriminator_step, generator_step, train_step
 
 # %% tags=["tensorflow"]
-parameter_count = sum(values.shape.num_elements() for player in (generator, discriminator)
+parameter_count = sum(math.prod(values.shape) for player in (generator, discriminator)
                       for values in player.trainable_variables)  # not its moving averages
-step_functions = discriminator_step, generator_step, train_step.python_function
+plain_step = getattr(train_step, "python_function", train_step)  # as written, before tracing
+step_functions = discriminator_step, generator_step, plain_step
 
 # %% [markdown]
 # For the claim about ease, the record also takes how long the training steps are: lines that hold code, and the number of different
@@ -1080,11 +1095,13 @@ plots.twins(*first_steps, "One curve for twenty steps, then two: rounding, ampli
 print(records.compare(mine, twin))
 
 # %% [markdown]
-# The first losses agree to five digits or more. Then the difference grows, about tenfold every three or four steps, until the two
-# curves have only their statistics in common. Nothing is wrong: each player's step depends on the other's last one, so a rounding
-# error is passed to and fro and amplified, like a whisper between two microphones. In float64, the *same cells* of this lesson agree
-# over 100 steps to eleven digits and more; that is the twin proof (`python tests/twin_proof.py 11`), and it says that this is
-# rounding and not a difference between the networks.
+# The first losses agree to five digits or more. Then the difference grows, tenfold every few steps, until the two curves have only
+# their statistics in common. Nothing is wrong: each player's step depends on the other's last one, so a rounding error is passed to
+# and fro and amplified, like a whisper between two microphones.
+#
+# That this is rounding, and no difference between the networks, is what the twin proof says (`python tests/twin_proof.py 11`). It runs
+# the *same cells* in float64, with values for the learning rate, the betas, the slope (.25) and the batch size (16) that both libraries
+# hold exactly, and with Adam's epsilon and the running variance aligned. There the losses agree over 100 steps to a relative $10^{-12}$.
 #
 # So the single loss is not what twins of a GAN can be held to. What survives chaos is how *good* they become:
 
@@ -1093,6 +1110,9 @@ together = {FRAMEWORK_NAMES[one["framework"]]: (moments, one["scores"]["distance
             for one in (mine, twin) if one}
 plots.curves(dict(sorted(together.items())), "Both twins' drawings approach the photographs alike",
              y_label="Fréchet distance", log=True)
+axes = plots.plt.gca()
+axes.minorticks_off()
+axes.set_yticks([3, 10, 30], [3, 10, 30])
 if twin and as_shipped:
     first = [records.relative_difference(mine["losses"][name], twin["losses"][name])[:2].max()
              for name in mine["losses"]]
@@ -1116,19 +1136,22 @@ for one in sorted(counted, key=lambda one: one["framework"]):
 
 # %% [markdown] tags=["pytorch"]
 # Line for line a draw. PyTorch asks you to *clear* (`zero_grad`) and to *cut* (`detach`), and a step that forgets the first is
-# silently wrong. Keras asks you to *record* (`GradientTape`) and to say `training=True` at every call, and a step that forgets that
-# is silently wrong too. PyTorch's steps are ordinary Python, with no decorator between you and a print.
+# silently wrong. In the Keras twin, TensorFlow's tape asks you to *record* (`GradientTape`) and Keras to say `training=True` at every
+# call, and a step that forgets that is silently wrong too. PyTorch's steps are ordinary Python; the twin puts `@tf.function` on its
+# step, and a print in there runs only while it is traced.
 
 # %% [markdown] tags=["tensorflow"]
-# Line for line a draw. Keras asks you to *record* (`GradientTape`) and to say `training=True` at every call, and a step that forgets
-# the second is silently wrong. PyTorch asks you to *clear* (`zero_grad`) and to *cut* (`detach`), and a step that forgets to clear is
-# silently wrong too. Keras has a second form: put the two steps into the `train_step` of a `keras.Model`, and `fit` brings progress
-# bar and callbacks; that costs a class with its own `compile`.
+# Line for line a draw. TensorFlow's tape asks you to *record* (`GradientTape`) and Keras to say `training=True` at every call, and a
+# step that forgets the second is silently wrong. PyTorch asks you to *clear* (`zero_grad`) and to *cut* (`detach`), and a step that
+# forgets to clear is silently wrong too. A print in our step runs only while `@tf.function` traces it; in PyTorch, each time. Keras'
+# own form puts the two steps into the `train_step` of a `keras.Model`, and `fit` brings progress bar and callbacks; that costs a class
+# with its own `compile`.
 
 # %% [markdown]
-# What the count cannot say is where the published GANs are. The first DCGAN was written in Theano; StyleGAN2-ADA came out in
-# TensorFlow 1, StyleGAN3 in PyTorch; CycleGAN in Lua Torch, then PyTorch. "Easier in PyTorch" is today mostly "there is more to copy
-# from". For writing the loop yourself, this lesson finds no difference worth a choice.
+# What the count cannot say is where the published GANs are that one starts from. The
+# [first DCGAN](https://github.com/Newmu/dcgan_code) was written in Theano, [StyleGAN2-ADA](https://github.com/NVlabs/stylegan2-ada) in
+# TensorFlow 1, [StyleGAN3](https://github.com/NVlabs/stylegan3) in PyTorch. For writing the loop yourself, this count finds neither
+# easier.
 #
 # ## What differs
 
@@ -1136,23 +1159,25 @@ for one in sorted(counted, key=lambda one: one["framework"]):
 # | | PyTorch | Keras / TensorFlow | why it matters |
 # |---|---|---|---|
 # | doubling with kernel 4 | `stride=2, padding=1` | `strides=2, padding="same"` | the same; for kernels 3 and 5 a pixel apart |
+# | a transposed convolution's kernel | (in, out, height, width) | (height, width, out, in) | carried-over kernels must be transposed |
 # | dense to picture | (channels, height, width) by habit: `unflatten`, `permute` | `Reshape` to (height, width, channels) | carried-over kernels are scrambled |
 # | gradients | added to `.grad` of everything on the way: `zero_grad` first | returned for what is asked | the opponent's gradient leaks in |
 # | a fake without history | `.detach()` | made before the tape, or `tf.stop_gradient` | time, and mistakes later |
 # | batch norm's mode | a state of the module: `eval()`, `train()` | an argument of each call: `training=` | drawings that depend on their neighbours |
-# | batch norm | momentum .1 (new), eps 1e-5 | momentum .99 (old), epsilon 1e-3: set to .9, 1e-5 | another network |
-# | Adam's epsilon, LeakyReLU's slope | 1e-8 after the bias correction, .01: set to 1e-12, .2 | 1e-7 before it, .3: set to 1e-12, .2 | another network |
+# | batch norm | momentum .1 (new), eps 1e-5; running variance unbiased | momentum .99 (old), epsilon 1e-3: set to .9, 1e-5; running variance biased | another network; the variance matters in evaluation only |
+# | Adam's epsilon, LeakyReLU's slope | 1e-8 after the bias correction, .01: set to 1e-12, .2 | 1e-7 before it, .3: set to 1e-12, .2 | the second losses part; another network |
 
 # %% [markdown] tags=["tensorflow"]
 # | | Keras / TensorFlow | PyTorch | why it matters |
 # |---|---|---|---|
 # | doubling with kernel 4 | `strides=2, padding="same"` | `stride=2, padding=1` | the same; for kernels 3 and 5 a pixel apart |
+# | a transposed convolution's kernel | (height, width, out, in) | (in, out, height, width) | carried-over kernels must be transposed |
 # | dense to picture | `Reshape` to (height, width, channels) | (channels, height, width) by habit: `unflatten`, `permute` | carried-over kernels are scrambled |
 # | gradients | returned for what is asked | added to `.grad` of everything on the way: `zero_grad` first | the opponent's gradient leaks in |
 # | a fake without history | made before the tape, or `tf.stop_gradient` | `.detach()` | time, and mistakes later |
 # | batch norm's mode | an argument of each call: `training=` | a state of the module: `eval()`, `train()` | drawings that depend on their neighbours |
-# | batch norm | momentum .99 (old), epsilon 1e-3: set to .9, 1e-5 | momentum .1 (new), eps 1e-5 | another network |
-# | Adam's epsilon, LeakyReLU's slope | 1e-7 before the bias correction, .3: set to 1e-12, .2 | 1e-8 after it, .01: set to 1e-12, .2 | another network |
+# | batch norm | momentum .99 (old), epsilon 1e-3: set to .9, 1e-5; running variance biased | momentum .1 (new), eps 1e-5; running variance unbiased | another network; the variance matters in evaluation only |
+# | Adam's epsilon, LeakyReLU's slope | 1e-7 before the bias correction, .3: set to 1e-12, .2 | 1e-8 after it, .01: set to 1e-12, .2 | the second losses part; another network |
 
 # %% [markdown]
 # ## What you learned
@@ -1163,8 +1188,9 @@ for one in sorted(counted, key=lambda one: one["framework"]):
 # - The non-saturating loss is the same wish as the saturating one, and steep where the forger is caught.
 # - Two players need two optimisers, and care that no gradient reaches the wrong one.
 # - Losses say who is ahead, not how good the drawings are; a distance to photographs does, with real against real as its floor.
-# - Mode collapse is one drawing for all noise. It shows in the variety of samples, and batch normalisation in the generator cured it.
-# - Twins of a GAN agree to five digits and more at first, part by chaos, and end equally good.
+# - Mode collapse is one drawing for all noise, or a few. It shows in the variety of samples; batch normalisation in the generator
+#   prevented it.
+# - Twins of a GAN agree to five digits and more at first, part by chaos, and end about equally good.
 #
 # ## Try it
 #
@@ -1172,8 +1198,8 @@ for one in sorted(counted, key=lambda one: one["framework"]):
 #    prevent? Then give the discriminator its head start first.
 # 2. Take only one of the two steps into collapse:
 #    `play_weak(build_generator(without_norm(starting["generator"]), False), strength=1.0)`. How much variety?
-# 3. Change kernel 4 to 3 in the generator (in PyTorch with `output_padding=1`). Is the woven pattern stronger at step 200? Run the
-#    twin: do the first losses still agree?
+# 3. Change kernel 4 to 3 in the generator (in PyTorch with `output_padding=1`) and its two 4s in `starting_weights`. Is the woven
+#    pattern stronger at step 200? Run the twin: do the first losses still agree?
 # 4. `latent_size = 2`. How much variety is left? Draw a grid of latents from −2 to 2 and look.
 # 5. `epochs = 20`, and give it five minutes: where does the distance end?
 #

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 16 · Saving and exporting: weights or a program
 #
-# One trained classifier leaves this notebook in every common format, and each file is opened again in a new process that
-# knows nothing of us.
+# One trained classifier leaves this notebook as weights, as a description, as a program and as ONNX; a new process that knows
+# nothing of us opens each.
 #
 # **You will build** a classifier that takes raw camera bytes, and save it as weights, as a checkpoint, as a description, as a
 # program and as an ONNX file.
@@ -15,8 +15,8 @@
 # %% [markdown]
 # ## Set-up
 #
-# The first imports are those of every lesson. The second group is what this lesson is about: ONNX and safetensors are
-# packages of their own, which belong to neither framework.
+# The first imports are those of every lesson. The second group is Python's own tools, and the two packages this
+# lesson is about: ONNX (with its runtime) and safetensors, which belong to neither framework.
 
 # %% tags=["pytorch", "network"]
 import torch
@@ -98,6 +98,14 @@ train_size = 6_000
 seed = 0
 
 # %% [markdown]
+# What training makes of these values is *asserted* in bounds, and only for the values above: with your own, nothing stops you.
+
+# %%
+shipped = (2, 32, 0.01, 0.9, 0.999, 1e-7, 6_000, 0)
+as_shipped = shipped == (epochs, batch_size, learning_rate, beta_1, beta_2, epsilon,
+                         train_size, seed)
+
+# %% [markdown]
 # All files go into a temporary folder, which disappears with this notebook's kernel.
 
 # %%
@@ -108,7 +116,7 @@ folder = pathlib.Path(scratch.name)
 # ## A network worth keeping
 #
 # Two convolutions with batch normalisation, and one dense layer: 5,282 weights to train on Fashion-MNIST. Batch normalisation
-# is there on purpose. Its running averages are no parameters, no gradient reaches them, and yet without them the trained
+# is there on purpose. Its running averages are not parameters, no gradient reaches them, and yet without them the trained
 # network is useless: a good test for anything that claims to save a network.
 
 # %% tags=["network"]
@@ -162,7 +170,8 @@ def make_classifier():
     return keras.Sequential([
         keras.Input((28, 28, 1)),
         layers.Conv2D(8, 3, use_bias=False, name="first"),
-        layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name="first_norm"),  # as PyTorch
+        # as PyTorch, which writes 0.1 for the momentum
+        layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name="first_norm"),
         layers.ReLU(),
         layers.MaxPooling2D(),
         layers.Conv2D(16, 3, use_bias=False, name="second"),
@@ -203,7 +212,7 @@ cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 def build_optimizer(network):
     optimizer = keras.optimizers.Adam(learning_rate, beta_1, beta_2, epsilon)
-    optimizer.build(network.trainable_variables)
+    optimizer.build(network.trainable_variables)  # now: a tf.function may not create them later
     return optimizer
 
 
@@ -220,7 +229,7 @@ def train_step(network, optimizer, images, labels):
     return loss
 
 # %% [markdown] tags=["pytorch"]
-# Halfway through, the loop writes a **checkpoint**: what someone needs whose machine stops now. In PyTorch that is a
+# Halfway through, the loop writes a **checkpoint**: what you need if the machine stops now. In PyTorch that is a
 # dictionary we put together ourselves, out of the `state_dict` of everything that changes.
 
 # %% tags=["pytorch"]
@@ -236,7 +245,7 @@ for step, batch in enumerate(batches(seed)):
     losses.append(train_step(network, optimizer, *to_tensors(*batch)).item())
 
 # %% [markdown] tags=["tensorflow"]
-# Halfway through, the loop writes a **checkpoint**: what someone needs whose machine stops now. A Keras model that was
+# Halfway through, the loop writes a **checkpoint**: what you need if the machine stops now. A Keras model that was
 # compiled knows its optimiser, and `save` puts both into one `.keras` file.
 
 # %% tags=["tensorflow"]
@@ -255,8 +264,8 @@ for step, batch in enumerate(batches(seed)):
 # Did it learn?
 
 # %%
-assert np.mean(losses[-20:]) < np.mean(losses[:20]) / 2
-plots.curves({"training loss": losses}, "The loss falls fast and goes on falling",
+assert np.mean(losses[-20:]) < np.mean(losses[:20]) / 2 or not as_shipped
+plots.curves({"training loss": losses}, "The loss falls fast, then slowly",
              y_label="loss, mean of 10 steps", window=10)
 
 # %% [markdown]
@@ -293,19 +302,19 @@ continued = {"with the optimiser": go_on(50, True), "weights only": go_on(50, Fa
 for name, values in continued.items():
     same = np.abs(np.subtract(values, uninterrupted))[:10] < 1e-3
     print(f"{name:20} first loss the same: {same[0]}, next nine the same: {same[1:].all()}")
-    assert same.all() == (name == "with the optimiser")
+    assert same.all() == (name == "with the optimiser") or not as_shipped
 
 _, axes = plots.plt.subplots()
 smooth = plots.smooth(uninterrupted, 3)
-axes.plot(range(3, 51), smooth, linewidth=6, alpha=0.3, label="uninterrupted")
+axes.plot(range(3, 3 + len(smooth)), smooth, linewidth=6, alpha=0.3, label="uninterrupted")
 plots.curves(continued, "Without the optimiser's state, training stumbles after the checkpoint",
              "steps after the checkpoint", "loss, mean of 3 steps", window=3, axes=axes)
 
 # %% [markdown]
 # The first loss is the same for all, because it is computed before any update: the weights are complete. Then they part.
-# Adam divides by a running average of squared gradients, and a new Adam has none: its first steps have the full length of the
-# learning rate in every weight, as if nothing had been learned about the loss. Nobody gets an error. The run is just worse
-# for a while, after every interruption.
+# Adam divides by the root of a running average of squared gradients. A new Adam's average holds a single gradient, so its first
+# step is the full learning rate in every weight, however small the gradient. Nobody gets an error. The run is just worse for a
+# while, after every interruption. (The black line even starts lower, by luck of two batches; then it runs up to 0.3 above.)
 
 # %% [markdown] tags=["pytorch"]
 # The optimiser's state is two numbers a weight, so the checkpoint is about three times as large as the weights. The epoch and
@@ -314,7 +323,7 @@ plots.curves(continued, "Without the optimiser's state, training stumbles after 
 # %% [markdown] tags=["tensorflow"]
 # The optimiser's state is two numbers a weight, so the checkpoint holds about three times as many numbers as the network. The
 # position in the batch order is not in it: here we know it; in a long run, save it as well. (Where a training loop has no
-# compiled model, `tf.train.Checkpoint(network=…, optimizer=…)` does the same.)
+# compiled model, `tf.train.Checkpoint(network=…, optimizer=…)` keeps the same numbers, but needs your code to rebuild the network.)
 
 # %% [markdown]
 # ## The scaling that the next person forgets
@@ -323,7 +332,7 @@ plots.curves(continued, "Without the optimiser's state, training stumbles after 
 # gives bytes from 0 to 255. Nothing in the weights says which of the two they want.
 
 # %% tags=["pytorch"]
-network = network.cpu().eval()  # on the CPU: what we ship must not ask for our GPU
+network.cpu().eval()  # on the CPU: what we ship must not ask for our GPU
 
 
 @torch.inference_mode()
@@ -342,7 +351,7 @@ network.set_weights(trained.get_weights())
 
 def probabilities(images):
     parts = np.split(images[..., None], 10)  # all at once would take much memory
-    with tf.device("CPU"):
+    with tf.device("CPU"):  # where the new processes below will work, to compare to 1e-5
         return np.concatenate([tf.nn.softmax(network(part, training=False)) for part in parts])
 
 # %% [markdown]
@@ -358,14 +367,16 @@ for name, answer in {"scaled to 0..1": scaled, "scaling forgotten": forgotten}.i
     print(f"{name:20} {np.mean(answer.argmax(1) == test_labels):.3f}   {answer.max(1).mean():.3f}")
 
 test_accuracy = np.mean(scaled.argmax(1) == test_labels)
-assert test_accuracy >= 0.80 or epochs * train_size < 12_000
-assert np.mean(forgotten.argmax(1) == test_labels) < test_accuracy
-assert forgotten.max(1).mean() > 0.98
+if as_shipped:
+    assert test_accuracy >= 0.80
+    assert np.mean(forgotten.argmax(1) == test_labels) < test_accuracy
+    assert forgotten.max(1).mean() > 0.98
 
 # %% [markdown]
 # This is the worst kind of bug. It does not crash, and it does not look broken: most answers are still right, because a
 # network of convolutions and ReLUs is nearly proportional to its input, and 255 times larger logits have nearly the same
-# order. But some answers change, and nearly **every** answer now claims to be certain. Here are images that were right before:
+# order. But it costs more than 5 points of accuracy here, and nearly **every** answer now claims to be certain. (Scaled, the mean
+# confidence is close to the share of right answers, as it should be.) Here are images that were right before:
 
 # %%
 def verdict(answer):
@@ -375,7 +386,7 @@ def verdict(answer):
 right_before, right_now = scaled.argmax(1) == test_labels, forgotten.argmax(1) == test_labels
 lost = np.flatnonzero(right_before & ~right_now)[:10]
 captions = [f"{verdict(scaled[i])}\nnow {verdict(forgotten[i])}" for i in lost]
-title = "Right when scaled; wrong, and certain of it, when the scaling is forgotten"
+title = "Right when scaled; wrong, and nearly always sure, when the scaling is forgotten"
 plots.images(test_images[lost], title, captions, columns=5, size=1.3)
 
 # %% [markdown]
@@ -422,7 +433,7 @@ assert as_before
 # ## A process that knows nothing of us
 #
 # A file that opens in the notebook that wrote it proves little: our classes, our variables and our packages are all still
-# here. So every file of this lesson is opened by a **new** Python process, which gets a short script, the folder with the
+# here. So each format's final file is opened by a **new** Python process, which gets a short script, the folder with the
 # files, and nothing else: no GPU, none of our definitions. If it answers, its answers are compared with ours.
 
 # %%
@@ -438,7 +449,8 @@ def fresh(script, *formats):
     done = subprocess.run([sys.executable, "-c", script], cwd=folder, capture_output=True,
                           text=True, env=os.environ | {"CUDA_VISIBLE_DEVICES": "-1"})
     elapsed, worked = time.perf_counter() - start, done.returncode == 0
-    if printed := done.stdout.strip() if worked else done.stderr.strip().splitlines()[-1][:100]:
+    printed = done.stdout.strip() if worked else done.stderr.strip().splitlines()[-1][:100]
+    if printed:
         print(printed)
     for name in formats:
         largest_difference[name] = float(np.abs(np.load(folder / f"{name}.npy") - expected).max())
@@ -457,13 +469,16 @@ torch.save(network.state_dict(), folder / "weights.pt")
 parameter_names = dict(network.named_parameters())
 for name, values in network.state_dict().items():
     print(f"{name:32} {str(tuple(values.shape)):15} {'trained' if name in parameter_names else ''}")
+ratio = (folder / "checkpoint.pt").stat().st_size / (folder / "weights.pt").stat().st_size
+print(f"\nThe checkpoint is {ratio:.1f} times as large as this file.")
 
 # %% [markdown] tags=["pytorch"]
 # Fourteen entries, eight of them parameters. The other six are **buffers**: batch normalisation's averages, and a count of the
 # batches. Saving `network.parameters()` instead would lose them without a word.
 #
-# `torch.save` writes Python's pickle format. **safetensors** is an alternative that can hold tensors and nothing else. This is
-# how its file begins, read without any library: the length of a JSON text, the text, and then only numbers.
+# `torch.save` writes a zip archive: a pickle that describes the objects, and the tensors' raw bytes. **safetensors** is an
+# alternative that can hold tensors and nothing else (for shared tensors: `save_model`). This is how its file begins, read without
+# any library: the length of a JSON text, the text, and then only numbers.
 
 # %% tags=["tensorflow"]
 network.save_weights(folder / "network.weights.h5")
@@ -474,7 +489,8 @@ for weight in network.weights:
 # Twelve entries, eight of them trained. The other four are batch normalisation's averages, which `network.trainable_weights`
 # would lose without a word.
 #
-# `save_weights` writes HDF5. **safetensors** is an alternative that can hold arrays and nothing else. Keras has no function
+# `save_weights` writes HDF5, which here keeps the layers' kind and position (`layers/conv2d_1/vars/0`), not these names.
+# **safetensors**, below, keeps the names: it is an alternative that can hold arrays and nothing else. Keras has no function
 # for it and needs none: the file takes a dictionary of NumPy arrays. This is how it begins, read without any library: the
 # length of a JSON text, the text, and then only numbers.
 
@@ -496,7 +512,7 @@ for name, entry in list(header.items())[:3]:
     print(name, entry)
 
 # %% [markdown]
-# Three entries of the table, and what one framework calls a convolution's kernel has another shape in the other (lesson 4).
+# The first kernel is (3, 3, 1, 8) in Keras and (8, 1, 3, 3) in PyTorch (lesson 4): a neutral file does not make weights portable.
 # Now to a process that knows nothing of us. What can it do with weights alone?
 
 # %% tags=["pytorch"]
@@ -512,7 +528,7 @@ weights(torch.as_tensor(np.load("images.npy")))
 # and the same code. So we send it along: Python can read the methods' source back from this notebook.
 
 # %% tags=["pytorch"]
-def source_of(module):
+def source_of(module):  # getsource(module) wants the file that defines the class: there is none
     methods = inspect.getsource(module.__init__) + "\n" + inspect.getsource(module.forward)
     return f"class {module.__name__}(nn.Module):\n{methods}\n\n"
 
@@ -562,12 +578,14 @@ for weight in network.weights:
 np.save("safetensors", keras.ops.softmax(network(images)))
 """
 assert fresh(load_weights_files, ".weights.h5", "safetensors")
-facts[".weights.h5"] = facts["safetensors"] = {"without our code": False}
+facts[".weights.h5"] = {"without our code": False, "optimiser": "if compiled"}
+facts["safetensors"] = {"without our code": False}
 
 # %% [markdown] tags=["tensorflow"]
 # Alone, the file of weights is no model: no configuration is found. With our code it is complete.
 #
-# **Watch out:** weights of a *compiled* model are more than weights. `trained` is the network before we took its optimiser away:
+# **Watch out:** weights of a *compiled* model are more than weights. `trained` is the compiled original, `network` its
+# uncompiled copy:
 
 # %% tags=["tensorflow"]
 trained.save_weights(folder / "compiled.weights.h5")
@@ -576,6 +594,9 @@ for name in ("network.weights.h5", "compiled.weights.h5"):
 first_names = [variable.name for variable in trained.optimizer.variables[:4]]
 print("the optimiser's variables:", ", ".join(first_names), "…")
 
+# %% [markdown] tags=["tensorflow"]
+# The numbers triple, from 21 to 64 kB; the rest is HDF5's wrapping, which hardly grows.
+
 # %% [markdown]
 # So weights say *what the numbers are* and leave *what to do with them* to code that is stored elsewhere and may have changed
 # since. That is right for a checkpoint and for your own repository. It is little help to anyone else.
@@ -583,8 +604,13 @@ print("the optimiser's variables:", ", ".join(first_names), "…")
 # %% [markdown]
 # ## What a file may do when you open it
 #
-# Formats that hold more than numbers hold instructions, and opening them may run those. Here is a file that claims to hold
-# weights.
+# Formats that hold more than numbers hold instructions, and opening them may run those.
+
+# %% [markdown] tags=["pytorch"]
+# Here is a file that claims to hold weights.
+
+# %% [markdown] tags=["tensorflow"]
+# Here is a model from a stranger.
 
 # %% tags=["pytorch"]
 class Surprise:
@@ -598,8 +624,8 @@ _ = torch.load(folder / "stranger.pt", weights_only=False)  # wrong: only to see
 
 # %% [markdown] tags=["pytorch"]
 # It could as well have been a function that deletes your files: a pickle is a small program, and reading it means running it.
-# Since PyTorch 2.6 `torch.load` refuses, because `weights_only=True` is the default: only tensors, plain containers and numbers
-# are made. (The error's message suggests two ways round it. Think before you take either.)
+# Since PyTorch 2.6 `torch.load` refuses, because `weights_only=True` is the default: only tensors, plain containers, numbers
+# and classes on an allow-list are made. (The error's message suggests two ways round it. Think before you take either.)
 
 # %% tags=["pytorch"]
 try:
@@ -667,7 +693,8 @@ assert fresh(our_code + open_whole, "whole module")
 # the protection off. There is no reason to ship one.
 
 # %% [markdown] tags=["tensorflow"]
-# A `.keras` file is a zip archive: the configuration as JSON, the weights as HDF5. The program consists of Keras' own
+# A `.keras` file is a zip archive: the configuration as JSON, the weights as HDF5. (The byte code of a lambda, above, is the
+# one exception to "names, not code".) The program consists of Keras' own
 # layers, whose names every Keras knows. To see what happens with a layer of our own, here is a second program which does the
 # scaling in one:
 
@@ -733,7 +760,8 @@ facts[".keras with our layer"] = {"without our code": False, "any batch": True}
 # ## A program, without our code
 #
 # The way out is to store not the class but what it *does*: run the program once, note every operation on tensors, and write
-# that list together with the weights. Our code is then not needed any more, whatever it was.
+# that list together with the weights. Our code is then not needed any more, whatever it was, as long as tracing could
+# follow it.
 
 # %% tags=["pytorch"]
 example = torch.zeros(2, 28, 28, dtype=torch.uint8)
@@ -742,7 +770,8 @@ print(*(str(node.target) for node in exported.graph.nodes if node.op == "call_fu
 
 # %% [markdown] tags=["pytorch"]
 # From bytes to probabilities, in the operations of `aten`, PyTorch's own vocabulary. (`_assert_tensor_metadata` guards the type
-# of the input.) The export followed an example of two images. Five images, then:
+# of the input. `torch.jit.trace` and `torch.jit.script`, which you may meet, are the deprecated predecessors.) The export
+# followed an example of two images. Five images, then:
 
 # %% tags=["pytorch"]
 five = torch.as_tensor(test_bytes[:5])
@@ -760,8 +789,8 @@ exported = torch.export.export(program, (example,), dynamic_shapes=any_batch)
 print(tuple(exported.module()(five).shape))
 
 # %% [markdown] tags=["pytorch"]
-# **Watch out:** the example needs two images or more. A dimension of 1 is always taken as fixed, because broadcasting makes
-# it special; asking for both is an error:
+# **Watch out:** the example needs two images or more. A dimension of 1 is taken as fixed, because broadcasting makes it
+# special; asking for both is an error (with `Dim.AUTO`, only a warning):
 
 # %% tags=["pytorch"]
 try:
@@ -781,6 +810,7 @@ same = torch.allclose(among_two, among_five, atol=1e-3)
 print("the first image's answer is the same in a batch of 2 and of 5:", same)
 
 # %% [markdown] tags=["pytorch"]
+# The file cannot be repaired afterwards: an exported module's `.eval()` answers "Calling eval() is not supported yet".
 # `program` was in evaluation mode, so its export is right. To the file, and to the process that knows nothing of us:
 
 # %% tags=["pytorch"]
@@ -792,12 +822,11 @@ import numpy as np, torch
 program = torch.export.load("program.pt2").module()
 images = torch.as_tensor(np.load("images.npy"))
 np.save("torch.export", program(images).numpy(force=True))
-print(len(images), "images; our classes are defined:", "Classifier" in globals())
 """, "torch.export"), "any batch": True}
 
 # %% [markdown] tags=["pytorch"]
 # No class, no scaling to remember, any number of images. One thing more is in the file, and you may not want it there: the
-# **example**. We exported with zeros; an export made with a patient's picture would carry the picture along.
+# **example**. We exported with zeros; an export made with a patient's picture would carry the picture along. So export with zeros.
 
 # %% tags=["pytorch"]
 (example_in_file,), _ = torch.export.load(folder / "program.pt2").example_inputs
@@ -819,10 +848,8 @@ except TypeError as error:
     print(str(error).split("`")[1])
 
 # %% [markdown] tags=["tensorflow"]
-# **Watch out:** keep what `load` returns, as we did in `loaded`. Its function alone, `load(…).serve(…)` in one line, fails with
-# "Called a function referencing variables which have been deleted", because nothing holds the weights any more.
-#
-# The one became part of the program. Without an `input_signature`, Keras takes the shape of `keras.Input`, whose batch is open:
+# The 1 in the signature became part of the program. Without an `input_signature`, Keras takes the shape of
+# `keras.Input`, whose batch is open:
 
 # %% tags=["tensorflow"]
 program.export(folder / "saved_model", verbose=False)
@@ -833,8 +860,12 @@ print("gives", *endpoint.structured_outputs.values())
 
 # %% [markdown] tags=["tensorflow"]
 # The endpoint `serving_default` is what a model server calls (lesson 19). Its input carries our name, `images`; its output got
-# the name `output_0`. Keras exports what the network does in inference, so there is no training mode to forget. Now the
-# process that knows nothing of us. It does not mention Keras (TensorFlow imports it by itself, though):
+# the name `output_0`. Keras exports what the network does in inference, so there is no training mode to forget.
+#
+# **Watch out:** keep what `load` returns, as we did in `loaded`. Its function alone, `load(…).serve(…)` in one line, fails with
+# "Called a function referencing variables which have been deleted", because nothing holds the weights any more.
+#
+# Now the process that knows nothing of us:
 
 # %% tags=["tensorflow"]
 facts["SavedModel"] = {"without our code": fresh("""
@@ -843,27 +874,30 @@ import numpy as np, tensorflow as tf
 loaded = tf.saved_model.load("saved_model")
 images = tf.constant(np.load("images.npy"))
 np.save("SavedModel", loaded.signatures["serving_default"](images=images)["output_0"])
-print(len(images), "images; our function is defined:", "make_classifier" in globals())
 """, "SavedModel"), "any batch": True}
 
 # %% [markdown] tags=["tensorflow"]
-# No layer of ours is needed: also the program with our own `Scale` exports, and then runs where `Scale` was never heard of.
-# Here it is loaded after the class was taken out of Keras' register:
+# No layer of ours is needed: the program with our own `Scale` exports too, and then runs in a process where `Scale` was never
+# heard of:
 
 # %% tags=["tensorflow"]
 reloaded.export(folder / "custom_saved_model", verbose=False)
-keras.saving.get_custom_objects().clear()
-loaded = tf.saved_model.load(folder / "custom_saved_model")
-with tf.device("CPU"):
-    answers = loaded.serve(test_bytes[:200])
-print("as ours, to within 1e-5:", np.abs(answers - expected).max() < 1e-5)
-assert np.abs(answers - expected).max() < 1e-5
+assert fresh("""
+import numpy as np, tensorflow as tf
+
+loaded = tf.saved_model.load("custom_saved_model")
+np.save("SavedModel with our layer", loaded.serve(np.load("images.npy")))
+""", "SavedModel with our layer")
+
+# %% [markdown] tags=["tensorflow"]
+# **Watch out:** a SavedModel is a program and, when run, may read and write files, whatever you set. Open a stranger's in a
+# sandbox only.
 
 # %% [markdown]
 # ## ONNX: a program for everyone
 #
 # That program still needs the framework that wrote it. **ONNX** is a vocabulary of operations that belongs to no framework, and
-# a file in it can be run by whatever knows that vocabulary; we use ONNX Runtime. First again with the shape of an example:
+# a file written in it can be run by whatever knows that vocabulary; we use ONNX Runtime. First again with the shape of an example:
 
 # %% tags=["pytorch"]
 options = {"input_names": ["images"], "output_names": ["probabilities"],
@@ -883,12 +917,14 @@ except onnxruntime.capi.onnxruntime_pybind11_state.InvalidArgument as error:
 # %% tags=["pytorch"]
 file = folder / "program.onnx"
 torch.onnx.export(program, (example,), file, dynamic_shapes=any_batch, **options)
-session = onnxruntime.InferenceSession(folder / "program.onnx", providers=["CPUExecutionProvider"])
+session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
 print(session.get_inputs()[0].shape, session.get_inputs()[0].type)
 
 # %% [markdown] tags=["tensorflow"]
-# **Watch out:** for ONNX, Keras wants a model that was called at least once with data; ours was, when we computed `expected`.
-# Another message then is "The model provided has never called".
+# Keras exports to ONNX through the package tf2onnx.
+#
+# **Watch out:** it wants a model that was called at least once with data; ours was, when we computed `expected`. Otherwise it
+# stops with "The model provided has never called" (sic).
 
 # %% tags=["tensorflow"]
 program.export(folder / "one.onnx", format="onnx", input_signature=one_image, verbose=False)
@@ -905,7 +941,8 @@ except onnxruntime.capi.onnxruntime_pybind11_state.InvalidArgument as error:
 # %% tags=["tensorflow"]
 program.export(folder / "program.onnx", format="onnx", verbose=False)
 session = onnxruntime.InferenceSession(folder / "program.onnx", providers=["CPUExecutionProvider"])
-print(session.get_inputs()[0].shape[1:], session.get_inputs()[0].type, session.get_inputs()[0].name)
+images = session.get_inputs()[0]
+print(images.name, images.shape[1:], images.type, "batch open:", isinstance(images.shape[0], str))
 
 # %% [markdown]
 # Now the process that knows nothing of us, and this time it does not even know our framework:
@@ -951,16 +988,17 @@ same = (folder / "again.onnx").read_bytes() == (folder / "program.onnx").read_by
 print("two exports of one program, same bytes:", same)
 
 files = [folder / "program.onnx", *(folder / "saved_model").rglob("*")]
-named = any(b"site-packages" in file.read_bytes() for file in files if file.is_file())
-print("the ONNX file or the SavedModel name files of this machine:", named)
+named = any(b".py" in file.read_bytes() for file in files if file.is_file())
+print('".py" occurs in the ONNX file or the SavedModel:', named)
 
 # %% [markdown]
 # `tidy` takes the notes out and numbers the values in the order in which they appear. What is left is the network.
 
 # %%
 def tidy(path):
-    """The ONNX file as bytes that depend on the network alone."""
-    graph = (model := onnx.load(path)).graph
+    """The ONNX file's bytes without notes, its values numbered in their order."""
+    model = onnx.load(path)
+    graph = model.graph
     renamed = {value.name: value.name for value in (*graph.input, *graph.output)}
     for node in graph.node:
         node.ClearField("metadata_props")
@@ -982,7 +1020,7 @@ count = weights.count(starting_weights(seed)["classifier"])
 print(f"{tidied:.1f} kB after tidying; {count:,} weights of 4 bytes are {count * 4 / 1000:.1f} kB")
 
 # %% [markdown]
-# Two networks that were trained apart have different weights, because rounding grows from step to step (lesson 4). To compare
+# Two networks that were trained apart have different weights, because small differences grow from step to step (lesson 4). To compare
 # the *exporters*, both twins therefore export a second time: the network with the shared starting weights. Those two files
 # must compute the same function.
 
@@ -1010,7 +1048,7 @@ mine = records.save(
     "16_export", "pytorch", parameters, losses,
     parameter_count=sum(values.numel() for values in network.parameters()),
     test_accuracy=test_accuracy, first_200_answers=expected.argmax(1),
-    onnx_bytes=len(start_file), onnx_file=numbers)
+    onnx_bytes_untrained=len(start_file), onnx_file=numbers)
 twin = records.load("16_export", "tensorflow", parameters)
 
 # %% tags=["tensorflow"]
@@ -1023,7 +1061,7 @@ mine = records.save(
     "16_export", "tensorflow", parameters, losses,
     parameter_count=sum(values.numpy().size for values in network.trainable_weights),
     test_accuracy=test_accuracy, first_200_answers=expected.argmax(1),
-    onnx_bytes=len(start_file), onnx_file=numbers)
+    onnx_bytes_untrained=len(start_file), onnx_file=numbers)
 twin = records.load("16_export", "pytorch", parameters)
 
 # %% [markdown]
@@ -1032,7 +1070,7 @@ twin = records.load("16_export", "pytorch", parameters)
 # %%
 def onnx_file(record):
     scores = record["scores"]
-    return np.array(scores["onnx_file"], "<i8").tobytes()[: scores["onnx_bytes"]]
+    return np.array(scores["onnx_file"], "<i8").tobytes()[: scores["onnx_bytes_untrained"]]
 
 
 names = {"pytorch": "PyTorch", "tensorflow": "TensorFlow"}
@@ -1046,6 +1084,7 @@ if twin:
     same = np.abs(answers["PyTorch"] - answers["TensorFlow"]).max() < 1e-5
     print("all 2,000 probabilities the same, to within 1e-5:", same)
     assert same
+assert not {"torch", "tensorflow"} <= sys.modules.keys()  # one of the two was never imported
 
 # %% [markdown]
 # One of these two files came from a framework that this kernel has never imported. And inside?
@@ -1062,7 +1101,7 @@ for offset, (name, found) in zip((-0.2, 0.2), operations.items()):
     counts = [found.count(kind) for kind in kinds]
     colour = plots.FRAMEWORK_STYLES[name]["color"]
     axes.barh(np.arange(len(kinds)) + offset, counts, 0.4, label=name, color=colour)
-axes.set(title="The same network in two files: TensorFlow's needs more nodes",
+axes.set(title="The same untrained network in two files: TensorFlow's needs more nodes",
          xlabel="nodes of this kind", yticks=range(len(kinds)), yticklabels=kinds, xticks=range(4))
 axes.legend()
 axes.invert_yaxis()
@@ -1071,11 +1110,11 @@ axes.grid(axis="y", visible=False)
 # %% [markdown]
 # Read the two lists side by side:
 #
-# - No node is called BatchNormalization: both exporters multiplied it into the weights of the convolution before it.
+# - No node is called BatchNormalization: both exporters multiplied its scale into the weights of the convolution before it. (Its
+#   shift becomes the convolution's bias, where there is one: before training it is zero.)
 # - ONNX keeps images as PyTorch does, channels before height and width. Keras keeps the channels last, so tf2onnx has to turn
-#   the image before each convolution and back after it; then it cancels what it can. (We counted: eight `Transpose` before,
-#   one after.) With one grey channel, turning the input is a mere `Reshape`. One `Transpose` is left in each file, before the
-#   dense layer: in TensorFlow's because Keras flattens channels last, in PyTorch's because we wrote `permute` to match.
+#   the image before each convolution and each pooling, and back after it; then it cancels what it can.
+#   With one grey channel, turning the input is a mere `Reshape`. One `Transpose` is left in each file, before the dense layer: in TensorFlow's because Keras flattens channels last, in PyTorch's because we wrote `permute` to match.
 # - For PyTorch, flattening is one `Reshape`. Keras' `Flatten` works out the batch size while it runs: `Shape`, `Gather`, `Slice`,
 #   `Concat` and two `Cast`, for what is in the end the same `Reshape`.
 # - `Gemm` is a `MatMul` and the addition of the bias in one. TensorFlow's file has no addition at all: the starting bias is
@@ -1110,52 +1149,58 @@ plots.bars({name: kilobytes(folder / path) for name, path in paths.items()},
 left.axvline(count * 4 / 1000, color=plots.OTHERS[2], linestyle=":")
 plots.bars({name: seconds[name] for name in paths},
            "Without a framework to start,\nthe answer comes at once",
-           "seconds from start to 200 answers", axes=right)
+           "seconds of the whole process", axes=right)
 assert seconds["ONNX"] == min(seconds.values())
 
 # %% [markdown] tags=["pytorch"]
-# (The two formats of weights were read by one process, so they share its time.) For 5,330 numbers the wrapping weighs more than
-# the content; for a large network it would not be visible. The seconds are another matter: most of them are `import torch`, and opening
-# the `.pt2` file takes as long again. A process that starts for each request pays them each time. ONNX Runtime is a small library
-# that can only do one thing.
+# (The two formats of weights were read by one process, so they share its time.) Only the `.pt2` file has more
+# wrapping than content; for a large network no wrapping would be visible. The seconds are another matter: a process that starts for
+# each request pays them each time. ONNX Runtime is a small library that can only do one thing.
 
 # %% [markdown] tags=["tensorflow"]
-# (The two formats of weights were read by one process, and so were the two `.keras` files, so they share its time.) For 5,330
-# numbers the wrapping weighs more than the content; for a large network it would not be visible. The seconds are another matter:
-# most of them are `import tensorflow`, and a process that starts for each request pays them each time. ONNX Runtime is a small
-# library that can only do one thing.
+# (The two formats of weights were read by one process, and so were the two `.keras` files, so they share its time.) A `.keras`
+# file and a SavedModel weigh several times their 5,330 numbers (5,282 weights and 48 running averages), safetensors hardly more;
+# for a large network no wrapping would be visible. The seconds are another matter: a process that starts for each request pays them
+# each time. ONNX Runtime is a small library that can only do one thing.
 
 # %% [markdown]
-# And what each can do: run without our code, take any batch, keep the optimiser's state, run without the framework. Every entry
-# was seen above, in a new process or in the checkpoint's curves; weights have no batch, hence the dashes.
+# And what each can do: run without our code, take any batch, keep the optimiser's state, run without the framework. Each *yes*
+# was seen above; where a *no* was not, we rely on the documentation. Weights have no batch, hence the dashes.
 
 # %% tags=["pytorch"]
 facts["checkpoint"] = {"without our code": False, "optimiser": True}
 
 # %% tags=["tensorflow"]
-facts[".keras, compiled"] = {"without our code": True, "any batch": True, "optimiser": True}
+facts[".keras"]["optimiser"] = facts[".keras with our layer"]["optimiser"] = "if compiled"
 
-# %% [markdown]
-# (The checkpoint is added here because it was opened in this process, not in a new one.)
+# %% [markdown] tags=["pytorch"]
+# (The checkpoint was opened in this process, not in a new one.)
+
+# %% [markdown] tags=["tensorflow"]
+# (The compiled `.keras` file was the checkpoint, opened in this process and not in a new one.)
 
 # %%
-questions = ("without our code", "any batch", "optimiser", "without framework")
+words = {True: "yes", False: "no", None: "-"}
+unless_seen = {"any batch": None, "optimiser": False, "without framework": False}
+questions = ("without our code", *unless_seen)
 print(f"{'':24}" + "".join(f"{question:>19}" for question in questions))
-for name, known in sorted(facts.items(), key=lambda item: sum(item[1].values())):
-    known = {"any batch": None} | known
-    answers = [{True: "yes", False: "no", None: "-"}[known.get(q, False)] for q in questions]
+for name, seen in facts.items():
+    known = unless_seen | seen
+    answers = [words.get(known[question], known[question]) for question in questions]
     print(f"{name:24}" + "".join(f"{answer:>19}" for answer in answers))
 
-own, alone = (sum(known.get(q) is True for known in facts.values()) for q in questions[::3])
-print(f"\n{len(facts)} formats: {own} run without our code, {alone} without the framework")
+own = sum(seen["without our code"] for seen in facts.values())
+alone = sum(seen.get("without framework", False) for seen in facts.values())
+print(f"\n{len(facts)} files: {own} run without our code, {alone} without the framework")
 assert max(largest_difference.values()) < 1e-5
 
 # %% [markdown]
-# Is one framework ahead in getting models out, as the article claims (C11)? Not in formats. Each of the two writes weights, a
-# checkpoint, a program that runs without our code, and ONNX, with the same answers to within 1e-5, and neither reads ONNX back.
-# What differs is the middle. Keras has a description that reopens without any code of ours and trains on; PyTorch
-# has nothing of the kind, only the whole-module pickle that nobody should ship. How the programs are then *served* is another
-# question, for lessons 17 to 19.
+# Is one framework ahead in getting models out, as the Codecademy article behind this curriculum claims? Not in the formats tried
+# here; phones are lesson 17. Each of the two writes weights, a checkpoint, a program that runs without our code, and ONNX, with the
+# same answers to within 1e-5, and neither reads ONNX back. What differs is the middle: a reopened `.keras` file is again a model of
+# layers that can be inspected, changed and switched between training and inference; a reopened `.pt2` can be fine-tuned, but only
+# in the mode in which it was exported. How the programs are then *served* is another question, for lessons 17
+# to 19.
 
 # %% [markdown]
 # ## The twin check
@@ -1170,11 +1215,14 @@ if twin:
     classes = [record["scores"]["first_200_answers"] for record in (mine, twin)]
     agreement = np.mean(np.equal(*classes))
     print(f"the trained twins give {agreement:.0%} of 200 images the same class")
-    assert apart[0] < 1e-5 and agreement > 0.75
+    assert apart[0] < 1e-5 and agreement > 0.75 or not as_shipped
 
 # %% [markdown]
-# The first loss is the same to rounding. Rounding then grows to some percent of the loss (lesson 4 says why), far too little to see
-# in the upper curves. In the end both are about equally good and give most images the same class, but not all: two trainings
+# The first loss is the same to rounding. The second is not, and that is hardly rounding yet: the two Adams add $\epsilon$ at
+# different places (lesson 2 shows it). With Keras' rule in PyTorch, we measured less than 1e-5 in the first twenty steps, rather
+# than up to 6e-3. Later, rounding alone goes nearly as far (lesson 4 says why). In the second epoch the difference is about 5 % of a
+# batch's loss, at single steps 20 %; at the last step, printed above, it happens to be small (that batch is a hard one: a loss of 1.1). In the end both are about
+# equally good and give most images the same class, but not all: two trainings
 # make two networks, even when every line is the same. Exporting adds nothing to that. Between a network and its own exports we
 # found less than 1e-5, and between the two ONNX files of one network as well.
 
@@ -1186,20 +1234,21 @@ if twin:
 # | weights | `state_dict`, with buffers | `.weights.h5`; of a compiled model also the optimiser | `parameters()` or `trainable_weights` alone lose batch normalisation's averages |
 # | checkpoint | a dictionary that you put together | a compiled model's `.keras` | without the optimiser's state the losses part at the second step |
 # | the whole object | a pickle that names our classes: avoid | `.keras`: a description; own classes must be registered *and* imported | whether others can open it without your code |
-# | what opening may run | refused by `weights_only=True` | refused by `safe_mode=True` | both are defaults: leave them |
+# | what opening may run | refused by `weights_only=True` | in `.keras` refused by `safe_mode=True`; a SavedModel is a program | both are defaults: leave them |
 # | program | `torch.export`, one `.pt2` file | `export`, a SavedModel folder with the endpoint `serving_default` | neither needs our code |
 # | batch | fixed unless `dynamic_shapes`; the example needs 2 images | open unless `input_signature` fixes it | opposite defaults |
-# | training mode | exported as it stands: call `.eval()` | always exported for inference | an export in training mode answers by the batch |
+# | training mode | exported as it stands: call `.eval()` | always exported for inference | an export in training mode gives answers that depend on the rest of the batch |
 # | in the file | the example; source lines and paths | nothing of the kind found; ONNX bytes that change from run to run | privacy; reproducible builds |
-# | ONNX | 13 nodes, channels first as in ONNX | 20 nodes, channels last turned into first | the same answers to 1e-5 |
+# | ONNX | 13 nodes, channels first as in ONNX | 20 nodes (21 once trained: the bias), channels last turned into first | the same answers to 1e-5 |
 
 # %% [markdown]
 # ## What you learned
 #
 # - Weights need your code; a program does not. A description is in between: it needs every class that it names.
 # - To go on training you need the optimiser's state too; to ship you do not.
-# - Scaling belongs into the exported program. Forgotten, it costs some accuracy and all honesty about certainty.
-# - Opening a file may run code. `weights_only=True`, `safe_mode=True` and safetensors keep it from doing so.
+# - Scaling belongs in the exported program. Forgotten, it costs accuracy and all honesty about certainty.
+# - Opening a file may run code. `weights_only=True`, `safe_mode=True` and safetensors refuse the usual ways. A SavedModel is a program
+#   and can read and write files, whatever you set: open a stranger's in a sandbox.
 # - An export can fix the batch size without a word: PyTorch's does by default, Keras' through a signature. Try each file with
 #   more images than its example had.
 # - Test an export in a process that knows nothing of you, with numbers to compare. Two ONNX files of one network agree to rounding.
@@ -1209,10 +1258,10 @@ if twin:
 #
 # 1. Leave out `.eval()` (PyTorch), or say `training=True` in `probabilities` (Keras). Which assertion stops you first, and why?
 # 2. Put a Python `if images.sum() > 0:` into the program (in PyTorch into `Program.forward`, in Keras into `Scale.call`, with
-#    `keras.ops.sum`) and export again. What does each exporter say, and what would it have to know?
+#    `keras.ops.sum`) and export again. What stops you, and when: while building or while exporting?
 # 3. Double the channels to 16 and 32. Which bars of the size figure grow with the number of weights, and which hardly?
-# 4. Rename the layer `second` to `middle`, but only in the code that is sent to the new process. Which formats notice, and
-#    which read the weights by position?
+# 4. Rename the layer `second` to `middle`, but only in the code that is sent to the new process: `.replace('"second"', '"middle"')` (Keras),
+#    `.replace("self.second", "self.middle")` (PyTorch). Which formats notice, and which read the weights by position?
 # 5. Export once more with random bytes as the example (PyTorch), or with a random array as a constant in the program (Keras). Find them
 #    in the file.
 

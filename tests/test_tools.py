@@ -1,10 +1,14 @@
 """The tools behind `python -m tandem`: build, run, compare, lab, on a small lesson of their own."""
 import json
 import os
+import pathlib
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
+import time
+import urllib.error
 import urllib.request
 
 import nbformat
@@ -148,6 +152,19 @@ def test_every_lesson_has_a_workspace_with_its_notebooks_side_by_side():
         assert dock["type"] == ("split-area" if len(shown) == 2 else "tab-area")
 
 
+def fetch(address):
+    """The page at an address, asked for until the server listens: it prints its address a moment before."""
+    for _ in range(60):
+        try:
+            with urllib.request.urlopen(address, timeout=30) as answer:
+                return answer.read().decode()
+        except urllib.error.URLError as error:
+            if not isinstance(error.reason, ConnectionError):
+                raise
+            time.sleep(0.5)
+    raise AssertionError(f"nobody listens at {address}")
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="ends the server with a POSIX signal")
 def test_lab_serves_the_workspace_and_prints_its_address(tmp_path):
     """The main path of a learner: `python -m tandem lab 02` on a machine without a browser."""
@@ -161,40 +178,41 @@ def test_lab_serves_the_workspace_and_prints_its_address(tmp_path):
         address = next(printed).strip()
         assert "/lab/workspaces/tandem-02_training?token=" in address
         workspace = address.replace("/lab/workspaces/", "/lab/api/workspaces/")
-        with urllib.request.urlopen(workspace, timeout=30) as answer:
-            assert "notebooks/02_training_tensorflow.ipynb" in answer.read().decode()
-        with urllib.request.urlopen(address, timeout=30) as page:
-            assert page.status == 200
+        assert "notebooks/02_training_tensorflow.ipynb" in fetch(workspace)
+        assert "JupyterLab" in fetch(address)
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         process.wait(30)
 
 
+READS_AND_RECORDS = """
+import sys; sys.path.insert(0, sys.argv[1])
+from tandem import ROOT, data, records
+assert str(ROOT) == sys.argv[1]
+data.fashion_mnist(); data.penguins()
+records.save('50_small', 'pytorch', {}, [1.0])
+assert records.load('50_small', 'pytorch')['losses'] == {'loss': [1.0]}
+"""
+
+
 @pytest.mark.skipif(os.name == "nt", reason="file modes")
-def test_a_notebook_runs_in_a_read_only_checkout_from_any_directory(tmp_path):
-    """Lesson 00's notebook from a copy that nobody may write to, as a user who is not root, started somewhere else."""
-    copy = tmp_path / "checkout"
-    shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".venv", ".git", "runs", "records", "__pycache__"))
-    somewhere = tmp_path / "somewhere"
-    somewhere.mkdir()
-    code = (
-        "import sys; sys.path.insert(0, sys.argv[1])\n"
-        "from tandem import ROOT, data, records\n"
-        "assert str(ROOT) == sys.argv[1]\n"
-        "data.fashion_mnist(); data.penguins()\n"
-        "records.save('50_small', 'pytorch', {}, [1.0])\n"
-        "assert records.load('50_small', 'pytorch')['losses'] == {'loss': [1.0]}\n"
-    )
-    subprocess.run(["chmod", "-R", "a-w,a+rX", str(copy)], check=True)
-    for folder in tmp_path.parents:
-        if folder.owner() == tmp_path.owner() and os.access(folder, os.W_OK) and folder != folder.parent:
-            os.chmod(folder, folder.stat().st_mode | 0o011) if folder.name.startswith("pytest") else None
-    somewhere.chmod(0o777)
-    tmp_path.chmod(0o755)
+def test_lessons_work_in_a_read_only_checkout_from_any_directory():
+    """As a user who is not root, in a copy that nobody may write to, started somewhere else."""
     as_nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if os.getuid() == 0 else []
-    environment = {key: value for key, value in os.environ.items() if key != "TANDEM_RECORDS"}
-    done = subprocess.run([*as_nobody, sys.executable, "-c", code, str(copy)], cwd=somewhere, capture_output=True, text=True,
-                          env=environment | {"HOME": str(somewhere), "TMPDIR": str(somewhere), "MPLCONFIGDIR": str(somewhere)})
-    subprocess.run(["chmod", "-R", "u+w", str(copy)], check=True)
-    assert done.returncode == 0, done.stderr[-1500:]
-    assert f"The folder {copy / 'records'} cannot be written: this run's record is in {somewhere}" in done.stdout
+    if subprocess.run([*as_nobody, sys.executable, "-c", ""], capture_output=True).returncode:
+        pytest.skip("no other user may run this Python")
+    with tempfile.TemporaryDirectory() as folder:
+        copy, somewhere = pathlib.Path(folder, "checkout"), pathlib.Path(folder, "somewhere")
+        for part in ("tandem", "data"):
+            shutil.copytree(ROOT / part, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
+        somewhere.mkdir()
+        somewhere.chmod(0o777)
+        pathlib.Path(folder).chmod(0o755)
+        subprocess.run(["chmod", "-R", "a-w,a+rX", str(copy)], check=True)
+        own = {"HOME": str(somewhere), "TMPDIR": str(somewhere), "MPLCONFIGDIR": str(somewhere)}
+        environment = {key: value for key, value in os.environ.items() if key != "TANDEM_RECORDS"} | own
+        done = subprocess.run([*as_nobody, sys.executable, "-c", READS_AND_RECORDS, str(copy)], cwd=somewhere,
+                              capture_output=True, text=True, env=environment)
+        subprocess.run(["chmod", "-R", "u+w", str(copy)], check=True)
+        assert done.returncode == 0, done.stderr[-1500:]
+        assert f"The folder {copy / 'records'} cannot be written: this run's record is in {somewhere}" in done.stdout
