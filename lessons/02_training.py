@@ -127,7 +127,7 @@ plots.images(train_images[:20], "Twenty training images: their names are not alw
 # %% [markdown]
 # **Watch out:** we cut the last fifth off. Files often come sorted by label, and then the last fifth holds classes that the network never trains
 # on. Ours is mixed, except near its end: each class was cut at 1,000 images, so the last hundreds hold only the classes that filled up late. Here
-# is how many images of each class we would validate on, and do:
+# is how many images of each class we would have for validation, and have:
 
 # %%
 print("cut from the sorted file:", np.bincount(np.sort(all_labels)[kept:], minlength=10))
@@ -1447,13 +1447,13 @@ if twin:
                  "Two constants of Adam make the whole difference between the twins",
                  y_label="relative difference", log=True)
     plots.plt.ylim(5e-10, 3)
-    plots.plt.legend(ncols=3, loc="upper left")
+    plots.plt.legend(ncols=3, loc="upper left", fontsize=8)
     for name, values in apart.items():
         print(f"{name:24}step 2: {values[:2][-1]:.0e} apart; at most {values.max():.0e}")
     assert apart["and the twin's powers"][:20].max() < 1e-4 or not as_shipped
 
 # %% [markdown]
-# The place of $\epsilon$ makes the 1e-4 at step 2. Without the powers, which change $\alpha_t$ by a hundred-thousandth, the curves would still
+# The place of $\epsilon$ makes the 1e-4 at step 2. Without the powers, which change $\alpha_t$ by less than about a hundred-thousandth, the curves would still
 # part before the epoch ends; with both, what remains is rounding.
 #
 # So it was neither the layers, nor the loss, nor the gradients: of everything that two large frameworks do here, two constants in one line of Adam, $\epsilon_t$ and
