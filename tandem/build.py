@@ -132,6 +132,14 @@ def clean(notebook):
     return notebook
 
 
+def failure_message(lesson, framework, error):
+    """"lessons/file:line: in notebook: error" for a PapermillExecutionError: the line is that of the failed cell's source."""
+    own = lesson.cells_of(framework)
+    codes = [cell for cell in own if cell.kind == "code"]
+    failed = next((cell for cell in codes if cell.source == error.source), own[0])
+    return f"lessons/{lesson.path.name}:{failed.line}: in {lesson.notebook_name(framework)}: {error.ename}: {error.evalue}"
+
+
 def write_syllabus():
     """Writes the README's table of lessons from the sources and from what the stored notebooks say was measured."""
     rows = ["| lesson | what works at the end | minutes to run | MB | notebooks | in the browser |", "|---|---|---|---|---|---|"]
@@ -162,7 +170,7 @@ def _build_one(lesson, framework, scratch, measure, report):
     try:
         seconds, peak_mb = execute(assemble(lesson, framework, measured), path, records_folder=scratch, description=name)
     except PapermillExecutionError as error:
-        raise RunError(_failure(lesson, framework, error)) from None
+        raise RunError(failure_message(lesson, framework, error)) from None
     report(f"{name}: {seconds:.0f} s, {peak_mb} MB")
     if measure or not measured or not is_built(lesson, framework):
         measured = {"lesson": lesson.name, "framework": framework or "both", "seconds": round(seconds), "peak_mb": peak_mb}
@@ -208,13 +216,6 @@ def _joined(outputs):
         if output.output_type == "stream":
             output.text = re.sub(r"^.*\r(?!\n)", "", output.text, flags=re.MULTILINE)
     return joined
-
-
-def _failure(lesson, framework, error):
-    own = lesson.cells_of(framework)
-    codes = [cell for cell in own if cell.kind == "code"]
-    failed = next((cell for cell in codes if cell.source == error.source), own[0])
-    return f"lessons/{lesson.path.name}:{failed.line}: in {lesson.notebook_name(framework)}: {error.ename}: {error.evalue}"
 
 
 class _PeakMemory:

@@ -8,7 +8,7 @@ import nbformat
 from papermill.exceptions import PapermillExecutionError
 
 from tandem import FRAMEWORK_NAMES, FRAMEWORKS, ROOT, records
-from tandem.build import RunError, _failure, assemble, clean, execute
+from tandem.build import RunError, assemble, clean, execute, failure_message
 
 
 class WrongParameter(Exception):
@@ -31,7 +31,7 @@ def run(lesson, parameters, frameworks=None, output=None, report=print):
         try:
             seconds, peak_mb = execute(assemble(lesson, framework, {}), path, parameters, folder, path.name)
         except PapermillExecutionError as error:
-            raise RunError(f"{_failure(lesson, framework, error)}\nThe outputs up to there are in {path}.") from None
+            raise RunError(f"{failure_message(lesson, framework, error)}\nThe outputs up to there are in {path}.") from None
         nbformat.write(clean(nbformat.read(path, as_version=4)), path)
         report(f"{path.name}: {seconds:.0f} s, {peak_mb} MB")
     report(f"The notebooks and their records are in {folder}.")
