@@ -1037,10 +1037,10 @@ assert max(bare_varieties.values()) < 0.3 or not as_shipped
 assert variety(features) > 0.3 or not as_shipped  # the last ones, with batch norm
 
 # %% [markdown]
-# The collapsed generator is worse than noise (63): one picture, and a bad one. One good picture would have had 31. With batch
-# normalisation the distance after as many steps is about 12, and the drawings differ, though more than four in ten are still of one
-# class: 300 steps are few. Looking at one drawing at a time would never have shown a collapse. That is why one looks at many, and why
-# the distance has a second term.
+# The collapsed generator draws one picture, and a bad one: the judge puts every copy into the same class, and the distance is above the 31
+# that one *good* picture, 2,000 times, would have had. With batch normalisation the distance after as many steps is about 11, and the
+# drawings differ, though one class is still drawn far too often: 300 steps are few. Looking at one drawing at a time would never have shown a
+# collapse. That is why one looks at many, and why the distance has a second term.
 #
 # An honest note: this generator was starved. Both curves begin at zero, because under so weak a noise even untrained drawings are
 # alike. Without normalisation the variety never came; with it, the first layer has no bias, so normalising its output divides the
