@@ -32,6 +32,7 @@ def main(arguments=None):
     build = commands.add_parser("build", help="for authors: build notebooks/ from lessons/ and run them")
     build.add_argument("lessons", nargs="*", metavar="lesson", help="numbers, such as 02 03 (default: all that changed)")
     build.add_argument("--measure", action="store_true", help="measure time and memory anew for unchanged lessons too")
+    build.add_argument("--prose", action="store_true", help="only the text changed: run nothing, keep the stored outputs")
     build.set_defaults(command=_build)
 
     chosen, rest = parser.parse_known_args(arguments)
@@ -75,7 +76,10 @@ def _build(chosen, _):
     lessons = [source.find(number) for number in chosen.lessons] or build.changed_lessons()
     if not lessons:
         print("Every notebook is what its source makes: nothing to build.")
-    build.build(lessons, chosen.measure)
+    if chosen.prose:
+        build.retell(lessons)
+    else:
+        build.build(lessons, chosen.measure)
 
 
 def _value(text):

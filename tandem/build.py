@@ -48,6 +48,24 @@ def build(lessons, measure=False, report=print):
     write_syllabus()
 
 
+def retell(lessons, report=print):
+    """Takes changed prose into the notebooks of `lessons` and keeps their outputs; refuses where a code cell changed, too."""
+    for lesson in lessons:
+        for framework in lesson.frameworks:
+            name, stored = lesson.notebook_name(framework), _stored(lesson, framework)
+            if stored is None:
+                raise RunError(f"notebooks/{name} does not exist yet: build it without --prose.")
+            fresh = assemble(lesson, framework, dict(stored.metadata["tandem"]))
+            old, new = ([cell for cell in notebook.cells if cell.cell_type == "code"] for notebook in (stored, fresh))
+            if [cell.source for cell in old] != [cell.source for cell in new]:
+                raise RunError(f"notebooks/{name}: the code changed as well, so its outputs are out of date: build it without --prose.")
+            for one, other in zip(old, new):
+                other.outputs, other.execution_count = one.outputs, one.execution_count
+            nbformat.write(fresh, FOLDER / name)
+            report(f"{name}: prose renewed, outputs kept")
+    write_syllabus()
+
+
 def changed_lessons():
     """The lessons of which a notebook is missing or not what the source makes."""
     return [lesson for lesson in source.all_lessons() if any(not is_built(lesson, f) for f in lesson.frameworks)]

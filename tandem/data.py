@@ -3,6 +3,7 @@
 Where each file comes from and under which licence: data/README.md.
 """
 import csv
+import gzip
 import hashlib
 import io
 
@@ -16,11 +17,16 @@ SHA256 = {
     "fashion_classifier.npz": "10d4e9d9bb18a96b135f2e41682f22825f28c6137a87c51a88a0ac831d283f1b",
     "fashion_mnist.npz": "efefbe05b9d7eaf04f28ae39025070e3f555b25bf705ff9319bf8a7a4784fc6b",
     "penguins.csv": "f204db2c753b0937caac3cb35258562c14f073e4bbc76be24b4c51ce22767a93",
+    "seattle_weather.csv": "62f0609f787158128aa2bd102967173a4953122dd4f872bf1d502cae1037df0b",
+    "shakespeare.txt.gz": "ed33a3bd04b8c99060d57e817c4fab90ad47213f662b7958a77451cc9390284d",
+    "surnames.csv.gz": "f501198f2281b8a49c2e7e3167b0e9c49f1fbe6db048071707ba203e6f76dd57",
 }
 
 FASHION_CLASSES = ("T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 PENGUIN_SPECIES = ("Adelie", "Chinstrap", "Gentoo")
 PENGUIN_MEASUREMENTS = ("bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g")
+WEATHER_MEASUREMENTS = ("precipitation", "temp_max", "temp_min", "wind")
+HELD_OUT_PLAYS = ("Macbeth", "The Tempest")
 
 
 class DataError(Exception):
@@ -66,12 +72,8 @@ def fashion_classifier():
     by ReLU, with 2×2 max-pooling between them → the mean of each channel (64 features) → a dense layer `output`, 10 logits.
     Made by data/make_fashion_classifier.py.
     """
-    layers = {}
     with np.load(io.BytesIO(read_checked("fashion_classifier.npz"))) as arrays:
-        for name in arrays.files:
-            layer, kind = name.split("/")
-            layers.setdefault(layer, {})[kind] = arrays[name]
-    return layers
+        return _by_layer(arrays)
 
 
 def penguins():
@@ -85,6 +87,62 @@ def penguins():
     measured = [row for row in rows if row["bill_length_mm"] != "NA"]
     measurements = np.array([[float(row[name]) for name in PENGUIN_MEASUREMENTS] for row in measured], "float32")
     return measurements, np.array([PENGUIN_SPECIES.index(row["species"]) for row in measured], "int64")
+
+
+def surnames():
+    """Surnames of 14 languages in Latin script: (names, languages), two lists of 16,367 strings, by language and then by name.
+
+    468 names occur in more than one language, once in each. The classes are uneven: 3,890 Polish names, 144 Portuguese.
+    Source: the Python package Faker 40.54.0.
+    """
+    table = gzip.decompress(read_checked("surnames.csv.gz")).decode("utf-8")
+    rows = list(csv.DictReader(io.StringIO(table)))
+    return [row["name"] for row in rows], [row["language"] for row in rows]
+
+
+def seattle_weather():
+    """The weather of Seattle, day by day, 2012 to 2015: (dates, measurements).
+
+    dates: datetime64[D] of shape (1461,), without a gap. measurements: float32 of shape (1461, 4), columns
+    `WEATHER_MEASUREMENTS` in mm, °C, °C and m/s, not scaled. Source: NOAA, as the Python package vega-datasets 0.9.0 holds it.
+    """
+    rows = list(csv.DictReader(io.StringIO(read_checked("seattle_weather.csv").decode("utf-8"))))
+    dates = np.array([row["date"].replace("/", "-") for row in rows], "datetime64[D]")
+    return dates, np.array([[float(row[name]) for name in WEATHER_MEASUREMENTS] for row in rows], "float32")
+
+
+def shakespeare():
+    """Shakespeare's plays as two strings: (35 plays to train on, the two `HELD_OUT_PLAYS`), plain ASCII.
+
+    4.59 and 0.20 million characters, play after play, each from its first act on, with speakers' names and stage directions.
+    Source: Project Gutenberg's editions, as the Python package `shakespeare` 0.6 holds them.
+    """
+    text = gzip.decompress(read_checked("shakespeare.txt.gz")).decode("ascii")
+    plays = dict(play.split("\n", 1) for play in text.split("\f")[1:])
+    training = "\n".join(text for title, text in plays.items() if title not in HELD_OUT_PLAYS)
+    return training, "\n".join(plays[title] for title in HELD_OUT_PLAYS)
+
+
+def shakespeare_gpt():
+    """The trained weights of a small GPT on Shakespeare's characters, in the layout of `tandem.weights`, as float32.
+
+    78 characters, context 256, width 192, 4 blocks of 3 heads; lesson 8 builds the network. Layers: token_embedding, position_embedding;
+    block0_attention_norm, block0_query_key_value, block0_projection, block0_feed_forward_norm, block0_expand, block0_contract, and so on
+    for each block; final_norm, output. Made by data/make_shakespeare_gpt.py, which stores 16-bit floats.
+    """
+    from safetensors.numpy import load
+
+    arrays = load(read_checked("shakespeare_gpt.safetensors"))
+    return {layer: {kind: array.astype("float32") for kind, array in kinds.items()} for layer, kinds in _by_layer(arrays).items()}
+
+
+def _by_layer(arrays):
+    """{"layer/kind": array} as {layer: {kind: array}}."""
+    layers = {}
+    for name, array in arrays.items():
+        layer, kind = name.split("/")
+        layers.setdefault(layer, {})[kind] = array
+    return layers
 
 
 def batch_order(size, batch_size, epochs, seed):

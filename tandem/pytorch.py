@@ -1,7 +1,8 @@
 """Moves framework-neutral weights (`tandem.weights`) into a PyTorch module and back.
 
-PyTorch keeps Linear kernels as (out, in), Conv2d as (out, in, height, width), ConvTranspose2d as (in, out, height, width);
-the neutral layout is (in, out) and (height, width, in, out). No kernel is flipped.
+PyTorch keeps Linear kernels as (out, in), Conv2d as (out, in, height, width), ConvTranspose2d as (in, out, height, width),
+LSTM and GRU kernels as (gates * units, in); the neutral layout is (in, out) and (height, width, in, out). No kernel is flipped.
+Its attention packs query, key and value into one kernel; in the neutral layout they are dense layers of their own.
 """
 import torch
 from torch import nn
@@ -9,17 +10,20 @@ from torch import nn
 from tandem.weights import check_fit, pair_layers
 
 # For each kind of layer: neutral name -> (PyTorch's name, permutation from PyTorch's axes to neutral axes).
-_VECTORS = {"bias": ("bias", None)}
-_NORM = {"gamma": ("weight", None), "beta": ("bias", None)}
-_BATCH_NORM = _NORM | {"moving_mean": ("running_mean", None), "moving_variance": ("running_var", None)}
+_BIAS = {"bias": ("bias", (0,))}
+_NORM = {"gamma": ("weight", (0,)), "beta": ("bias", (0,))}
+_BATCH_NORM = _NORM | {"moving_mean": ("running_mean", (0,)), "moving_variance": ("running_var", (0,))}
+_RECURRENT = {"kernel": ("weight_ih_l0", (1, 0)), "recurrent_kernel": ("weight_hh_l0", (1, 0)), "bias": ("bias_ih_l0", (0,))}
 _LAYOUTS = {
-    nn.Linear: {"kernel": ("weight", (1, 0))} | _VECTORS,
-    nn.Conv2d: {"kernel": ("weight", (2, 3, 1, 0))} | _VECTORS,
-    nn.ConvTranspose2d: {"kernel": ("weight", (2, 3, 0, 1))} | _VECTORS,
+    nn.Linear: {"kernel": ("weight", (1, 0))} | _BIAS,
+    nn.Conv2d: {"kernel": ("weight", (2, 3, 1, 0))} | _BIAS,
+    nn.ConvTranspose2d: {"kernel": ("weight", (2, 3, 0, 1))} | _BIAS,
     nn.BatchNorm1d: _BATCH_NORM,
     nn.BatchNorm2d: _BATCH_NORM,
     nn.LayerNorm: _NORM,
-    nn.Embedding: {"embeddings": ("weight", None)},
+    nn.Embedding: {"embeddings": ("weight", (0, 1))},
+    nn.LSTM: _RECURRENT,
+    nn.GRU: _RECURRENT | {"recurrent_bias": ("bias_hh_l0", (0,))},
 }
 
 
@@ -30,11 +34,11 @@ def load_weights(module, weights):
     Raises ValueError, and changes nothing, when a layer, a kind or a shape does not fit.
     """
     copies = []
-    for name, arrays, layer in pair_layers(weights, _weighted_layers(module)):
+    for name, arrays, tensors in pair_layers(weights, _weighted_layers(module)):
         for kind, array in arrays.items():
-            tensor, axes = _neutral(layer, kind)
-            check_fit(name, kind, array, None if tensor is None else tensor.permute(axes).shape)
-            copies.append((tensor.permute(axes), torch.as_tensor(array)))
+            parameter, view = tensors.get(kind, (None, None))
+            check_fit(name, kind, array, None if parameter is None else view(parameter).shape)
+            copies.append((view(parameter), torch.as_tensor(array)))
     for tensor, values in copies:
         tensor.copy_(values)
     return module
@@ -46,26 +50,49 @@ def read_weights(module, of=lambda tensor: tensor):
     `of` chooses what is read of each parameter, for example `lambda parameter: parameter.grad`; None is left out.
     """
     found = {}
-    for name, layer in _weighted_layers(module).items():
-        found[name] = {}
-        for kind in _LAYOUTS[type(layer)]:
-            tensor, axes = _neutral(layer, kind)
-            value = None if tensor is None else of(tensor)
-            if value is not None:
-                found[name][kind] = value.detach().permute(axes).cpu().numpy().copy()
+    for name, tensors in _weighted_layers(module).items():
+        values = {kind: (of(parameter), view) for kind, (parameter, view) in tensors.items()}
+        found[name] = {kind: view(value.detach()).cpu().numpy().copy() for kind, (value, view) in values.items() if value is not None}
     return found
 
 
 def _weighted_layers(module):
-    named = {name or type(layer).__name__: layer for name, layer in module.named_modules()
-             if any(True for _ in layer.parameters(recurse=False))}
-    for name, layer in named.items():
-        if type(layer) not in _LAYOUTS:
-            raise ValueError(f"tandem.pytorch knows no layout for layer '{name}' of type {type(layer).__name__}.")
-    return named
+    """{layer name: {kind: (parameter, function that views such a tensor in the neutral layout)}}, in the order of the layers."""
+    found, inside_attention = {}, ()
+    for name, layer in module.named_modules():
+        name = name or type(layer).__name__
+        if isinstance(layer, nn.MultiheadAttention):
+            inside_attention = tuple(layer.children())
+            found |= {f"{name}.{part}": tensors for part, tensors in _attention(layer).items()}
+        elif layer not in inside_attention and any(True for _ in layer.parameters(recurse=False)):
+            found[name] = _tensors(name, layer)
+    return found
 
 
-def _neutral(layer, kind):
-    attribute, axes = _LAYOUTS[type(layer)].get(kind, (None, None))
-    tensor = getattr(layer, attribute, None) if attribute else None
-    return tensor, axes or (tuple(range(tensor.ndim)) if tensor is not None else None)
+def _tensors(name, layer):
+    if type(layer) not in _LAYOUTS:
+        raise ValueError(f"tandem.pytorch knows no layout for layer '{name}' of type {type(layer).__name__}.")
+    if isinstance(layer, nn.RNNBase) and (layer.num_layers > 1 or layer.bidirectional):
+        raise ValueError(f"tandem.pytorch carries recurrent layers of one layer and one direction; '{name}' has more.")
+    if isinstance(layer, nn.LSTM) and (layer.bias_hh_l0.requires_grad or layer.bias_hh_l0.any()):
+        raise ValueError(f"Layer '{name}' has two biases, and Keras' LSTM has one: set bias_hh_l0 to zero, and its requires_grad to False.")
+    found = {}
+    for kind, (attribute, axes) in _LAYOUTS[type(layer)].items():
+        if getattr(layer, attribute) is not None:
+            found[kind] = getattr(layer, attribute), lambda tensor, axes=axes: tensor.permute(axes)
+    return found
+
+
+def _attention(layer):
+    """The four dense layers of an attention layer; the first three are thirds of PyTorch's packed kernel and bias."""
+    if layer.in_proj_weight is None:
+        raise ValueError("tandem.pytorch carries attention whose query, key and value have the same size.")
+    found = {}
+    for number, part in enumerate(("query", "key", "value")):
+        found[part] = {"kernel": (layer.in_proj_weight, lambda tensor, number=number: tensor.chunk(3)[number].T)}
+        if layer.in_proj_bias is not None:
+            found[part]["bias"] = layer.in_proj_bias, lambda tensor, number=number: tensor.chunk(3)[number]
+    found["output"] = {"kernel": (layer.out_proj.weight, lambda tensor: tensor.T)}
+    if layer.out_proj.bias is not None:
+        found["output"]["bias"] = layer.out_proj.bias, lambda tensor: tensor
+    return found

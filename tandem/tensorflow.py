@@ -1,7 +1,8 @@
 """Moves framework-neutral weights (`tandem.weights`) into a Keras model and back.
 
 Keras keeps Dense kernels as (in, out) and Conv2D as (height, width, in, out), which is the neutral layout; Conv2DTranspose
-as (height, width, out, in). No kernel is flipped.
+as (height, width, out, in). No kernel is flipped. GRU keeps its gates as update, reset, candidate and both biases in one array;
+the neutral order is reset, update, candidate. Attention keeps kernels by head; in the neutral layout they are dense layers.
 
 Import this module before `keras` and `tensorflow`: it starts TensorFlow without its log lines, and lets it take GPU memory
 only as it needs it, so that both twins fit on one GPU.
@@ -37,14 +38,17 @@ with _silent_stderr():
 
     tf.config.list_physical_devices()  # looks for a GPU now, and says here that there is none
 
-# For each kind of layer: the neutral names of its variables. Keras' own names, except in normalisation layers, are the same.
+# For each kind of layer: the neutral names of its variables, which are Keras' own names.
 _LAYOUTS = {
     keras.layers.Dense: ("kernel", "bias"),
+    keras.layers.EinsumDense: ("kernel", "bias"),  # inside attention: see _of_attention
     keras.layers.Conv2D: ("kernel", "bias"),
     keras.layers.Conv2DTranspose: ("kernel", "bias"),
     keras.layers.BatchNormalization: ("gamma", "beta", "moving_mean", "moving_variance"),
     keras.layers.LayerNormalization: ("gamma", "beta"),
     keras.layers.Embedding: ("embeddings",),
+    keras.layers.LSTMCell: ("kernel", "recurrent_kernel", "bias"),
+    keras.layers.GRUCell: ("kernel", "recurrent_kernel", "bias", "recurrent_bias"),
 }
 
 
@@ -53,15 +57,17 @@ def load_weights(model, weights):
 
     Raises ValueError, and changes nothing, when a layer, a kind or a shape does not fit.
     """
-    copies = []
+    values = {}  # of each variable by its id: where two kinds share one, the second adds to what the first has changed
     for name, arrays, layer in pair_layers(weights, _weighted_layers(model)):
         for kind, array in arrays.items():
             variable = _variable(layer, kind)
-            own = None if variable is None else _swap(layer, kind, np.empty(variable.shape, "bool"))
-            check_fit(name, kind, array, None if own is None else own.shape)
-            copies.append((variable, _swap(layer, kind, array)))
-    for variable, values in copies:
-        variable.assign(values)
+            if variable is None:
+                check_fit(name, kind, array, None)
+            _, old = values.get(id(variable), (variable, np.array(variable)))
+            check_fit(name, kind, array, _to_neutral(layer, kind, old).shape)
+            values[id(variable)] = variable, _from_neutral(layer, kind, array, old)
+    for variable, value in values.values():
+        variable.assign(value)
     return model
 
 
@@ -77,16 +83,28 @@ def read_weights(model, of=lambda variable: variable):
             variable = _variable(layer, kind)
             value = None if variable is None else of(variable)
             if value is not None:
-                found[name][kind] = _swap(layer, kind, np.array(value))
+                value = tf.convert_to_tensor(value)  # the gradient of an embedding comes as a sparse one
+                found[name][kind] = _to_neutral(layer, kind, np.array(value))
     return found
 
 
 def _weighted_layers(model):
     if not model.built:
         raise ValueError("The model has no weights yet: give its first layer an input shape, or call it once.")
-    named = {}
+    named, inner = {}, set()
     for layer in model._flatten_layers():  # Keras' public `layers` leaves out what lies inside a custom layer
-        if type(layer) in _LAYOUTS:
+        if layer in inner:
+            continue
+        if isinstance(layer, keras.layers.MultiHeadAttention):
+            parts = {"query": layer._query_dense, "key": layer._key_dense, "value": layer._value_dense, "output": layer._output_dense}
+            named |= {f"{layer.name}.{name}": part for name, part in parts.items()}
+            inner.update(parts.values())
+        elif isinstance(layer, (keras.layers.LSTM, keras.layers.GRU)):
+            if getattr(layer, "reset_after", True) is False:
+                raise ValueError("tandem.tensorflow carries GRU layers with reset_after=True, the default, which is PyTorch's form.")
+            named[layer.name] = layer.cell
+            inner.add(layer.cell)
+        elif type(layer) in _LAYOUTS and not isinstance(layer, keras.layers.EinsumDense):
             named[layer.name] = layer
         elif layer._trainable_variables:
             raise ValueError(f"tandem.tensorflow knows no layout for layer '{layer.name}' of type {type(layer).__name__}.")
@@ -94,9 +112,44 @@ def _weighted_layers(model):
 
 
 def _variable(layer, kind):
-    return getattr(layer, kind, None) if kind in _LAYOUTS[type(layer)] else None
+    if kind not in _LAYOUTS[type(layer)]:
+        return None
+    return getattr(layer, "bias" if kind == "recurrent_bias" else kind, None)
 
 
-def _swap(layer, kind, array):
-    """Between Keras' axes and the neutral ones: the same exchange in both directions."""
-    return array.transpose(0, 1, 3, 2) if kind == "kernel" and type(layer) is keras.layers.Conv2DTranspose else array
+def _to_neutral(layer, kind, array):
+    if isinstance(layer, keras.layers.Conv2DTranspose) and kind == "kernel":
+        return array.transpose(0, 1, 3, 2)
+    if isinstance(layer, keras.layers.GRUCell):
+        array = array[int(kind == "recurrent_bias")] if kind.endswith("bias") else array
+        return _exchange_gates(array)
+    if isinstance(layer, keras.layers.EinsumDense):  # (in, heads, size), or (heads, size, out) in the output layer
+        return array.reshape(_dense_shape(layer, kind))
+    return array
+
+
+def _from_neutral(layer, kind, array, old):
+    """The whole variable with the neutral `array` in it; `old` is its present value."""
+    if isinstance(layer, keras.layers.GRUCell) and kind.endswith("bias"):
+        new = old.copy()
+        new[int(kind == "recurrent_bias")] = _exchange_gates(array)
+        return new
+    if isinstance(layer, keras.layers.GRUCell):
+        return _exchange_gates(array)
+    if isinstance(layer, keras.layers.EinsumDense):
+        return array.reshape(old.shape)
+    return _to_neutral(layer, kind, array)  # the same exchange of axes in both directions
+
+
+def _exchange_gates(array):
+    """The first two thirds of the last axis, update and reset, change places."""
+    update, reset, candidate = np.split(array, 3, axis=-1)
+    return np.concatenate([reset, update, candidate], axis=-1)
+
+
+def _dense_shape(layer, kind):
+    """Of an EinsumDense inside attention, whose equation reads for example "abc,cde->abde": the kernel's axes in the input count as one."""
+    if kind == "bias":
+        return (-1,)
+    inputs, kernel_axes = layer.equation.split("->")[0].split(",")
+    return (int(np.prod(layer.kernel.shape[: sum(axis in inputs for axis in kernel_axes)])), -1)

@@ -7,6 +7,11 @@ The weights of a network are a dictionary {layer name: {kind: array}}, in the or
     transposed convolution the same shapes as a convolution
     batch or layer norm    gamma, beta; batch norm also moving_mean, moving_variance: all (features,)
     embedding              embeddings (tokens, features)
+    LSTM                   kernel (inputs, 4 units), recurrent_kernel (units, 4 units), bias (4 units,);
+                           gates in the order input, forget, cell, output
+    GRU                    kernel (inputs, 3 units), recurrent_kernel (units, 3 units), bias, recurrent_bias (3 units,);
+                           gates in the order reset, update, candidate
+    attention              four dense layers: query, key, value, output
 
 `tandem.pytorch` and `tandem.tensorflow` carry them into a model and back. All arrays are float32: widening them to float64
 for the twin proof changes no value.
@@ -60,6 +65,32 @@ def batch_norm(features):
     return {"gamma": ones, "beta": zeros, "moving_mean": zeros.copy(), "moving_variance": ones.copy()}
 
 
+def layer_norm(features):
+    """Layer normalisation as both frameworks start it: gamma 1, beta 0."""
+    return {"gamma": np.ones(features, "float32"), "beta": np.zeros(features, "float32")}
+
+
+def embedding(rng, tokens, features, scale=0.05):
+    """An embedding: one row of `features` numbers from N(0, scale²) for each of `tokens` tokens."""
+    return {"embeddings": kernel(rng, (tokens, features), scale)}
+
+
+def lstm(rng, inputs, units):
+    """An LSTM as Keras starts it: Glorot kernel, orthogonal recurrent kernels, bias 1 for the forget gate, else 0.
+
+    The forget gate's 1 is the advice of Jozefowicz, Zaremba, Sutskever (2015).
+    """
+    bias = np.zeros(4 * units, "float32")
+    bias[units : 2 * units] = 1
+    return _recurrent(rng, inputs, units, gates=4) | {"bias": bias}
+
+
+def gru(rng, inputs, units):
+    """A GRU as Keras starts it: Glorot kernel, orthogonal recurrent kernels, biases 0."""
+    zeros = np.zeros(3 * units, "float32")
+    return _recurrent(rng, inputs, units, gates=3) | {"bias": zeros, "recurrent_bias": zeros.copy()}
+
+
 def count(weights):
     """How many numbers `weights` holds, moving statistics left out: the trainable parameters."""
     return sum(
@@ -86,6 +117,13 @@ def check_fit(name, kind, array, shape):
         raise ValueError(f"Layer '{name}' of the network has no {kind}, but the weights do.")
     if tuple(array.shape) != tuple(shape):
         raise ValueError(f"Layer '{name}': its {kind} has shape {tuple(shape)}, the weights have {tuple(array.shape)}.")
+
+
+def _recurrent(rng, inputs, units, gates):
+    """The kernels of all gates side by side; each recurrent one is orthogonal (Saxe, McClelland, Ganguli 2014)."""
+    kernels = [kernel(rng, (inputs, units)) for _ in range(gates)]
+    orthogonal = [np.linalg.qr(rng.normal(size=(units, units)))[0].astype("float32") for _ in range(gates)]
+    return {"kernel": np.concatenate(kernels, axis=1), "recurrent_kernel": np.concatenate(orthogonal, axis=1)}
 
 
 def _with_bias(kernel_array, bias):

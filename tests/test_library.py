@@ -28,6 +28,25 @@ def test_penguins_are_measured_and_named():
     assert list(np.bincount(species)) == [151, 68, 123]
 
 
+def test_surnames_have_a_language_each():
+    names, languages = data.surnames()
+    assert len(names) == len(languages) == 16_367 and len(set(languages)) == 14
+    assert len(set(zip(names, languages))) == 16_367 and max(map(len, names)) == 20
+    assert "Kowalski" in names and languages[names.index("Kowalski")] == "Polish"
+
+
+def test_the_weather_has_every_day_once():
+    dates, measurements = data.seattle_weather()
+    assert str(dates[0]) == "2012-01-01" and set(np.diff(dates).astype(int)) == {1}
+    assert measurements.shape == (1461, 4) and np.isfinite(measurements).all() and (measurements[:, 1] >= measurements[:, 2]).all()
+
+
+def test_no_line_of_the_held_out_plays_is_trained_on():
+    training, held_out = data.shakespeare()
+    assert "Is this a dagger" in held_out and "Is this a dagger" not in training
+    assert "To be, or not to be" in training and len(training) == 4_592_018 and set(held_out) <= set(training)
+
+
 @pytest.mark.parametrize("size", [0, 10_001])
 def test_a_wrong_train_size_is_refused(size):
     with pytest.raises(ValueError, match="take 1 to 10,000"):
@@ -53,7 +72,10 @@ def spoil_folder(path):
     path.mkdir()
 
 
-@pytest.mark.parametrize("name, load", [("fashion_mnist.npz", data.fashion_mnist), ("penguins.csv", data.penguins)])
+@pytest.mark.parametrize("name, load", [
+    ("fashion_mnist.npz", data.fashion_mnist), ("penguins.csv", data.penguins), ("surnames.csv.gz", data.surnames),
+    ("seattle_weather.csv", data.seattle_weather), ("shakespeare.txt.gz", data.shakespeare),
+])
 @pytest.mark.parametrize("spoil, says", [
     (spoil_missing, "is missing"), (spoil_truncated, "is damaged"), (spoil_altered, "is damaged"), (spoil_folder, "cannot be read"),
 ])
@@ -152,6 +174,70 @@ def test_weights_come_back_as_they_went_in_and_a_misfit_changes_nothing(framewor
     code = model + ROUND_TRIP.format(framework=framework, tests=str(ROOT / "tests"))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+def every_sequence_layer():
+    rng = weights.generator(0)
+    layers = {"embedding": weights.embedding(rng, 10, 6), "lstm": weights.lstm(rng, 6, 5), "gru": weights.gru(rng, 5, 8)}
+    layers |= {name: weights.dense(rng, 8, 8) for name in ("query", "key", "value", "output")} | {"norm": weights.layer_norm(8)}
+    return {name: {kind: array + rng.normal(0, 0.1, array.shape).astype("float32") for kind, array in layer.items()}
+            for name, layer in layers.items()}
+
+
+PYTORCH_SEQUENCE = """
+import torch
+from torch import nn
+class Sequence(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embedding, self.lstm = nn.Embedding(10, 6), nn.LSTM(6, 5, batch_first=True)
+        self.gru, self.attention = nn.GRU(5, 8, batch_first=True), nn.MultiheadAttention(8, 2, batch_first=True)
+        self.norm = nn.LayerNorm(8)
+        nn.init.zeros_(self.lstm.bias_hh_l0.requires_grad_(False))
+    def forward(self, tokens):
+        x, _ = self.gru(self.lstm(self.embedding(tokens))[0])
+        return self.norm(self.attention(x, x, x)[0])
+model = Sequence()
+result = lambda tokens: model(torch.as_tensor(tokens)).detach().numpy()
+"""
+TENSORFLOW_SEQUENCE = """
+import tandem.tensorflow, keras
+from keras import layers
+tokens = keras.Input((7,), dtype="int32")
+x = layers.GRU(8, return_sequences=True)(layers.LSTM(5, return_sequences=True)(layers.Embedding(10, 6)(tokens)))
+model = keras.Model(tokens, layers.LayerNormalization(epsilon=1e-5)(layers.MultiHeadAttention(2, 4)(x, x)))
+result = lambda tokens: model(tokens).numpy()
+"""
+SEQUENCE_TRIP = """
+from tandem.{framework} import load_weights, read_weights
+import sys, numpy as np
+sys.path.insert(0, {tests!r})
+from test_library import every_sequence_layer
+start = every_sequence_layer()
+back = read_weights(load_weights(model, start))
+for (name, arrays), found in zip(start.items(), back.values(), strict=True):
+    assert arrays.keys() == found.keys(), (name, found.keys())
+    assert all(np.array_equal(array, found[kind]) for kind, array in arrays.items()), name
+np.save({path!r}, result(np.arange(21).reshape(3, 7) % 10))
+"""
+
+
+def test_recurrent_and_attention_layers_compute_the_same_from_the_same_weights(tmp_path):
+    results = []
+    for framework, model in (("pytorch", PYTORCH_SEQUENCE), ("tensorflow", TENSORFLOW_SEQUENCE)):
+        path = str(tmp_path / f"{framework}.npy")
+        code = model + SEQUENCE_TRIP.format(framework=framework, tests=str(ROOT / "tests"), path=path)
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-2000:]
+        results.append(np.load(path))
+    assert np.abs(results[0] - results[1]).max() < 1e-5
+
+
+def test_an_lstm_with_two_biases_is_refused_with_what_to_do():
+    code = ("from torch import nn; from tandem import weights; from tandem.pytorch import load_weights\n"
+            "load_weights(nn.LSTM(3, 2), {'lstm': weights.lstm(weights.generator(0), 3, 2)})")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "set bias_hh_l0 to zero" in done.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize("scheme, deviation", [("glorot", (2 / 500) ** 0.5), ("he", (2 / 200) ** 0.5), ("lecun", (1 / 600) ** 0.5), (0.02, 0.02)])

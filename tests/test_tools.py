@@ -100,6 +100,20 @@ def test_a_changed_source_is_found_and_keeps_the_ids_of_its_other_cells(small):
     assert [found.name for found in build.changed_lessons()] == ["50_small"]
 
 
+def test_changed_prose_is_taken_in_without_a_run_and_changed_code_is_not(small, capsys):
+    build.build([source.read(small)])
+    path = build.FOLDER / "50_small_pytorch.ipynb"
+    before = nbformat.read(path, as_version=4)
+    small.write_text(SMALL.replace("A loss that falls.", "A loss that falls fast."), encoding="utf-8")
+    main(["build", "50", "--prose"])
+    after = nbformat.read(path, as_version=4)
+    assert "A loss that falls fast." in [cell.source for cell in after.cells] and build.changed_lessons() == []
+    assert [cell.get("outputs") for cell in after.cells] == [cell.get("outputs") for cell in before.cells]
+    small.write_text(SMALL.replace("steps = 4", "steps = 5"), encoding="utf-8")
+    with pytest.raises(SystemExit, match="the code changed as well"):
+        main(["build", "50", "--prose"])
+
+
 def test_a_failing_cell_is_named_by_its_line_in_the_source_and_the_old_notebook_stays(small):
     (build.FOLDER / "50_small_pytorch.ipynb").write_text("the old one")
     broken = SMALL.replace('framework, twin_framework = "pytorch", "tensorflow"', "framework = 1 / 0")
