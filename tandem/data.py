@@ -14,11 +14,13 @@ from tandem import ROOT
 FOLDER = ROOT / "data"
 
 SHA256 = {
+    "default_runs.csv": "83afe7f2b979c4f5926457710ce3c97eecb62e83899493322247ced46c16a10a",
     "fashion_classifier.npz": "10d4e9d9bb18a96b135f2e41682f22825f28c6137a87c51a88a0ac831d283f1b",
     "fashion_mnist.npz": "efefbe05b9d7eaf04f28ae39025070e3f555b25bf705ff9319bf8a7a4784fc6b",
     "penguins.csv": "f204db2c753b0937caac3cb35258562c14f073e4bbc76be24b4c51ce22767a93",
     "seattle_weather.csv": "62f0609f787158128aa2bd102967173a4953122dd4f872bf1d502cae1037df0b",
     "shakespeare.txt.gz": "ed33a3bd04b8c99060d57e817c4fab90ad47213f662b7958a77451cc9390284d",
+    "shakespeare_gpt.safetensors": "93b8d195411a5c798bae3496055bee5325465be788424d3d2057f3b5d1b2e612",
     "surnames.csv.gz": "f501198f2281b8a49c2e7e3167b0e9c49f1fbe6db048071707ba203e6f76dd57",
 }
 
@@ -132,8 +134,11 @@ def shakespeare_gpt():
     """
     from safetensors.numpy import load
 
-    arrays = load(read_checked("shakespeare_gpt.safetensors"))
-    return {layer: {kind: array.astype("float32") for kind, array in kinds.items()} for layer, kinds in _by_layer(arrays).items()}
+    layers = _by_layer(load(read_checked("shakespeare_gpt.safetensors")))  # in alphabetical order
+    parts = ("attention_norm", "query_key_value", "projection", "feed_forward_norm", "expand", "contract")
+    blocks = [f"block{number}_{part}" for number in range(4) for part in parts]
+    return {name: {kind: array.astype("float32") for kind, array in layers[name].items()}
+            for name in ("token_embedding", "position_embedding", *blocks, "final_norm", "output")}
 
 
 def _by_layer(arrays):
@@ -143,6 +148,25 @@ def _by_layer(arrays):
         layer, kind = name.split("/")
         layers.setdefault(layer, {})[kind] = array
     return layers
+
+
+def default_runs():
+    """The 336 runs of lesson 4: {(framework, batch_norm, state): {"epochs": …, "loss": …, "accuracy": …}}.
+
+    framework: "pytorch" or "tensorflow". batch_norm: whether the network has batch normalisation. state: "as it comes", "drawn by NumPy"
+    (the framework's own rules, weights from `tandem.weights`), then the default that was taken over from the twin, in the order in which they
+    were. "epochs": the 6 moments at which the test images were looked at. "accuracy" on them, and "loss", the mean training loss since the
+    look before: float64 arrays of shape (12 seeds, 6). Made by data/make_default_runs.py.
+    """
+    runs = {}
+    for row in csv.DictReader(io.StringIO(read_checked("default_runs.csv").decode("utf-8"))):
+        run = runs.setdefault((row["framework"], row["batch_norm"] == "1", row["state"]), {"epochs": [], "loss": [], "accuracy": []})
+        for name, values in run.items():
+            values.append(float(row[name]))
+    for run in runs.values():
+        run["epochs"] = np.unique(run["epochs"])
+        run |= {name: np.reshape(run[name], (-1, len(run["epochs"]))) for name in ("loss", "accuracy")}
+    return runs
 
 
 def batch_order(size, batch_size, epochs, seed):

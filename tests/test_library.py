@@ -47,6 +47,14 @@ def test_no_line_of_the_held_out_plays_is_trained_on():
     assert "To be, or not to be" in training and len(training) == 4_592_018 and set(held_out) <= set(training)
 
 
+def test_default_runs_hold_every_step_of_both_walks_with_and_without_batch_norm():
+    runs = data.default_runs()
+    states = [state for framework, batch_norm, state in runs if framework == "pytorch" and batch_norm]
+    assert states == ["as it comes", "drawn by NumPy", "kernel", "bias", "norm_momentum", "norm_epsilon", "slope", "adam_epsilon"]
+    assert len(runs) == 2 * (8 + 6) and list(runs["tensorflow", False, "slope"]["epochs"]) == [1 / 8, 1 / 4, 1 / 2, 1, 2, 4]
+    assert all(run[name].shape == (12, 6) and np.isfinite(run[name]).all() for run in runs.values() for name in ("loss", "accuracy"))
+
+
 @pytest.mark.parametrize("size", [0, 10_001])
 def test_a_wrong_train_size_is_refused(size):
     with pytest.raises(ValueError, match="take 1 to 10,000"):
@@ -73,8 +81,9 @@ def spoil_folder(path):
 
 
 @pytest.mark.parametrize("name, load", [
-    ("fashion_mnist.npz", data.fashion_mnist), ("penguins.csv", data.penguins), ("surnames.csv.gz", data.surnames),
+    ("fashion_mnist.npz", data.fashion_mnist), ("penguins.csv", data.penguins), ("default_runs.csv", data.default_runs), ("surnames.csv.gz", data.surnames),
     ("seattle_weather.csv", data.seattle_weather), ("shakespeare.txt.gz", data.shakespeare),
+    ("shakespeare_gpt.safetensors", data.shakespeare_gpt),
 ])
 @pytest.mark.parametrize("spoil, says", [
     (spoil_missing, "is missing"), (spoil_truncated, "is damaged"), (spoil_altered, "is damaged"), (spoil_folder, "cannot be read"),

@@ -1,0 +1,55 @@
+"""Trains the small GPT of lesson 8 at four widths and writes its held-out losses to data/scaling_runs.csv.
+
+    python data/make_scaling_runs.py
+
+Runs the lesson's own PyTorch cells (those tagged `network`), with other values of width, heads and steps and everything else as in the
+lesson, on one thread; takes about ten minutes. Width 64 is the lesson's own run, which the notebook repeats for its first 800 steps.
+"""
+import csv
+import pathlib
+import sys
+import time
+
+import torch
+
+FOLDER = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(FOLDER.parent))
+from tandem import source, weights  # noqa: E402  (the folder above is on the path only now)
+
+WIDTHS = (16, 32, 64, 128)
+MEASURED = (100, 200, 400, 800, 1600, 3200)  # steps of 16 windows of 64 characters
+
+
+def cells(**parameters):
+    """The names that the lesson's network cells define, with these `parameters`."""
+    names = {}
+    for cell in source.find("8").cells_of("pytorch"):
+        if "network" in cell.tags:
+            exec(compile(cell.source, f"lesson 8:{cell.line}", "exec"), names)
+            names.update({name: value for name, value in parameters.items() if name in names})
+    return names
+
+
+def main():
+    torch.set_num_threads(1)
+    rows = []
+    for width in WIDTHS:
+        lesson = cells(width=width, heads=width // 16, steps=max(MEASURED), device=torch.device("cpu"))
+        start = lesson["starting_weights"](0)["gpt"]
+        network = lesson["build_gpt"](start)
+        optimizer = lesson["build_optimizer"](network)
+        began = time.time()
+        for step, batch in enumerate(lesson["batches"](0), 1):
+            lesson["train_step"](network, optimizer, *lesson["to_tensors"](*batch))
+            if step in MEASURED:
+                loss = lesson["mean_loss"](network, lesson["held_out_inputs"], lesson["held_out_targets"])
+                rows.append((width, weights.count(start), step * batch[0].size, f"{loss:.4f}"))
+                print(*rows[-1], f"{time.time() - began:.0f} s", flush=True)
+    with open(FOLDER / "scaling_runs.csv", "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("width", "parameters", "tokens", "held_out_loss"))
+        writer.writerows(rows)
+
+
+if __name__ == "__main__":
+    main()
