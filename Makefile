@@ -1,6 +1,6 @@
 # Each recipe is what a person would type. Without make: see README.md.
 PYTHON ?= python3
-LESSON ?= 02
+LESSON ?= 01
 BIN := $(if $(filter Windows_NT,$(OS)),.venv/Scripts,.venv/bin)
 INSTALLED := .venv/installed
 

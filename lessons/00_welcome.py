@@ -55,6 +55,9 @@ if free < 2:
 measurements, species = data.penguins()
 print(f"Fashion-MNIST: {len(train_images)} + {len(test_images)} images of {train_images.shape[1]}×{train_images.shape[2]} pixels")
 print(f"penguins: {len(measurements)} birds, {measurements.shape[1]} measurements each")
+for name in data.SHA256:
+    data.read_checked(name)
+print("all files of data/ are whole")
 
 plots.images(train_images[:10], "Ten of the images that most lessons learn from",
              captions=[data.FASHION_CLASSES[label] for label in train_labels[:10]])
@@ -181,7 +184,7 @@ axes.set_axis_off()
 # %% [markdown]
 # ## How to work with a pair
 #
-# **Open it side by side.** In a terminal, in the folder of the checkout: `make lab LESSON=02`. The left notebook is PyTorch, the right one TensorFlow. (Already in JupyterLab? Open both from the
+# **Open it side by side.** In a terminal, in the folder of the checkout: `make lab LESSON=01`. The left notebook is PyTorch, the right one TensorFlow. (Already in JupyterLab? Open both from the
 # folder `notebooks/`, then drag one tab to the right edge.) The prose is the same, word for word, where the frameworks are: read one, and look across where the code is.
 #
 # **Run it.** *Run → Run All Cells*, or cell by cell with *Shift-Enter*. The outputs that you find stored are those of a real run with the default parameters, so you can also just read. When both twins have
@@ -205,5 +208,5 @@ axes.set_axis_off()
 # **Try it.** Put the layer's image to `test_images[:1]`, and run the section on "the same network" again: which numbers change, which do not? Then give `weights.dense` the scheme `"lecun"` and
 # look at the largest of the weights it draws: whose range is that?
 #
-# **Read on.** Lesson 2 trains its first network: `make lab`. Where the two frameworks came from: Paszke et al., [*PyTorch: An Imperative Style, High-Performance Deep Learning Library*](https://arxiv.org/abs/1912.01703);
+# **Read on.** Lesson 1 builds a neuron from nothing: `make lab`. Where the two frameworks came from: Paszke et al., [*PyTorch: An Imperative Style, High-Performance Deep Learning Library*](https://arxiv.org/abs/1912.01703);
 # Abadi et al., [*TensorFlow: A System for Large-Scale Machine Learning*](https://arxiv.org/abs/1605.08695).

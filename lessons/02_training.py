@@ -6,13 +6,11 @@
 # - **You will build** a network that tells ten kinds of clothing apart, first from bare tensors, then with ever more ready-made parts;
 #   and what every later training needs: validation, early stopping, checkpoints, a learning-rate schedule, a progress bar, logs.
 # - **You will learn** what each part does for you, what it hides, and how much of it there is to write and to know.
-# - **You need** Python and NumPy, and what a gradient is. No GPU; one download of this repository and nothing after that.
+# - **You need** lesson 1: tensors, gradients, and the loop that follows them downhill.
 
 # %% [markdown]
-# Welcome. This is one notebook of a pair: the twin trains the same network, from the same starting weights, on the same images in the
-# same order, in the other framework. The text is the same wherever the frameworks are, so you can read either alone, or both side by side
-# and look only at what changes. Run a cell with Shift+Enter; each answers within seconds. Break things: all knobs are in the cell
-# "Parameters". JupyterLab saves as you go; `git checkout notebooks` brings the original back.
+# Lesson 1 ended with a network of two layers and a loop that trained it on 342 birds, all of them at every step. This lesson takes the same loop to 10,000 pictures, and then asks how
+# much of it you should write yourself.
 #
 # **The question of this lesson.** It comes from an article of Codecademy, "PyTorch vs TensorFlow: Choosing the Best Framework for Deep Learning"
 # (2024), which made us write these lessons. We take two of its claims: **C1**, *PyTorch is easier for a beginner who knows Python*; **C2**,
@@ -55,9 +53,6 @@ from tandem import ROOT, data, plots, records, weights
 framework, other = "tensorflow", "pytorch"
 
 # %% [markdown]
-# `tandem` is the small library of these lessons. It holds the data, the figures and the starting weights; no network and no training
-# loop: those are what you came for, and they are all in this notebook.
-#
 # ## Parameters
 #
 # Change one, then run everything below. The comments name where the frameworks' own defaults part.

@@ -12,7 +12,7 @@ def main(arguments=None):
     commands = parser.add_subparsers(required=True, metavar="command")
 
     lab = commands.add_parser("lab", help="open a lesson's two notebooks side by side in JupyterLab")
-    lab.add_argument("lesson", nargs="?", default="02", help="its number, such as 11 (default: 02)")
+    lab.add_argument("lesson", nargs="?", default="01", help="its number, such as 11 (default: 01)")
     lab.set_defaults(command=_lab)
 
     run = commands.add_parser("run", help="run a lesson with other parameters, both twins, and compare them",
