@@ -37,13 +37,11 @@ def main():
         lesson = cells(width=width, heads=width // 16, steps=max(MEASURED), device=torch.device("cpu"))
         start = lesson["starting_weights"](0)["gpt"]
         network = lesson["build_gpt"](start)
-        optimizer = lesson["build_optimizer"](network)
         began = time.time()
-        for step, batch in enumerate(lesson["batches"](0), 1):
-            lesson["train_step"](network, optimizer, *lesson["to_tensors"](*batch))
+        for step, _ in enumerate(lesson["train"](network, max(MEASURED)), 1):
             if step in MEASURED:
                 loss = lesson["mean_loss"](network, lesson["held_out_inputs"], lesson["held_out_targets"])
-                rows.append((width, weights.count(start), step * batch[0].size, f"{loss:.4f}"))
+                rows.append((width, weights.count(start), step * lesson["batch_size"] * lesson["context"], f"{loss:.4f}"))
                 print(*rows[-1], f"{time.time() - began:.0f} s", flush=True)
     with open(FOLDER / "scaling_runs.csv", "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")

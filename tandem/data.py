@@ -18,6 +18,7 @@ SHA256 = {
     "fashion_classifier.npz": "10d4e9d9bb18a96b135f2e41682f22825f28c6137a87c51a88a0ac831d283f1b",
     "fashion_mnist.npz": "efefbe05b9d7eaf04f28ae39025070e3f555b25bf705ff9319bf8a7a4784fc6b",
     "penguins.csv": "f204db2c753b0937caac3cb35258562c14f073e4bbc76be24b4c51ce22767a93",
+    "scaling_runs.csv": "c499c54ba58120d4eda9245de1376ecdd5828fbf83f5f8316c7e2526873f426b",
     "seattle_weather.csv": "62f0609f787158128aa2bd102967173a4953122dd4f872bf1d502cae1037df0b",
     "shakespeare.txt.gz": "ed33a3bd04b8c99060d57e817c4fab90ad47213f662b7958a77451cc9390284d",
     "shakespeare_gpt.safetensors": "93b8d195411a5c798bae3496055bee5325465be788424d3d2057f3b5d1b2e612",
@@ -139,6 +140,17 @@ def shakespeare_gpt():
     blocks = [f"block{number}_{part}" for number in range(4) for part in parts]
     return {name: {kind: array.astype("float32") for kind, array in layers[name].items()}
             for name in ("token_embedding", "position_embedding", *blocks, "final_norm", "output")}
+
+
+def scaling_runs():
+    """Held-out losses of lesson 8's small GPT at four widths: (parameters, tokens, losses), arrays of one entry a measurement.
+
+    parameters: of the network. tokens: characters that it had been trained on. losses: nats a character on `HELD_OUT_PLAYS`.
+    Made by data/make_scaling_runs.py.
+    """
+    rows = list(csv.DictReader(io.StringIO(read_checked("scaling_runs.csv").decode("utf-8"))))
+    return (np.array([int(row["parameters"]) for row in rows]), np.array([int(row["tokens"]) for row in rows]),
+            np.array([float(row["held_out_loss"]) for row in rows]))
 
 
 def _by_layer(arrays):

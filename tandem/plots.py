@@ -47,7 +47,8 @@ def curves(series, title, x_label="step", y_label="loss", log=False, window=1, a
     axes = axes or plt.subplots()[1]
     for label, values in series.items():
         x, y = values if isinstance(values, tuple) else (np.arange(1, len(values) + 1), values)
-        axes.plot(x[window - 1 :], smooth(y, window), label=label, **FRAMEWORK_STYLES.get(label, {}))
+        width = min(window, len(y))  # a run cut short may have fewer values than the window
+        axes.plot(x[width - 1 :], smooth(y, width), label=label, **FRAMEWORK_STYLES.get(label, {}))
     axes.set(title=title, xlabel=x_label, ylabel=y_label)
     if log:
         axes.set_yscale("log")
@@ -97,10 +98,11 @@ def distributions(samples, title, x_label):
     figure.suptitle(title, fontsize=11, x=0.01, ha="left")
 
 
-def twins(mine, twin, title="Both twins draw one curve", curve=None):
+def twins(mine, twin, title="Both twins draw one curve", curve=None, window=1):
     """Draws the losses of two records and, below, how far they are apart at each step. `twin` may be None.
 
-    curve: which of the record's losses (None: the first).
+    curve: which of the record's losses (None: the first). window: the upper panel draws the running mean over so many losses, for
+    curves so noisy that one would hide the other; the lower one always shows every step.
     """
     curve = curve or next(iter(mine["losses"]))
     together = {FRAMEWORK_NAMES[record["framework"]]: record["losses"][curve] for record in (mine, twin) if record}
@@ -108,7 +110,7 @@ def twins(mine, twin, title="Both twins draw one curve", curve=None):
         curves(together, "One twin so far: run the other, then this cell again", unit(curve), curve)
         return
     _, (upper, lower) = plt.subplots(2, figsize=(7.0, 4.8), sharex=True, height_ratios=(3, 2))
-    curves(dict(sorted(together.items())), title, x_label="", y_label=curve, axes=upper)
+    curves(dict(sorted(together.items())), title, x_label="", y_label=curve, window=window, axes=upper)
     apart = relative_difference(*together.values())
     lower.plot(np.arange(1, apart.size + 1), np.maximum(apart, 1e-9), color=OTHERS[2], linewidth=1)
     lower.set(yscale="log", xlabel=unit(curve), ylabel="relative\ndifference")
