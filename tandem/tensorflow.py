@@ -92,8 +92,8 @@ def _weighted_layers(model):
     if not model.built:
         raise ValueError("The model has no weights yet: give its first layer an input shape, or call it once.")
     named, inner = {}, set()
-    for layer in model._flatten_layers():  # Keras' public `layers` leaves out what lies inside a custom layer
-        if layer in inner:
+    for layer in _in_order(model):
+        if layer in inner or layer in named.values():
             continue
         if isinstance(layer, keras.layers.MultiHeadAttention):
             parts = {"query": layer._query_dense, "key": layer._key_dense, "value": layer._value_dense, "output": layer._output_dense}
@@ -109,6 +109,13 @@ def _weighted_layers(model):
         elif layer._trainable_variables:
             raise ValueError(f"tandem.tensorflow knows no layout for layer '{layer.name}' of type {type(layer).__name__}.")
     return named
+
+
+def _in_order(layer):
+    """`layer` and all layers inside it. Keras' public `layers` leaves out what lies inside a custom layer, and its own recursion goes backwards."""
+    yield layer
+    for child in layer._flatten_layers(include_self=False, recursive=False):
+        yield from _in_order(child)
 
 
 def _variable(layer, kind):
