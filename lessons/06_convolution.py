@@ -1,0 +1,1163 @@
+# %% [markdown]
+# # 6 · Convolution
+#
+# You train a small residual network to about nine right answers in ten from 10,000 images, and see what it looked at.
+#
+# - **You will build** an edge filter by hand, the layer that learns such filters, and from it a residual network with batch normalisation,
+#   dropout and augmentation; then pictures of its filters, its feature maps, and the places that spoke for its answer, with a test of what such pictures are worth.
+# - **You will learn** what a convolution computes, what padding, stride and pooling do to sizes, why deep networks have bridges, and how
+#   each framework lays out its images.
+# - **You need** lessons 2 to 5: training, hooks, defaults (batch normalisation among them), augmentation.
+
+# %% [markdown]
+# The network of lesson 2 flattened an image into a row of 784 numbers. It would have learnt just as well had we shuffled the pixels of all
+# images in one and the same way: that two pixels are neighbours, it was never told. A convolution is told. Lesson 5 ended with images
+# that are shifted and flipped as they are fed; here is the network that makes the most of them.
+#
+# ## Set-up
+
+# %% tags=["pytorch", "network"]
+import copy
+import time
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from tandem import data, plots, records, weights
+from tandem.pytorch import load_weights
+
+framework, other = "pytorch", "tensorflow"
+device = torch.accelerator.current_accelerator() or torch.device("cpu")  # a GPU where there is one
+
+# %% tags=["tensorflow", "network"]
+from tandem.tensorflow import load_weights  # first: it starts TensorFlow without its log lines
+
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import layers
+
+from tandem import data, plots, records, weights
+
+framework, other = "tensorflow", "pytorch"
+cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)  # lesson 2
+
+# %% [markdown]
+# ## Parameters
+
+# %% tags=["parameters", "network"]
+epochs = 12
+batch_size = 64
+learning_rate = 0.004
+beta_1 = 0.9
+beta_2 = 0.999
+epsilon = 1e-7  # Adam's: Keras' default; PyTorch's is 1e-8
+channels = 16  # of the first convolution; doubled twice on the way
+dropout = 0.125  # how many of the features are hidden from the last layer while training
+largest_shift = 1  # how many pixels an image may be moved while training
+train_size = 10_000
+seed = 0
+
+# %% [markdown]
+# Some results cannot be the same to the last digit on every machine. There the lesson *asserts* bounds instead, for the values above only.
+
+# %%
+parameters_used = {
+    "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "beta_1": beta_1,
+    "beta_2": beta_2, "epsilon": epsilon, "channels": channels, "dropout": dropout,
+    "largest_shift": largest_shift, "train_size": train_size, "seed": seed,
+}
+shipped = [12, 64, 0.004, 0.9, 0.999, 1e-7, 16, 0.125, 1, 10_000, 0]
+as_shipped = list(parameters_used.values()) == shipped
+
+# %% [markdown]
+# ## An edge, by hand
+#
+# What would a network want to know about a picture first? Where something begins and ends: its edges. Nine numbers, named after Irwin
+# Sobel, find them. Lay them on a patch of 3 × 3 pixels, multiply number by pixel, add up:
+#
+# $$S = \begin{pmatrix} -1 & 0 & 1 \\ -2 & 0 & 2 \\ -1 & 0 & 1 \end{pmatrix}$$
+#
+# Where the patch is of one brightness the sum is zero. Where it is darker at the left than at the right, it is positive. Then move on by one
+# pixel, and again, over the whole image: 26 × 26 turns of a slow loop. Or take the sum the other way round: for each of the nine numbers, multiply the
+# *whole image*, moved by so many pixels, and add up the nine results.
+
+# %%
+(train_images, train_labels), (test_images, test_labels) = data.fashion_mnist(train_size)
+picture = train_images[0]
+sobel = np.array([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]], "float32")
+
+
+def by_loops(image, kernel):
+    result = np.zeros((26, 26), "float32")  # a window of 3 fits 26 times into 28 pixels
+    for row in range(26):
+        for column in range(26):
+            window = image[row : row + 3, column : column + 3]
+            result[row, column] = (window * kernel).sum()
+    return result
+
+
+def by_slices(image, kernel):
+    return sum(kernel[row, column] * image[row : row + 26, column : column + 26]
+               for row in range(3) for column in range(3))
+
+
+edges = by_loops(picture, sobel)
+print("slices find what the loops find:", np.allclose(by_slices(picture, sobel), edges, atol=1e-5))
+
+# %% [markdown]
+# Turned on its side, the kernel finds the edges between above and below:
+
+# %%
+panels = {"the image": picture, "left/right edges": edges,
+          "above/below edges": by_slices(picture, sobel.T)}
+figure, row_of_axes = plots.plt.subplots(1, 3, figsize=(7.5, 2.9))
+for axes, (name, values) in zip(row_of_axes, panels.items()):
+    signed = name != "the image"
+    axes.imshow(values, cmap="RdBu_r" if signed else "gray",
+                vmin=-4 if signed else 0, vmax=4 if signed else 1)
+    axes.set_title(name, fontsize=9)
+    axes.axis("off")
+_ = figure.suptitle("Nine numbers find the outline: red where it gets brighter to the right, "
+                    "or downwards", fontsize=11, x=0.01, ha="left")
+
+# %% [markdown]
+# ## The same from the framework
+#
+# This moving weighted sum is what both frameworks call a convolution. It takes a whole batch of images, each with several **channels**
+# (a colour photograph has three), and a whole set of kernels. So a grey image and a single kernel need extra axes, and the frameworks put them in different
+# places. PyTorch has the channels before the pixels: **NCHW**, for number, channels, height, width; its kernels are (out, in, height, width). TensorFlow has them
+# last: **NHWC**, with kernels (height, width, in, out).
+
+# %% tags=["pytorch"]
+images = torch.as_tensor(picture)[None, None]  # (batch, channels, height, width)
+kernels = torch.as_tensor(sobel)[None, None]  # (out, in, height, width)
+result = F.conv2d(images, kernels)
+print("shape", tuple(result.shape))
+print("the framework finds what the loops find:", np.allclose(result[0, 0], edges, atol=1e-5))
+
+# %% tags=["tensorflow"]
+images = picture[None, ..., None]  # (batch, height, width, channels)
+kernels = sobel[..., None, None]  # (height, width, in, out)
+result = tf.nn.conv2d(images, kernels, strides=1, padding="VALID")
+print("shape", result.shape)
+print("the framework finds what the loops find:", np.allclose(result[0, ..., 0], edges, atol=1e-5))
+
+# %% [markdown]
+# **Watch out:** what mathematics calls a convolution is something else. It turns the kernel by half a turn before it multiplies. To see who turns
+# what, take an image that is black but for one pixel, and a kernel that can be recognised:
+
+# %% tags=["pytorch"]
+one_pixel = torch.zeros(1, 1, 5, 5)
+one_pixel[0, 0, 2, 2] = 1
+numbered = torch.arange(1.0, 10).reshape(1, 1, 3, 3)
+print("kernel ", numbered[0, 0].int().tolist())
+print("result ", F.conv2d(one_pixel, numbered)[0, 0].int().tolist())
+print("np.convolve ", np.convolve([0, 0, 1, 0, 0], [1, 2, 3], "valid"))
+print("np.correlate", np.correlate([0, 0, 1, 0, 0], [1, 2, 3], "valid"))
+
+# %% tags=["tensorflow"]
+one_pixel = np.zeros((1, 5, 5, 1), "float32")
+one_pixel[0, 2, 2, 0] = 1
+numbered = np.arange(1, 10, dtype="float32").reshape(3, 3, 1, 1)
+stamped = tf.nn.conv2d(one_pixel, numbered, strides=1, padding="VALID")
+print("kernel ", numbered[..., 0, 0].astype(int).tolist())
+print("result ", tf.cast(stamped[0, ..., 0], tf.int32).numpy().tolist())
+print("np.convolve ", np.convolve([0, 0, 1, 0, 0], [1, 2, 3], "valid"))
+print("np.correlate", np.correlate([0, 0, 1, 0, 0], [1, 2, 3], "valid"))
+
+# %% [markdown]
+# A true convolution stamps its kernel onto a bright pixel as it is, as `np.convolve` does. Ours leaves it turned: it is a **cross-correlation**, in both
+# frameworks, and so kernels move from one to the other without a flip. For a network the name does not matter, it learns the kernel either way. It matters
+# when you bring a kernel along from a book or from SciPy.
+#
+# ## What if the axes are wrong?
+#
+# We hand each framework the other one's layout, and see which of them notices.
+
+# %% tags=["pytorch"]
+layer = nn.Conv2d(1, 4, kernel_size=3)
+channels_last = torch.as_tensor(picture)[None, ..., None]  # (1, 28, 28, 1)
+try:
+    layer(channels_last)
+except RuntimeError as error:
+    print(f"RuntimeError: {error}")
+
+# %% [markdown] tags=["pytorch"]
+# PyTorch notices, because you had to say `in_channels=1`, and the axis where it looks for channels has 28. Keras would not: its layer takes as many
+# channels as it finds.
+#
+# **Watch out:** it notices only if the numbers disagree. Where they agree by accident (a picture of 3 × 3 pixels, three channels), nothing is said.
+
+# %% tags=["tensorflow"]
+layer = layers.Conv2D(4, kernel_size=3, padding="same")
+channels_first = picture[None, None]  # (1, 1, 28, 28)
+print("result", layer(channels_first).shape)
+print("kernel", layer.kernel.shape)
+
+# %% [markdown] tags=["tensorflow"]
+# **Watch out:** Keras does not notice. A layer takes as many channels as it finds on the last axis, here 28, and makes its kernel to fit: it sees an image one
+# pixel high with 28 channels, and would train without complaint. The kernel's shape is where to look. PyTorch is told the number of incoming channels, and
+# raises an error when it finds another.
+
+# %% [markdown]
+# ## A layer of learned filters
+#
+# Sobel's numbers were invented. A convolutional layer *learns* its kernels, many at once. If $x$ has channels $c$, then map $k$ of the result is, at row $i$ and
+# column $j$,
+#
+# $$y_{k,i,j} = b_k + \sum_c \sum_{u,v} w_{u,v,c,k}\; x_{c,\,i+u,\,j+v} .$$
+#
+# Each kernel sees **all** incoming channels, and gives one outgoing channel, called a **feature map**. Two things make this different from a dense layer: a number
+# of the result depends on a small window only, and the weights do not depend on where the window is. How much does that save, for 16 maps of one 28 × 28 image?
+
+# %% tags=["pytorch"]
+layer = nn.Conv2d(1, 16, kernel_size=3, padding=1)
+result = layer(torch.zeros(1, 1, 28, 28))
+print("kernel", tuple(layer.weight.shape), " result", tuple(result.shape))
+print(f"{sum(parameter.numel() for parameter in layer.parameters())} weights")
+
+# %% tags=["tensorflow"]
+layer = layers.Conv2D(16, kernel_size=3, padding="same")
+result = layer(np.zeros((1, 28, 28, 1)))
+print("kernel", tuple(layer.kernel.shape), " result", tuple(result.shape))
+print(f"{layer.count_params()} weights")
+
+# %% [markdown]
+# Sixteen kernels of 9 numbers and 16 biases, whatever the size of the image. As many results from a dense layer, counted on paper, each with a weight for every pixel and a bias:
+
+# %%
+print(f"a dense layer would have {(28 * 28 + 1) * 28 * 28 * 16:,} weights")
+
+moved = np.roll(picture, (2, 3), axis=(0, 1))  # 2 down, 3 to the right
+same = np.allclose(by_slices(moved, sobel)[2:, 3:], by_slices(picture, sobel)[:-2, :-3], atol=1e-5)
+print("shift first or convolve first, the result is the same:", same)
+
+# %% [markdown]
+# The last line is the reason why this is good for images. What the layer learns about a sleeve at the left holds for a sleeve at the right, because it *is* the same
+# weight. A dense layer must learn each place anew. The price: a convolution does not know *where* something is, except near the rim.
+#
+# ## Padding, stride, and the size of what comes out
+#
+# A window of size $k$ over $n$ pixels, with $p$ pixels added at each side (**padding**, of zeros) and moved by $s$ at a time (**stride**), gives
+#
+# $$n' = \left\lfloor \frac{n + 2p - k}{s} \right\rfloor + 1$$
+#
+# numbers. A convolution with $k = 3$, $p = 1$, $s = 1$ keeps the size, and with $s = 2$ halves it. Formula against layer:
+
+# %% tags=["pytorch"]
+def size_of(size, kernel, padding, stride):
+    layer = nn.Conv2d(1, 1, kernel, stride=stride, padding=padding)
+    return layer(torch.zeros(1, 1, size, size)).shape[-1]
+
+# %% tags=["tensorflow"]
+def size_of(size, kernel, padding, stride):
+    padded = layers.ZeroPadding2D(padding)(np.zeros((1, size, size, 1)))
+    return layers.Conv2D(1, kernel, strides=stride, padding="valid")(padded).shape[1]
+
+# %% [markdown]
+# In PyTorch `padding` is a number of pixels for all four sides. In Keras it is a word, `"valid"` for none and `"same"` for as much as makes the result
+# $\lceil n/s \rceil$; a number of your own is a layer in front, `ZeroPadding2D`.
+
+# %%
+print("size kernel padding stride   formula  layer")
+for size, kernel, padding, stride in ((28, 3, 0, 1), (28, 3, 1, 1), (28, 5, 2, 1),
+                                      (28, 3, 1, 2), (28, 2, 0, 2), (7, 3, 1, 2)):
+    formula = (size + 2 * padding - kernel) // stride + 1
+    found = size_of(size, kernel, padding, stride)
+    assert formula == found
+    print(f"{size:4}{kernel:7}{padding:8}{stride:7}{formula:10}{found:7}")
+
+# %% [markdown]
+# **Watch out:** 28 → 14 has two answers. Where the window does not fit evenly, PyTorch's `padding=1` begins one pixel outside the image, and Keras' `"same"` with
+# stride 2 begins on its first pixel and adds one row and one column at the other end: equal shapes, other pixels (lesson 4). With stride 1 and an odd kernel the two are the same, and
+# pooling an even size needs no padding at all. Our network has only convolutions of stride 1 and pooling of even sizes, and so nothing to align.
+#
+# ## Pooling: throw away where, keep whether
+#
+# A network that answers one question about the whole image must bring 28 × 28 places down to one. **Max pooling** keeps the largest number of each
+# 2 × 2 window: whether an edge was there, not exactly where.
+
+# %% tags=["pytorch"]
+small = torch.tensor([[1.0, 2, 0, 0], [3, 4, 0, 9], [0, 0, 5, 5], [0, 1, 5, 5]])
+print("max    ", F.max_pool2d(small[None, None], 2)[0, 0].tolist())
+print("average", F.avg_pool2d(small[None, None], 2)[0, 0].tolist())
+print("average of the whole map", small[None, None].mean((2, 3)).item())
+
+# %% tags=["tensorflow"]
+small = np.array([[1, 2, 0, 0], [3, 4, 0, 9], [0, 0, 5, 5], [0, 1, 5, 5]], "float32")
+small = small[None, ..., None]
+print("max    ", layers.MaxPooling2D(2)(small)[0, ..., 0].numpy().tolist())
+print("average", layers.AveragePooling2D(2)(small)[0, ..., 0].numpy().tolist())
+print("average of the whole map", layers.GlobalAveragePooling2D()(small).numpy().item())
+
+# %% [markdown]
+# Pooling has no weights. The last line, **global average pooling**, will be the end of our network: one number for each map, and no flattening. (Flattened, the numbers
+# come in another order in each framework: lesson 3 planted that bug.)
+#
+# Max and average pooling also widen the view. How many pixels of the image can one number of a late map see, its **receptive field**? We ask automatic differentiation: take
+# the middle number, and count the columns of the image that have a gradient. The stages are those of the network to come; all weights are one, so that nothing
+# cancels, and pooling takes the average, whose gradient reaches all four pixels.
+
+# %% tags=["pytorch"]
+def columns_seen(stages):
+    image = torch.zeros(1, 1, 96, 96, requires_grad=True)
+    ones, maps = torch.ones(1, 1, 3, 3), image
+    for stage in stages:
+        pooling = stage == "pooling"
+        maps = F.avg_pool2d(maps, 2) if pooling else F.conv2d(maps, ones, padding=1)
+    middle = maps.shape[-1] // 2
+    gradient, = torch.autograd.grad(maps[0, 0, middle, middle], image)
+    return int((gradient[0, 0].sum(0) > 0).sum())
+
+# %% tags=["tensorflow"]
+def columns_seen(stages):
+    image = tf.zeros((1, 96, 96, 1))
+    ones = tf.ones((3, 3, 1, 1))
+    with tf.GradientTape() as tape:
+        tape.watch(image)  # by itself a tape watches variables only
+        maps = image
+        for stage in stages:
+            pooling = stage == "pooling"
+            maps = (tf.nn.avg_pool2d(maps, 2, 2, "VALID") if pooling
+                    else tf.nn.conv2d(maps, ones, 1, "SAME"))
+        middle = maps[0, maps.shape[1] // 2, maps.shape[2] // 2, 0]
+    gradient = tape.gradient(middle, image)
+    return int(np.sum(tf.reduce_sum(gradient[0, ..., 0], 0) > 0))
+
+# %% [markdown]
+# Against it the rule. A window of size $k$ adds $k - 1$ steps, and a step is as many pixels as all strides before it, multiplied:
+
+# %%
+stages = ["convolution", "pooling", *3 * ["convolution"], "pooling", *3 * ["convolution"]]
+seen, step = 1, 1
+print("stage        measured  rule")
+for number, stage in enumerate(stages, 1):
+    window, stride = (2, 2) if stage == "pooling" else (3, 1)
+    seen, step = seen + (window - 1) * step, step * stride
+    measured = columns_seen(stages[:number])
+    assert measured == seen
+    print(f"{stage:13}{measured:8}{seen:6}")
+
+# %% [markdown]
+# Seven convolutions alone would see 15 pixels. With two poolings between them they see 42, more than the 28 there are: in the last map a place in the middle sees the whole image.
+#
+# ## Deep, with and without a bridge
+#
+# More layers see more and can say more. For a long time they could not be trained. We stack 3 × 3 convolutions of 8 channels, as many as we like, on images of
+# 14 × 14, and look at the very first kernel: how long is its gradient? Two stacks from the same weights: in the plain one each layer *replaces* the maps,
+# in the other it computes a **change**, which is added to them:
+#
+# $$\text{plain: } x \leftarrow F(x) \qquad\qquad \text{with a bridge: } x \leftarrow x + F(x)$$
+
+# %% tags=["pytorch"]
+class Stack(nn.Module):
+    def __init__(self, depth, bridge):
+        super().__init__()
+        self.stem = nn.Conv2d(1, 8, 3, padding=1)
+        self.layers = nn.ModuleList(nn.Conv2d(8, 8, 3, padding=1) for _ in range(depth))
+        self.output = nn.Linear(8, 10)
+        self.bridge = bridge
+
+    def forward(self, images):
+        maps = self.stem(images)
+        for layer in self.layers:
+            change = layer(F.relu(maps))
+            maps = maps + change if self.bridge else change  # the bridge is one +
+        return self.output(F.relu(maps).mean((2, 3)))
+
+
+def build_stack(depth, bridge):
+    return load_weights(Stack(depth, bridge), stack_weights(depth)).to(device)  # weights: below
+
+# %% tags=["tensorflow"]
+def build_stack(depth, bridge):
+    images = keras.Input((14, 14, 1))
+    maps = layers.Conv2D(8, 3, padding="same", name="stem")(images)
+    for number in range(depth):
+        active = layers.ReLU()(maps)
+        change = layers.Conv2D(8, 3, padding="same", name=f"layer_{number}")(active)
+        maps = layers.Add()([maps, change]) if bridge else change  # the bridge is one Add
+    features = layers.GlobalAveragePooling2D()(layers.ReLU()(maps))
+    logits = layers.Dense(10, name="output")(features)
+    return load_weights(keras.Model(images, logits), stack_weights(depth))  # weights: below
+
+# %% [markdown]
+# Two functions: the length of the first kernel's gradient, and a short training.
+
+# %% tags=["pytorch"]
+def loss_of(stack, images, labels):
+    images = torch.as_tensor(images, device=device).unsqueeze(1)
+    return F.cross_entropy(stack(images), torch.as_tensor(labels, device=device))
+
+
+def first_gradient(stack, images, labels):
+    gradient, = torch.autograd.grad(loss_of(stack, images, labels), stack.stem.weight)
+    return gradient.norm().item()
+
+
+def train_stack(stack, stream):
+    optimizer, stack_losses = torch.optim.Adam(stack.parameters(), lr=1e-3), []
+    for images, labels in stream:
+        optimizer.zero_grad()
+        loss = loss_of(stack, images, labels)
+        loss.backward()
+        optimizer.step()
+        stack_losses.append(loss.item())
+    return stack_losses
+
+# %% tags=["tensorflow"]
+def first_gradient(stack, images, labels):
+    with tf.GradientTape() as tape:
+        loss = cross_entropy(labels, stack(images[..., None]))
+    return float(tf.norm(tape.gradient(loss, stack.trainable_variables[0])))
+
+
+def train_stack(stack, stream):
+    optimizer = keras.optimizers.Adam(learning_rate=1e-3)
+    optimizer.build(stack.trainable_variables)
+
+    @tf.function
+    def step(images, labels):
+        with tf.GradientTape() as tape:
+            loss = cross_entropy(labels, stack(images[..., None], training=True))
+        gradients = tape.gradient(loss, stack.trainable_variables)
+        optimizer.apply(gradients, stack.trainable_variables)
+        return loss
+
+    return [float(step(tf.convert_to_tensor(images), labels)) for images, labels in stream]
+
+# %% [markdown]
+# The gradient at the start, for growing depth; then 60 steps of training for the stacks of 16 layers.
+
+# %%
+def stack_weights(depth, scheme="lecun"):  # "lecun": what PyTorch's layers start with (lesson 4)
+    rng = weights.generator(seed)
+    stack = {"stem": weights.convolution(rng, 3, 1, 8, scheme)}
+    stack |= {f"layer_{i}": weights.convolution(rng, 3, 8, 8, scheme) for i in range(depth)}
+    return stack | {"output": weights.dense(rng, 8, 10, scheme)}
+
+
+def stream():
+    for chosen in data.batch_order(len(halved), min(32, len(halved)), 1, seed):
+        yield halved[chosen], train_labels[chosen]
+
+
+halved = train_images[:1920].reshape(-1, 14, 2, 14, 2).mean(axis=(2, 4))
+depths, lengths, stack_losses = [1, 2, 4, 8, 16, 32], {}, {}
+for kind, bridge in {"plain": False, "with a bridge": True}.items():
+    lengths[kind] = [first_gradient(build_stack(depth, bridge), halved[:64], train_labels[:64])
+                     for depth in depths]
+    stack_losses[kind] = train_stack(build_stack(16, bridge), stream())
+
+# %% [markdown]
+# Both at once:
+
+# %%
+_, (left, right) = plots.plt.subplots(1, 2, figsize=(9, 3.4))
+plots.curves({kind: (depths, values) for kind, values in lengths.items()},
+             "Plain, the gradient dies with depth ...", "layers", "gradient of the first kernel",
+             log=True, axes=left)
+plots.curves(stack_losses, "... and 16 layers do not learn", axes=right)
+for kind, values in lengths.items():
+    print(f"{kind:14} 1 layer {values[0]:.0e}, 32 layers {values[-1]:.0e}")
+if as_shipped:
+    assert np.mean(stack_losses["plain"][-10:]) > 2.2 > 2.15 > np.mean(
+        stack_losses["with a bridge"][-10:])
+
+# %% [markdown]
+# Each layer of the plain stack makes the gradient nearly three times shorter, and after 16 it is of the size of a billionth: less than Adam's ε of 1e-8 or 1e-7, so that even Adam hardly
+# moves the kernel (lesson 2). The loss stays at that of ten equal guesses, $\log 10 \approx 2.30$. Across the bridge the derivative is
+#
+# $$\frac{\partial\,(x + F(x))}{\partial x} = 1 + F'(x),$$
+#
+# and however small $F'$ is, the 1 brings the gradient through, layer after layer. Such a layer is called **residual**: it learns what is left to be
+# changed, and if nothing is, it only has to learn zero.
+#
+# To be honest, starting weights of the right size keep a plain stack's gradient alive too (*Try it*), and batch normalisation does as well.
+# Kaiming He and others (2015), who introduced the bridge, had both, saw that the gradients of their plain networks were healthy, and still trained 34 layers worse than 18; with
+# bridges, 34 were better. The gradient's path is a part of the reason, not the whole of it.
+#
+# ## What training needs: dropout and augmentation
+#
+# With 10,000 images a network of this size begins to learn them by heart (lesson 2). Two remedies make it harder. **Dropout** sets to
+# zero, at every step and with probability $p$, each of the features that go into the last layer, so that none can be relied on alone. What remains is multiplied by $1 / (1 - p)$, so that their sum
+# is the same on average; when the network is used, nothing is hidden.
+
+# %% tags=["pytorch"]
+layer = nn.Dropout(p=0.25)
+values = torch.ones(10_000)
+layer.train()
+print("training:  ", [round(v, 3) for v in layer(values).unique().tolist()],
+      f"mean {layer(values).mean():.1f}")
+layer.eval()
+print("evaluation:", layer(values).unique().tolist())
+
+# %% tags=["tensorflow"]
+layer = layers.Dropout(0.25)
+values = np.ones(10_000, "float32")
+masked = layer(values, training=True).numpy()
+print("training:  ", [round(float(v), 3) for v in np.unique(masked)], f"mean {masked.mean():.1f}")
+print("evaluation:", np.unique(layer(values, training=False)).tolist())
+
+# %% [markdown]
+# This is what you would use. PyTorch's `nn.Dropout` goes by the state in which `train()` and `eval()` put the network, and its `p` is .5 unless you say otherwise; Keras'
+# `Dropout` goes by the argument `training`, and its rate must be given.
+#
+# But each framework throws its own dice, even with equal seeds, and the twins could not be compared. So *our* masks are drawn by NumPy, and the network takes them as an
+# input: zeros, and ones divided by $1 - p$.
+#
+# **Augmentation** (lesson 5) shows every image a little different each time: flipped in half of the cases, and shifted by up to one pixel in each direction. The dice are NumPy's again:
+
+# %% tags=["network"]
+(train_images, train_labels), (test_images, test_labels) = data.fashion_mnist(train_size)
+
+
+def augment(images, rng):
+    count, size = len(images), images.shape[1]
+    top, left = rng.integers(0, 2 * largest_shift + 1, (2, count))
+    padded = np.pad(images, ((0, 0), *2 * [(largest_shift, largest_shift)]))
+    rows = (top[:, None] + np.arange(size))[:, :, None]
+    columns = (left[:, None] + np.arange(size))[:, None, :]
+    moved = padded[np.arange(count)[:, None, None], rows, columns]
+    flip = rng.random(count) < 0.5
+    return np.where(flip[:, None, None], moved[:, :, ::-1], moved)
+
+
+def batches(seed):
+    rng = np.random.default_rng((seed, 6))
+    for chosen in data.batch_order(len(train_images), batch_size, epochs, seed):
+        kept = rng.random((len(chosen), 4 * channels)) >= dropout
+        masks = (kept / (1 - dropout)).astype("float32")
+        yield augment(train_images[chosen], rng), train_labels[chosen], masks
+
+# %% [markdown]
+# (The images are loaded once more because the twin proof runs this cell without the ones before it.) The boot, as ten epochs would show it:
+
+# %%
+images, labels, masks = next(batches(seed))
+print("images", images.shape, " labels", labels.shape, " masks", masks.shape)
+print("a mask holds", [round(float(value), 3) for value in np.unique(masks)])
+plots.images(augment(np.repeat(picture[None], 10, axis=0), np.random.default_rng(seed)),
+             "One boot as the network gets it: shifted by a pixel, flipped half of the time")
+
+# %% [markdown]
+# ## The network
+#
+# Now the whole. Three widths, 16, 32 and 64 channels, on 28, 14 and 7 pixels, with max pooling between; the two wider ones each have a residual block of two
+# convolutions. Every convolution is followed by batch normalisation (lesson 4), and needs no bias, since the normalisation subtracts a constant again and adds its own.
+#
+# $$28^2\!\times\!1 \;\to\; \underbrace{28^2\!\times\!16}_{\text{stem}} \;\to\; \text{pool} \;\to\;
+# \underbrace{14^2\!\times\!32 \;\circlearrowleft}_{\text{middle, block}} \;\to\; \text{pool} \;\to\;
+# \underbrace{7^2\!\times\!64 \;\circlearrowleft}_{\text{deep, block}} \;\to\; \text{mean} \;\to\; 64 \;\to\; \text{dropout} \;\to\; 10$$
+
+# %% tags=["network"]
+def starting_weights(seed):
+    rng = weights.generator(seed)
+    narrow, medium, wide = channels, 2 * channels, 4 * channels
+    sizes = {"stem": (1, narrow), "middle": (narrow, medium),
+             "middle_block_first": (medium, medium), "middle_block_second": (medium, medium),
+             "deep": (medium, wide), "deep_block_first": (wide, wide),
+             "deep_block_second": (wide, wide)}
+    classifier = {}
+    for name, (inputs, outputs) in sizes.items():
+        classifier[name] = weights.convolution(rng, 3, inputs, outputs, "he", bias=False)
+        classifier[f"{name}_norm"] = weights.batch_norm(outputs)
+    return {"classifier": classifier | {"output": weights.dense(rng, wide, 10)}}
+
+# %% [markdown]
+# The scheme "he", after the same author, draws each kernel with the variance $2 / \text{fan-in}$, which keeps the size of what passes through a convolution and a ReLU.
+
+# %% tags=["pytorch", "network"]
+def normalised(inputs, outputs):
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
+                         nn.BatchNorm2d(outputs))  # momentum .1, eps 1e-5 by default
+
+
+class Block(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.first = normalised(width, width)
+        self.second = normalised(width, width)
+
+    def forward(self, maps):
+        change = self.second(F.relu(self.first(maps)))
+        return F.relu(maps + change)
+
+# %% [markdown] tags=["pytorch"]
+# The block's last ReLU comes after the sum. With these parts the network reads like the line above. Its `masks` are for training; without them nothing is
+# hidden:
+
+# %% tags=["pytorch", "network"]
+class Classifier(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.stem = normalised(1, channels)
+        self.middle = normalised(channels, 2 * channels)
+        self.middle_block = Block(2 * channels)
+        self.deep = normalised(2 * channels, 4 * channels)
+        self.deep_block = Block(4 * channels)
+        self.output = nn.Linear(4 * channels, 10)
+
+    def forward(self, images, masks=1.0):
+        maps = F.max_pool2d(F.relu(self.stem(images)), 2)
+        maps = self.middle_block(F.relu(self.middle(maps)))
+        maps = F.max_pool2d(maps, 2)
+        maps = self.deep_block(F.relu(self.deep(maps)))
+        features = maps.mean((2, 3))
+        return self.output(features * masks)  # a layer of dropout would stand here
+
+
+def build_classifier(starting):
+    network = load_weights(Classifier(), starting).to(device)
+    return network.to(memory_format=torch.channels_last)  # see below
+
+# %% tags=["tensorflow", "network"]
+def normalised(maps, width, name):
+    maps = layers.Conv2D(width, 3, padding="same", use_bias=False, name=name)(maps)
+    # Keras' defaults are .99 and 1e-3; these are PyTorch's
+    return layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}_norm")(maps)
+
+
+def block(maps, name):
+    width = maps.shape[-1]
+    change = layers.ReLU()(normalised(maps, width, f"{name}_first"))
+    change = normalised(change, width, f"{name}_second")
+    return layers.ReLU(name=name)(layers.Add()([maps, change]))
+
+# %% [markdown] tags=["tensorflow"]
+# The block's last ReLU comes after the sum. With these parts the network reads like the line above. It has two inputs, the images and the `masks`; when the network is used,
+# the masks are ones:
+
+# %% tags=["tensorflow", "network"]
+def build_classifier(starting):
+    images = keras.Input((28, 28, 1), name="images")
+    masks = keras.Input((4 * channels,), name="masks")
+    maps = layers.ReLU()(normalised(images, channels, "stem"))
+    maps = layers.MaxPooling2D()(maps)
+    maps = block(layers.ReLU()(normalised(maps, 2 * channels, "middle")), "middle_block")
+    maps = layers.MaxPooling2D()(maps)
+    maps = block(layers.ReLU()(normalised(maps, 4 * channels, "deep")), "deep_block")
+    features = layers.GlobalAveragePooling2D()(maps)
+    features = layers.Multiply()([features, masks])  # a layer of dropout would stand here
+    logits = layers.Dense(10, name="output")(features)
+    return load_weights(keras.Model([images, masks], logits), starting)
+
+# %% [markdown] tags=["pytorch"]
+# `channels_last` changes nothing that you can see: shapes and indices stay NCHW. It changes the order *in memory* to that of NHWC, in which the channels of a
+# pixel lie side by side (a view with other strides: lesson 1). On the CPU where we tried it, a step was about a tenth faster.
+
+# %% [markdown] tags=["tensorflow"]
+# NHWC is also the order in memory: the channels of a pixel lie side by side, which suits a CPU. PyTorch can be asked for that order too, under shapes that stay NCHW; the
+# twin does.
+
+# %% [markdown]
+# How many weights is that, and where are they?
+
+# %%
+start = starting_weights(seed)["classifier"]
+network = build_classifier(start)
+for name, arrays in start.items():
+    if "kernel" in arrays:
+        count = weights.count({name: arrays})
+        print(f"{name:20} kernel {str(arrays['kernel'].shape):18}{count:8,}")
+print(f"with the normalisations: {weights.count(start):,} weights to train")
+
+# %% [markdown]
+# Little more than half of what the network of lesson 2 had with its one hidden layer; and most of them in the last two convolutions.
+#
+# ## Training
+#
+# A step, as in lesson 2, with one more input. And a function that answers in **evaluation mode**: batch normalisation then uses the running averages that it has gathered
+# instead of the batch's own mean and variance, and nothing is hidden by dropout.
+
+# %% tags=["pytorch", "network"]
+def build_optimizer(network):
+    return torch.optim.Adam(network.parameters(), lr=learning_rate,
+                            betas=(beta_1, beta_2), eps=epsilon)
+
+
+def to_tensors(images, labels, masks):
+    images = torch.as_tensor(images, device=device).unsqueeze(1)  # (batch, 1, 28, 28)
+    return images, torch.as_tensor(labels, device=device), torch.as_tensor(masks, device=device)
+
+
+def train_step(network, optimizer, images, labels, masks):
+    optimizer.zero_grad()
+    loss = F.cross_entropy(network(images, masks), labels)
+    loss.backward()
+    optimizer.step()
+    return loss.detach()
+
+
+@torch.inference_mode()
+def evaluate(network, images):
+    network.eval()
+    return network(images)
+
+# %% tags=["tensorflow", "network"]
+def build_optimizer(network, rate=learning_rate):
+    optimizer = keras.optimizers.Adam(rate, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon)
+    optimizer.build(network.trainable_variables)  # makes Adam's variables: a graph may not
+    return optimizer
+
+
+def to_tensors(images, labels, masks):
+    images = tf.convert_to_tensor(images)[..., tf.newaxis]  # (batch, 28, 28, 1)
+    return images, tf.convert_to_tensor(labels), tf.convert_to_tensor(masks)
+
+# %% [markdown] tags=["tensorflow"]
+# A step is a graph (lesson 3). `evaluate` gives masks of ones. **Watch out:** a Keras model with several inputs takes arrays or tensors, but not one of each: it raises an error.
+
+# %% tags=["tensorflow", "network"]
+@tf.function
+def train_step(network, optimizer, images, labels, masks):
+    with tf.GradientTape() as tape:
+        loss = cross_entropy(labels, network([images, masks], training=True))
+    gradients = tape.gradient(loss, network.trainable_variables)
+    optimizer.apply(gradients, network.trainable_variables)
+    return loss
+
+
+def evaluate(network, images):
+    nothing_hidden = tf.ones((len(images), 4 * channels), images.dtype)
+    return network([images, nothing_hidden], training=False)
+
+# %% [markdown]
+# The learning rate falls along half a cosine to zero, over all steps (lesson 2). So the run ends by itself, and we keep no validation images: all 10,000 are for
+# training. The rate, the dropout and the shift were chosen beforehand, with 2,000 of these images held out; the number of epochs is what two cores do in less than two minutes.
+
+# %% tags=["pytorch", "nbval-ignore-output"]
+network = build_classifier(start)
+optimizer = build_optimizer(network)
+total_steps = epochs * (len(train_images) // batch_size)
+scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=total_steps)
+started, losses = time.perf_counter(), []
+network.train()
+for batch in batches(seed):
+    losses.append(train_step(network, optimizer, *to_tensors(*batch)))
+    scheduler.step()
+losses = torch.stack(losses).tolist()
+print(f"{epochs} epochs, {len(losses)} steps, {time.perf_counter() - started:.0f} s")
+by_epoch = np.reshape(losses, (epochs, -1)).mean(axis=1)
+print("mean loss by epoch:", " ".join(f"{loss:.2f}" for loss in by_epoch))
+if as_shipped:
+    assert by_epoch[-1] < 0.45 * by_epoch[0]
+
+# %% tags=["tensorflow", "nbval-ignore-output"]
+network = build_classifier(start)
+total_steps = epochs * (len(train_images) // batch_size)
+schedule = keras.optimizers.schedules.CosineDecay(learning_rate, decay_steps=total_steps)
+optimizer = build_optimizer(network, schedule)
+started, losses = time.perf_counter(), []
+for batch in batches(seed):
+    losses.append(train_step(network, optimizer, *to_tensors(*batch)))
+losses = [float(loss) for loss in losses]
+print(f"{epochs} epochs, {len(losses)} steps, {time.perf_counter() - started:.0f} s")
+by_epoch = np.reshape(losses, (epochs, -1)).mean(axis=1)
+print("mean loss by epoch:", " ".join(f"{loss:.2f}" for loss in by_epoch))
+if as_shipped:
+    assert by_epoch[-1] < 0.45 * by_epoch[0]
+
+# %% [markdown]
+# These are losses on shifted and flipped images, with an eighth of the features hidden, so the network is better than they look.
+#
+# ## Training mode, evaluation mode
+#
+# What if we forget the mode? Lesson 3 planted that bug. Here is why it is treacherous. In training mode batch normalisation compares each image with *the other images of its batch*. If those are
+# a fair mixture, nothing seems wrong. Now let each batch hold one kind of clothing, or two, as sorted files do:
+
+# %% tags=["pytorch"]
+def logits_of(network, images):  # NumPy in and out, in slices: memory stays small
+    slices = torch.as_tensor(images, device=device).unsqueeze(1).split(250)
+    return torch.cat([evaluate(network, part) for part in slices]).numpy(force=True)
+
+
+def accuracy_in_training_mode(images, labels):
+    confused = copy.deepcopy(network).train()  # a copy: its running averages will be spoilt
+    with torch.no_grad():
+        slices = torch.as_tensor(images, device=device).unsqueeze(1).split(50)
+        answers = torch.cat([confused(part).argmax(1) for part in slices])
+    return np.mean(answers.numpy(force=True) == labels)
+
+# %% tags=["tensorflow"]
+def logits_of(network, images):  # NumPy in and out, in slices: memory stays small
+    slices = np.split(images[..., None], range(250, len(images), 250))
+    return np.concatenate([evaluate(network, tf.convert_to_tensor(part)) for part in slices])
+
+
+def accuracy_in_training_mode(images, labels):
+    confused = keras.models.clone_model(network)  # a copy: its running averages will be spoilt
+    confused.set_weights(network.get_weights())
+    ones = np.ones((50, 4 * channels), "float32")
+    answers = [np.argmax(confused([part[..., None], ones[: len(part)]], training=True), axis=1)
+               for part in np.split(images, range(50, len(images), 50))]
+    return np.mean(np.concatenate(answers) == labels)
+
+# %% [markdown]
+# One thousand training images, mixed and sorted, in batches of 50:
+
+# %% tags=["nbval-ignore-output"]
+some, their_labels = train_images[:1000], train_labels[:1000]
+in_order = np.argsort(their_labels, kind="stable")
+training_accuracy = np.mean(logits_of(network, some).argmax(axis=1) == their_labels)
+mixed = accuracy_in_training_mode(some, their_labels)
+apart = accuracy_in_training_mode(some[in_order], their_labels[in_order])
+print(f"evaluation mode, in any order:    {training_accuracy:.2f}")
+print(f"training mode, mixed batches:     {mixed:.2f}")
+print(f"training mode, one kind a batch:  {apart:.2f}")
+if as_shipped:
+    assert apart < 0.45 < 0.88 < min(mixed, training_accuracy)
+
+# %% [markdown]
+# The same network and the same images. **Watch out:** the score of a network in training mode is a score of the batches as much as of the network. In evaluation mode an
+# image gets the same answer in whatever company it comes. And every forward pass in training mode changes the running averages, even if no gradient is asked for: that is why we used a copy.
+#
+# Between the twins these averages keep one small difference that no setting removes (lesson 4): PyTorch averages the variance with $n - 1$ in the denominator, Keras that with $n$. Here $n$ counts all pixels of a batch
+# and is at least 64 × 49, so it is a matter of 0.03 % and less.
+
+# %% [markdown]
+# ## Ten kinds of clothing, 2,000 new images
+#
+# Now, once, the test images:
+
+# %% tags=["nbval-ignore-output"]
+logits = logits_of(network, test_images)
+predicted = logits.argmax(axis=1)
+test_accuracy = float(np.mean(predicted == test_labels))
+sampling_error = np.sqrt(test_accuracy * (1 - test_accuracy) / len(test_labels))
+print(f"test accuracy {test_accuracy:.3f}, give or take {sampling_error:.3f}")
+if as_shipped:
+    assert test_accuracy >= 0.89
+
+# %% [markdown]
+# "Give or take" is the standard error of a proportion among 2,000 images. The README of Fashion-MNIST lists .835 for people who are not experts, and .949 for
+# ResNet18, a much larger residual network, with augmentation, trained on all 60,000 images and tested on 10,000.
+#
+# Which kinds does it take for which others? Each row of the **confusion matrix** is the 200 images of one kind, spread over the answers they got:
+
+# %%
+names = data.FASHION_CLASSES
+confusion = np.zeros((10, 10), int)
+np.add.at(confusion, (test_labels, predicted), 1)
+figure, axes = plots.plt.subplots(figsize=(6.4, 5.4))
+axes.imshow(np.sqrt(confusion), cmap="Greys")  # the root makes the small numbers visible
+for row, column in zip(*np.nonzero(confusion)):
+    axes.text(column, row, confusion[row, column], ha="center", va="center", fontsize=8,
+              color="white" if confusion[row, column] > 60 else "black")
+axes.set_xticks(range(10), names, rotation=45, ha="right")
+axes.set_yticks(range(10), names)
+axes.grid(visible=False)
+axes.set(xlabel="answer", ylabel="truth",
+         title="Tops are taken for other tops, shoes for other shoes")
+if as_shipped:
+    assert confusion[6, 6] == confusion.diagonal().min()  # shirts
+
+# %% [markdown]
+# Shirts are the worst: T-shirts, pullovers, coats and shirts are one family, and 28 × 28 grey pixels hardly show buttons. We come back to the single mistakes when we can
+# ask where the network looked.
+
+# %% [markdown]
+# ## The first filters
+#
+# The stem's kernels are the only ones that can be read as pictures, because they look at the image itself. Has it found Sobel's?
+
+# %% tags=["pytorch"]
+filters = network.stem[0].weight[:, 0].numpy(force=True)  # (16, 3, 3)
+
+# %% tags=["tensorflow"]
+filters = network.get_layer("stem").kernel.numpy()[:, :, 0].transpose(2, 0, 1)  # (16, 3, 3)
+
+# %% [markdown]
+# Red is positive, blue negative, each drawn to its own largest number:
+
+# %%
+def small_multiples(pictures, title, columns, captions=None, cmap="RdBu_r", lowest=-1):
+    rows = -(-len(pictures) // columns)
+    figure, grid = plots.plt.subplots(rows, columns, figsize=(9, 1.3 * rows * 8 / columns + 0.5),
+                                      squeeze=False)
+    for axes, values, caption in zip(grid.flat, pictures, captions or len(pictures) * [""]):
+        largest = np.abs(values).max() or 1
+        axes.imshow(values, cmap=cmap, vmin=lowest * largest, vmax=largest)
+        axes.set_title(caption, fontsize=7, loc="center")
+        axes.axis("off")
+    figure.suptitle(title, fontsize=11, x=0.01, ha="left")
+
+
+at_the_start = start["stem"]["kernel"][:, :, 0].transpose(2, 0, 1)
+small_multiples([*at_the_start, *filters], columns=len(filters),
+                title="Above: the kernels at the start. Below: after training. Hardly a difference")
+lengths = np.linalg.norm(at_the_start, axis=(1, 2)) * np.linalg.norm(filters, axis=(1, 2))
+cosines = (at_the_start * filters).sum(axis=(1, 2)) / lengths
+print("cosine of each kernel with its start, the median over 0.9:", np.median(cosines) > 0.9)
+
+# %% [markdown]
+# It has hardly looked for them. A kernel that kept its direction has the cosine 1, and ours are nearly there: the first layer still is what the dice made of it, and the
+# layers behind it learnt to use that. A random kernel with red on one side and blue on the other is an edge finder too. (The pictures of neat little edges in
+# textbooks come from larger kernels and millions of images.)
+
+# %% [markdown]
+# ## Feature maps: one image on its way
+#
+# The boot after three stages. To look inside while the network runs, PyTorch has hooks, which report what a module puts out (lesson 3). A functional model in Keras knows its
+# graph, so a second model from the same layers can end anywhere, and at several places at once (lesson 2).
+
+# %% tags=["pytorch"]
+def maps_inside(network, images, names):
+    kept = {}
+    modules = dict(network.named_modules())
+    hooks = [modules[name].register_forward_hook(
+                 lambda module, inputs, output, name=name: kept.update({name: output}))
+             for name in names]
+    network.eval()
+    logits = network(torch.as_tensor(images, device=device).unsqueeze(1))
+    for hook in hooks:
+        hook.remove()
+    return kept, logits
+
+
+with torch.no_grad():
+    kept, _ = maps_inside(network, picture[None], ["stem", "middle_block", "deep_block"])
+maps = {name: values[0].numpy(force=True) for name, values in kept.items()}  # (channels, h, w)
+
+# %% tags=["tensorflow"]
+def maps_inside(network, images, names):
+    outputs = [network.get_layer(name).output for name in names]
+    looking = keras.Model(network.inputs, [*outputs, network.output])  # the same layers
+    ones = np.ones((len(images), 4 * channels), "float32")
+    *kept, logits = looking([images[..., None], ones], training=False)
+    return dict(zip(names, kept)), logits
+
+
+kept, _ = maps_inside(network, picture[None], ["stem_norm", "middle_block", "deep_block"])
+maps = {name: values[0].numpy().transpose(2, 0, 1) for name, values in kept.items()}
+
+# %% [markdown]
+# Eight maps of each stage, those with the most activity; the stem's after its ReLU:
+
+# %%
+chosen_maps = []
+for values in maps.values():
+    active = np.maximum(values, 0)
+    chosen_maps += list(active[np.argsort(-active.sum(axis=(1, 2)), kind="stable")[:8]])
+captions = [f"{name.removesuffix('_norm')}, {len(values)} maps" if column == 0 else ""
+            for name, values in maps.items() for column in range(8)]
+small_multiples(chosen_maps, "Above, the boot and its edges; below, places without a picture",
+                columns=8, captions=captions, cmap="gray", lowest=0)
+
+# %% [markdown]
+# The stem still draws the boot. Seven pixels wide, a map no longer shows *what*; it says that something of one sort is there, roughly where. Those 64 maps are averaged, and the last layer
+# decides from 64 numbers.
+#
+# ## Grad-CAM: where did it look?
+#
+# Which places made the network say "Sandal"? Grad-CAM (Selvaraju and others, 2016) takes the last maps $A_k$, asks how much the logit $z$ of a class would rise with each map, on average over
+# its places, and adds the maps with these weights; what speaks against the class is left out:
+#
+# $$\alpha_k = \frac{1}{49}\sum_{i,j} \frac{\partial z}{\partial A_{k,i,j}}, \qquad
+# \text{map} = \mathrm{relu}\Bigl(\sum_k \alpha_k A_k\Bigr)$$
+
+# %% tags=["pytorch"]
+def grad_cam(network, images, chosen, layer="deep_block"):
+    kept, logits = maps_inside(network, images, [layer])
+    chosen = torch.as_tensor(chosen, device=device)
+    score = logits.gather(1, chosen[:, None]).sum()  # images do not mix: one sum, all gradients
+    gradient, = torch.autograd.grad(score, kept[layer])
+    importance = gradient.mean((2, 3), keepdim=True)
+    heat = F.relu((importance * kept[layer]).sum(1))
+    return heat.numpy(force=True), importance[:, :, 0, 0].numpy(force=True)
+
+
+output_kernel = network.output.weight.T.numpy(force=True)  # (64, 10)
+
+# %% tags=["tensorflow"]
+def grad_cam(network, images, chosen, layer="deep_block"):
+    with tf.GradientTape() as tape:  # has the maps too: they were computed from variables
+        kept, logits = maps_inside(network, images, [layer])
+        score = tf.reduce_sum(tf.gather(logits, chosen, batch_dims=1))
+    gradient = tape.gradient(score, kept[layer])
+    importance = tf.reduce_mean(gradient, axis=(1, 2), keepdims=True)
+    heat = tf.nn.relu(tf.reduce_sum(importance * kept[layer], axis=-1))
+    return heat.numpy(), importance[:, 0, 0].numpy()
+
+
+output_kernel = network.get_layer("output").kernel.numpy()  # (64, 10)
+
+# %% [markdown]
+# In our network $\alpha_k$ needs no gradient: between the maps and the logits are only a mean and a dense layer, so it must be the dense layer's weight, divided by 49. A good test of
+# the code. (With a head of several layers the gradient is what works.) Then one image of each kind that was recognised:
+
+# %%
+def overlay(axes, image, heat_map, caption):
+    axes.imshow(image, vmin=0, vmax=1)
+    axes.imshow(heat_map, cmap="inferno", alpha=0.55, interpolation="bilinear",
+                extent=(-0.5, 27.5, 27.5, -0.5))
+    axes.set_title(caption, fontsize=8, loc="center")
+    axes.axis("off")
+
+
+right = [np.flatnonzero((test_labels == kind) & (predicted == kind))[:1] for kind in range(10)]
+right = np.concatenate(right)
+looked, importance = grad_cam(network, test_images[right], predicted[right])
+by_hand = output_kernel[:, predicted[right]].T / 49
+print("importance is the output weight / 49:", np.allclose(importance, by_hand, atol=1e-5))
+figure, grid = plots.plt.subplots(2, 5, figsize=(7.5, 3.8))
+for axes, image, heat_map, kind in zip(grid.flat, test_images[right], looked, predicted[right]):
+    overlay(axes, image, heat_map, names[kind])
+_ = figure.suptitle("Bright: the places that spoke for the answer", fontsize=11, x=0.01, ha="left")
+
+# %% [markdown]
+# The light falls on the garment, more or less, and sometimes beside it. **Watch out:** a map of 7 × 7 places is drawn here as if it were sharp, and we have measured that each place sees 42
+# pixels: from the middle the whole image, from a corner most of it. A bright place says where in the *map* something was, not which pixels it came from.
+#
+# ## The worst mistakes
+#
+# The images to which the network gave the least probability for the truth; what spoke for its answer; and what would have spoken for the truth:
+
+# %%
+probabilities = np.exp(logits - np.logaddexp.reduce(logits, axis=1, keepdims=True))
+of_truth = probabilities[np.arange(len(test_labels)), test_labels]
+worst = np.argsort(of_truth)[:6]
+figure, grid = plots.plt.subplots(3, 6, figsize=(9, 5.4))
+for row, asked in enumerate((None, predicted[worst], test_labels[worst])):
+    if asked is not None:
+        looked, _ = grad_cam(network, test_images[worst], asked)
+    for column, index in enumerate(worst):
+        axes = grid[row, column]
+        if asked is None:
+            axes.imshow(test_images[index], vmin=0, vmax=1)
+            axes.axis("off")
+        else:
+            word, kind = ("", "said ", "is ")[row], asked[column]
+            overlay(axes, test_images[index], looked[column],
+                    f"{word}{names[kind]} {probabilities[index, kind]:.4f}")
+_ = figure.suptitle("The worst mistakes: sure, and wrong. Some labels are doubtful too",
+                    fontsize=11, x=0.01, ha="left")
+
+# %% [markdown]
+# Such pictures are easily believed. So we test them on 500 images: cover the hottest place with a black square of 9 × 9 pixels, and count the answers that change. If the hottest place
+# is what decided, there must be more of them than with a square on any place of the garment, chosen at random. And since a place of `middle_block` sees 16 pixels only, we try a sharper
+# map as well, Grad-CAM of that layer:
+
+# %% tags=["nbval-ignore-output"]
+def answers_changed(centres):
+    covered = test_images[:500].copy()
+    for image, (row, column) in zip(covered, centres):
+        image[max(0, row - 4) : row + 5, max(0, column - 4) : column + 5] = 0
+    return np.mean(logits_of(network, covered).argmax(axis=1) != predicted[:500])
+
+
+def hottest(layer):
+    for start in range(0, 500, 100):
+        some = slice(start, start + 100)
+        for heat_map in grad_cam(network, test_images[some], predicted[some], layer)[0]:
+            size = len(heat_map)
+            yield [int((place + 0.5) * 28 / size) for place in divmod(heat_map.argmax(), size)]
+
+
+rng = np.random.default_rng(seed)
+places = {"random place": [rng.choice(np.argwhere(image > 0.2)) for image in test_images[:500]],
+          "hottest of 7 × 7": list(hottest("deep_block")),
+          "hottest of 14 × 14": list(hottest("middle_block"))}
+for name, centres in places.items():
+    bright = np.mean([image[tuple(place)] > 0.2 for image, place in zip(test_images, centres)])
+    print(f"{name:20}{bright:4.0%} on the garment; covered, "
+          f"{answers_changed(centres):.0%} of the answers change")
+
+# %% [markdown]
+# Hardly more, if any: what the two twins show for the hottest of 7 × 7 lies a few per cent above or below the random place, and 500 images have a standard error of two. The sharper map does worse, not
+# better. So the places that add most to the logit are not those without which the answer falls, and a good part of them lie beside the garment, where there is nothing to cover. What Grad-CAM shows is true of the maps, and a hint at most about the image. A picture that explains a network is a claim about it. Test it before you show it to somebody.
+#
+# ## The twin check
+#
+# The other notebook trained the same network, from the same weights, on the same shifted and flipped images, with the same masks.
+
+# %%
+mine = records.save(
+    "06_convolution", framework, parameters_used,
+    {"loss": losses, "mean loss by epoch": by_epoch},
+    parameter_count=weights.count(start), test_accuracy=test_accuracy,
+    mistakes=np.flatnonzero(predicted != test_labels),
+)
+twin = records.load("06_convolution", other, parameters_used)
+
+# %% [markdown]
+# Step by step, and the scores:
+
+# %% tags=["nbval-ignore-output"]
+plots.twins(mine, twin, "One curve to the eye; below, rounding grows to some per cent")
+print(records.compare(mine, twin))
+if as_shipped and twin:
+    apart = records.relative_difference(losses, twin["losses"]["loss"])
+    assert apart[0] < 1e-5
+    assert abs(test_accuracy - twin["scores"]["test_accuracy"]) < 0.02
+
+# %% [markdown]
+# The first losses differ by rounding, if at all; then the difference grows, within some tens of steps, to per cents, and stays there. ReLU and max pooling are switches, and a last digit can throw
+# one (lesson 4, where the same was done in float64 and the difference disappeared; the twin proof does it for this network, with the running averages after 100 steps). So these are two runs of one network,
+# as two seeds would be.
+#
+# Do they make the *same* mistakes? Both answered the same 2,000 images, so we can count those on which only one of them was right. If each of these was a toss of a
+# coin, the difference of the accuracies has the standard error $\sqrt{n_1 + n_2}\,/\,2000$:
+
+# %% tags=["nbval-ignore-output"]
+if twin:
+    my_mistakes, twins_mistakes = (set(record["scores"]["mistakes"]) for record in (mine, twin))
+    only_i, only_twin = len(my_mistakes - twins_mistakes), len(twins_mistakes - my_mistakes)
+    print(f"both wrong: {len(my_mistakes & twins_mistakes)}; "
+          f"only this notebook: {only_i}; only the twin: {only_twin}")
+    print(f"difference of the accuracies {(only_twin - only_i) / len(test_labels):+.4f}, "
+          f"give or take {np.sqrt(only_i + only_twin) / len(test_labels):.4f}")
+
+# %% [markdown]
+# **C12: TensorFlow models are more accurate, most of all early in training.** The article behind these lessons (lesson 2) says so without a source. Here is what this lesson measured: two accuracies that lie within a point of each other, a difference no
+# larger than what the choice of 2,000 test images explains, and loss curves that begin as one. One pair of runs cannot exclude a difference of half a point; but it
+# had to come from somewhere, and the networks are the same. What *can* make one framework's network better early on is its defaults, and lesson 4 measured those.
+#
+# ## What differs
+#
+# | | PyTorch | TensorFlow / Keras | why it matters |
+# |---|---|---|---|
+# | axes of a batch | (number, channels, height, width) | (number, height, width, channels) | move the axis when you move the data |
+# | axes of a kernel | (out, in, height, width) | (height, width, in, out) | transpose, never flip: both cross-correlate |
+# | order in memory | NCHW; NHWC with `channels_last` | NHWC | speed on a CPU; no number changes |
+# | incoming channels | you say how many; another number is an error | taken from what comes in first | wrong axes: an error here, a wrong network there |
+# | `padding` | a number of pixels | `"valid"` or `"same"` | a number in Keras is a layer of its own |
+# | stride 2 at an even size | `padding=1` begins one pixel outside | `"same"` begins on the first pixel | equal shapes, other pixels |
+# | dropout | `p=.5`, by the network's state | rate required, by the argument `training` | other dice: hand in the masks to compare |
+# | evaluation mode | `eval()`, and it stays until `train()` | `training=False`, call by call; `predict` always | a forgotten mode gives a plausible number |
+# | batch norm | momentum .1 (of the new), eps 1e-5 | momentum .99 (of the old), epsilon 1e-3 | set equal (lesson 4) |
+# | looking inside | hooks | a second model on the same layers | hooks go with any module, a second model needs the graph |
+
+# %% [markdown]
+# ## What you learned
+#
+# - A convolution is a small weighted sum, moved over the image: nine numbers find edges, and a layer learns its own. It is a cross-correlation in both frameworks.
+# - Its weights do not depend on the image's size or on the place; padding, stride and pooling decide what size comes out, and how much of the image one number sees.
+# - Bridges let the gradient through where a plain stack loses it.
+# - A network of 116,602 weights, trained within two minutes on a laptop's two cores, gives about nine right answers in ten; and the same ones, nearly, in both frameworks.
+# - Evaluation mode is part of the network: without it, the answer for an image depends on its neighbours.
+# - Pictures of what a network "looks at" are claims, and claims can be tested.
+#
+# ## Try it
+#
+# 1. In `stack_weights` set `scheme="he"`. What becomes of the plain stack's gradient and of its loss? And of the other one's? Why does a network with bridges want smaller weights, or batch normalisation?
+# 2. Set `largest_shift = 0`, or `dropout = 0.0`, or take the flip out of `augment`. What becomes of the last epoch's loss, and what of the test accuracy? Which of the differences is larger than the give or take?
+# 3. Set `channels = 8`. How many weights are left, how long does an epoch take, and what does it cost in accuracy?
+# 4. Take the bridges out of the two blocks (`maps + change` becomes `change`). The network is only seven convolutions deep: does it matter here?
+# 5. Ask the network twice, about each test image and about its mirror image, and average the two probabilities. What does that do to the accuracy, and why can it help at all?
+#
+# ## Read on
+#
+# - LeCun, Bottou, Bengio and Haffner, *Gradient-Based Learning Applied to Document Recognition* (1998): [doi:10.1109/5.726791](https://doi.org/10.1109/5.726791)
+# - He, Zhang, Ren and Sun, *Deep Residual Learning for Image Recognition* (2015): [arXiv:1512.03385](https://arxiv.org/abs/1512.03385)
+# - Srivastava and others, *Dropout: A Simple Way to Prevent Neural Networks from Overfitting* (2014): [jmlr.org](https://jmlr.org/papers/v15/srivastava14a.html)
+# - Selvaraju and others, *Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization* (2016): [arXiv:1610.02391](https://arxiv.org/abs/1610.02391)
+# - Dumoulin and Visin, *A guide to convolution arithmetic for deep learning* (2016): [arXiv:1603.07285](https://arxiv.org/abs/1603.07285)
+# - PyTorch: [Conv2d](https://docs.pytorch.org/docs/stable/generated/torch.nn.Conv2d.html); Keras: [Conv2D](https://keras.io/api/layers/convolution_layers/convolution2d/)
+#
+# Images are done with: neighbours in a plane. In lesson 7 the neighbours stand in a row, one after the other, and the row can have any length.
