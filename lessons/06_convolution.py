@@ -1069,8 +1069,8 @@ for name, centres in places.items():
           f"{answers_changed(centres):.0%} of the answers change")
 
 # %% [markdown]
-# Hardly more, if any: what the two twins show for the hottest of 7 × 7 lies a few per cent above or below the random place, and 500 images have a standard error of two. The sharper map does worse, not
-# better. So the places that add most to the logit are not those without which the answer falls, and a good part of them lie beside the garment, where there is nothing to cover. What Grad-CAM shows is true of the maps, and a hint at most about the image. A picture that explains a network is a claim about it. Test it before you show it to somebody.
+# A little more, at best: when we ran this several times, the hottest of 7 × 7 lay between one per cent below the random place and six above it, with a standard error of two. The sharper map did worse than
+# chance each time. So the places that add most to the logit are hardly those without which the answer falls; a good part of them lie beside the garment, where there is nothing to cover. What Grad-CAM shows is true of the maps, and a hint at most about the image. A picture that explains a network is a claim about it. Test it before you show it to somebody.
 #
 # ## The twin check
 #
