@@ -151,7 +151,7 @@ assert difference < 1e-13
 # - all **noise**: where a network needs random numbers, NumPy draws them,
 # - every **setting** whose default differs, each named in the lesson where it bites.
 #
-# And it is proved, not claimed: `make proof` trains both networks of each lesson for 100 steps in float64 and compares their losses, gradients and weights. They agree to ten digits and more, once two rules that no
+# And it is proved, not claimed: `make proof` trains both networks of each lesson for 100 steps in float64 and compares their losses, gradients and weights. They agree to nine digits and more, once two rules that no
 # setting reaches are aligned, openly: where Adam adds its epsilon, and how batch normalisation counts its running variance. In the notebooks, which compute in float32 and align neither, the curves start as one and
 # part slowly. Each lesson says what parted them: rounding, or one of those rules.
 

@@ -13,7 +13,7 @@
 # much of it you should write yourself.
 #
 # **The question of this lesson.** It comes from an article of Codecademy, "PyTorch vs TensorFlow: Choosing the Best Framework for Deep Learning"
-# (2024), which made us write these lessons. We take two of its claims: **C1**, *PyTorch is easier for a beginner who knows Python*; **C2**,
+# (2024), which made us write these lessons. We numbered its claims; each lesson takes those that it can test. Two of them here: **C1**, *PyTorch is easier for a beginner who knows Python*; **C2**,
 # *TensorFlow needs a lot of code for a simple network; Keras less*. You will have the same training in five ways, here and in the twin, and count.
 
 # %% [markdown]
@@ -145,10 +145,14 @@ print("cut from the mixed file: ", np.bincount(validation_labels, minlength=10))
 #
 # $$h = \max(0,\; x W_1 + b_1), \qquad z = h W_2 + b_2 .$$
 #
+# The function $\max(0, \cdot)$ is called **ReLU**; it takes the place that $\tanh$ had in lesson 1.
+#
 # The ten numbers $z$ are the **logits**: one score a class, of any size and sign. Softmax makes probabilities of them, and the loss is how
 # surprised the network is by the true label $y$, averaged over the batch:
 #
 # $$p_k = \frac{e^{z_k}}{\sum_j e^{z_j}}, \qquad \text{loss} = -\log p_y = \log \sum_j e^{z_j} - z_y .$$
+#
+# This is the **cross-entropy**; with two classes it is the log loss of lesson 1.
 #
 # The starting weights are drawn by NumPy. Were each framework to draw its own, the two could never be compared.
 
@@ -1495,3 +1499,5 @@ if twin:
 # - Loshchilov and Hutter, *SGDR: Stochastic Gradient Descent with Warm Restarts* (2016), where the cosine comes from: [arXiv:1608.03983](https://arxiv.org/abs/1608.03983)
 # - PyTorch: [torch.optim](https://docs.pytorch.org/docs/stable/optim.html), [torch.nn](https://docs.pytorch.org/docs/stable/nn.html)
 # - Keras: [Training with the built-in methods](https://keras.io/guides/training_with_built_in_methods/), [Customizing fit with TensorFlow](https://keras.io/guides/custom_train_step_in_tensorflow/)
+#
+# All of this worked at the first try. In lesson 3 it does not: what runs when a graph takes over from Python, and how to find a bug that raises no error.

@@ -16,8 +16,8 @@
 # %% [markdown]
 # ## Set-up
 #
-# The article behind this curriculum (a Codecademy comparison of 2024) makes two claims that are heard wherever the
-# frameworks are compared: *TensorFlow uses static graphs, so debugging and experimenting are hard* (we call it C3), and
+# Lesson 2 mentioned graphs twice, the one read off `forward` and the one that `compile` makes, and went on in ordinary Python. Two more claims of its article are about
+# just that: *TensorFlow uses static graphs, so debugging and experimenting are hard* (we call it C3), and
 # *PyTorch lets you change a network on the go, TensorFlow needs the whole architecture first* (C4). Both can be tested on
 # a laptop, so this lesson tests them, and counts.
 
@@ -171,7 +171,7 @@ class EagerThinker(Thinker):
         return self.answer(thought), rounds
 
 # %% [markdown]
-# The functions that make a network with given weights, and its optimiser: SGD with momentum.
+# The functions that make a network with given weights, and its optimiser: SGD with **momentum**, which steps along a running sum of gradients, $v \leftarrow 0.875\,v + g$, $w \leftarrow w - \alpha v$.
 
 # %% tags=["pytorch", "network"]
 def build_classifier(starting):
@@ -307,7 +307,7 @@ def train_step(network, optimizer, images, labels):
     return loss
 
 # %% [markdown]
-# After every step we also take the loss on 1,000 test images: always the same ones, so that the curve is smooth enough to
+# After every step we also take the loss on 1,000 test images: always the same ones (lesson 2 allows one look at the test images, at the end; here nothing is stopped, kept or chosen by them), so that the curve is smooth enough to
 # show a jump.
 
 # %% tags=["pytorch"]
@@ -840,7 +840,7 @@ with torch.no_grad():
 # %% [markdown]
 # ## 4. Six bugs that raise no error
 #
-# The bugs that cost days are the ones where everything runs. Six follow, the same in both notebooks. Each is first shown
+# The bugs that cost days are the ones where everything runs. Six follow, the same in both notebooks. Four you have met in lessons 1 and 2, where you were told what to look for. Here they come as they come in life, without a name. Each is first shown
 # as you would meet it: stop there, and guess, before you read the hunt.
 #
 # Two small networks are the victims. All see the same few batches:
@@ -1220,7 +1220,8 @@ assert not as_shipped or np.mean(repaired[-20:]) < 1.1
 # %% [markdown]
 # ### Bug 4: it disappoints
 #
-# The next victim has a convolution, batch normalisation and dropout.
+# The next victim has three layers that later lessons explain. All that you need here: a *convolution* computes several small pictures (channels) from one (lesson 6); *batch normalisation* rescales each channel by the mean and
+# spread of the batch, and keeps averages of both for later use (lesson 4); *dropout* sets a random part of the numbers to zero in training (lesson 6).
 
 # %% tags=["pytorch"]
 def convnet_weights():
@@ -1686,3 +1687,5 @@ if twin:
 # - TensorFlow, [Better performance with tf.function](https://www.tensorflow.org/guide/function): tracing, retracing, side effects
 # - PyTorch, [Working with graph breaks](https://docs.pytorch.org/docs/stable/compile/programming_model.graph_breaks_index.html) and [Autograd mechanics](https://docs.pytorch.org/docs/stable/notes/autograd.html)
 # - Python, [pdb, the debugger](https://docs.python.org/3/library/pdb.html)
+#
+# So far both twins had every setting written down. In lesson 4 we stop writing them down.

@@ -312,7 +312,7 @@ def ask(question, by_default, told=None, tolerance=1e-5):
 # In **training**, $\mu$ and $\sigma^2$ are those of the batch at hand. In **evaluation** there may be no batch, one image has no variance; there $\mu$ and $\sigma^2$ are *running statistics*,
 # averages over past batches that the layer keeps on the side: $r \leftarrow m\, r + (1-m) \cdot \text{batch's}$, starting from mean 0 and variance 1. No gradient is involved in that.
 #
-# Two constants, then: $\epsilon$ and the momentum $m$. First $\epsilon$, on a feature that hardly varies:
+# Two constants, then: $\epsilon$ and the momentum $m$ (no relation of the optimiser's momentum in lesson 3, nor of Adam's $m$ in lesson 2). First $\epsilon$, on a feature that hardly varies:
 
 # %% tags=["pytorch"]
 batch = np.array([[0.00], [0.01], [0.03], [0.04]], "float32")
@@ -1012,7 +1012,7 @@ if twin:
 
 # %% [markdown]
 # Read the figure from below. **SGD and Adam in float64 agree to 15 digits for 300 steps** (13 are asserted); the difference, about 1e-15, hardly grows. Forward pass, loss, gradients of every layer, batch normalisation, both optimisers: *in training*
-# the two frameworks compute the same function, and the *twin proof* asserts its like for every lesson (`make proof`). In evaluation they do not quite: PyTorch's running variance is unbiased, and at least one of the 2,000 test
+# the two frameworks compute the same function, and the *twin proof* holds every lesson to such a bound, of nine digits at least (`make proof`). In evaluation they do not quite: PyTorch's running variance is unbiased, and at least one of the 2,000 test
 # images falls on the other side (.8365 and .8370 in the twin check).
 #
 # The curve "Adam, float64" is the same Adam with epsilon in each framework's own place: 1e-4 at the second step, some hundredths in the end. Sixteen digits do not help if the rule is another.
@@ -1026,7 +1026,7 @@ if twin:
 # *gradient* of that unit is four times as large, or a quarter. That moves the next step by far more than rounding, more inputs end up on different sides, and so on.
 #
 # If this is right, three things follow. It needs no second framework. A large first difference parts at once, a small one rests until some input comes close enough to a kink. And without kinks nothing leaps. So we let this framework play
-# against itself, in float64, where rounding is out of the picture: the same training from starting weights that are moved by a relative 1e-3, or three times differently by 1e-6; and the same again with SiLU, $x\,\sigma(x)$, a ReLU that is bent where the other is kinked.
+# against itself, in float64, where rounding is out of the picture: the same training from starting weights that are moved by a relative 1e-3, or three times differently by 1e-6; and the same again with SiLU, $x\,\sigma(x)$ with lesson 1's sigmoid $\sigma$, a ReLU that is bent where the other is kinked.
 
 # %%
 def nudged(size, nudge):
@@ -1161,7 +1161,7 @@ print(records.compare(mine, twin))
 # - Batch normalisation rescales by the batch in training and by running statistics in evaluation; a momentum of .99 needs hundreds of steps before these can be trusted.
 # - A difference is measured with seeds, paired where it can be, with an interval; its parts by changing one thing at a time, in more than one order.
 # - Some twenty defaults, and how to make each equal.
-# - In float64, with dyadic constants and one place for Adam's epsilon, two frameworks agree to 15 digits over 300 steps. In float32 rounding rests, until an input falls on two sides of a kink.
+# - In float64, with dyadic constants and one place for Adam's epsilon, two frameworks agree to 15 digits over 300 steps. In float32, in this network, rounding rests until an input falls on two sides of a kink.
 #
 # ## Try it
 #

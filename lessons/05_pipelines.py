@@ -1352,7 +1352,7 @@ if twin:
 
 # %% [markdown]
 # The first loss agrees to rounding, although between file and loss lie a decoder, a shuffle, three random changes and a network: all of it is the same. Then the curves part as in lesson 2 and for the same reasons: the place of Adam's epsilon
-# and the precision of its powers, then rounding, which grows with every step. (Where these are aligned and the arithmetic is in float64, the losses of 100 steps, augmentation included, agree to better than 1e-10; `make proof` runs
+# and the precision of its powers; what rounding there is rests until an input meets a kink, and then leaps (lesson 4). (Where these are aligned and the arithmetic is in float64, the losses of 100 steps, augmentation included, agree to better than 1e-10; `make proof` runs
 # that.) The pictures have no part in it: their checksums are equal in every batch that we compared.
 #
 # ## What differs

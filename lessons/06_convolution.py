@@ -110,7 +110,7 @@ edges = by_loops(picture, sobel)
 print("slices find what the loops find:", np.allclose(by_slices(picture, sobel), edges, atol=1e-5))
 
 # %% [markdown]
-# Turned on its side, the kernel finds the edges between above and below:
+# Turned on its side, this **kernel** (lesson 1's word for a layer's weights; here the small window of them) finds the edges between above and below:
 
 # %%
 panels = {"the image": picture, "left/right edges": edges,
@@ -471,7 +471,7 @@ if as_shipped:
 
 # %% [markdown]
 # Each layer of the plain stack makes the gradient nearly three times shorter, and after 16 it is of the size of a billionth: less than Adam's ε of 1e-8 or 1e-7, so that even Adam hardly
-# moves the kernel (lesson 2). The loss stays at that of ten equal guesses, $\log 10 \approx 2.30$. Across the bridge the derivative is
+# moves the kernel (lesson 4). The loss stays at that of ten equal guesses, $\log 10 \approx 2.30$. Across the bridge the derivative is
 #
 # $$\frac{\partial\,(x + F(x))}{\partial x} = 1 + F'(x),$$
 #
@@ -511,7 +511,7 @@ print("evaluation:", np.unique(layer(values, training=False)).tolist())
 # But each framework throws its own dice, even with equal seeds, and the twins could not be compared. So *our* masks are drawn by NumPy, and the network takes them as an
 # input: zeros, and ones divided by $1 - p$.
 #
-# **Augmentation** (lesson 5) shows every image a little different each time: flipped in half of the cases, and shifted by up to one pixel in each direction. The dice are NumPy's again:
+# **Augmentation** (lesson 5) shows every image a little different each time: flipped in half of the cases, and shifted by up to one pixel in each direction. (Lesson 5 found no gain from the flip, for a dense network and 2,000 pictures; whether a convolution makes more of it, *Try it* 2 asks.) The dice are NumPy's again:
 
 # %% tags=["network"]
 (train_images, train_labels), (test_images, test_labels) = data.fashion_mnist(train_size)
@@ -570,7 +570,7 @@ def starting_weights(seed):
     return {"classifier": classifier | {"output": weights.dense(rng, wide, 10)}}
 
 # %% [markdown]
-# The scheme "he", after the same author, draws each kernel with the variance $2 / \text{fan-in}$, which keeps the size of what passes through a convolution and a ReLU.
+# The scheme "he", after the same author, draws each kernel with the variance $2 / \text{fan-in}$ (fan-in: the inputs of one sum, nine times the incoming channels), which keeps the size of what passes through a convolution and a ReLU.
 
 # %% tags=["pytorch", "network"]
 def normalised(inputs, outputs):
@@ -649,7 +649,7 @@ def build_classifier(starting):
 
 # %% [markdown] tags=["pytorch"]
 # `channels_last` changes nothing that you can see: shapes and indices stay NCHW. It changes the order *in memory* to that of NHWC, in which the channels of a
-# pixel lie side by side (a view with other strides: lesson 1). On the CPU where we tried it, a step was about a tenth faster.
+# pixel lie side by side (a copy in another order, read as if nothing had changed). On the CPU where we tried it, a step was about a tenth faster.
 
 # %% [markdown] tags=["tensorflow"]
 # NHWC is also the order in memory: the channels of a pixel lie side by side, which suits a CPU. PyTorch can be asked for that order too, under shapes that stay NCHW; the
@@ -672,7 +672,7 @@ print(f"with the normalisations: {weights.count(start):,} weights to train")
 #
 # ## Training
 #
-# A step, as in lesson 2, with one more input. And a function that answers in **evaluation mode**: batch normalisation then uses the running averages that it has gathered
+# A step, as in lesson 2, with one more input. And a function that answers in **evaluation mode**: batch normalisation then uses the running statistics that it has gathered
 # instead of the batch's own mean and variance, and nothing is hidden by dropout.
 
 # %% tags=["pytorch", "network"]
@@ -768,8 +768,7 @@ if as_shipped:
 #
 # ## Training mode, evaluation mode
 #
-# What if we forget the mode? Lesson 3 planted that bug. Here is why it is treacherous. In training mode batch normalisation compares each image with *the other images of its batch*. If those are
-# a fair mixture, nothing seems wrong. Now let each batch hold one kind of clothing, or two, as sorted files do:
+# What if we forget the mode? Lesson 3 planted that bug and found its cause: each image is normalised by its neighbours. New here is why nobody notices. As long as the batches are a fair mixture, the score is nearly right. Now let each batch hold one kind of clothing, or two, as sorted files do:
 
 # %% tags=["pytorch"]
 def logits_of(network, images):  # NumPy in and out, in slices: memory stays small
@@ -815,7 +814,7 @@ if as_shipped:
 
 # %% [markdown]
 # The same network and the same images. **Watch out:** the score of a network in training mode is a score of the batches as much as of the network. In evaluation mode an
-# image gets the same answer in whatever company it comes. And every forward pass in training mode changes the running averages, even if no gradient is asked for: that is why we used a copy.
+# image gets the same answer in whatever company it comes. And every forward pass in training mode changes the running statistics, even if no gradient is asked for: that is why we used a copy.
 #
 # Between the twins these averages keep one small difference that no setting removes (lesson 4): PyTorch averages the variance with $n - 1$ in the denominator, Keras that with $n$. Here $n$ counts all pixels of a batch
 # and is at least 64 × 49, so it is a matter of 0.03 % and less.
@@ -835,7 +834,7 @@ if as_shipped:
     assert test_accuracy >= 0.89
 
 # %% [markdown]
-# "Give or take" is the standard error of a proportion among 2,000 images. The README of Fashion-MNIST lists .835 for people who are not experts, and .949 for
+# ("Give or take", and .835 for people who are not experts: lesson 2.) The README of Fashion-MNIST lists .949 for
 # ResNet18, a much larger residual network, with augmentation, trained on all 60,000 images and tested on 10,000.
 #
 # Which kinds does it take for which others? Each row of the **confusion matrix** is the 200 images of one kind, spread over the answers they got:
@@ -1097,8 +1096,7 @@ if as_shipped and twin:
     assert abs(test_accuracy - twin["scores"]["test_accuracy"]) < 0.02
 
 # %% [markdown]
-# The first losses differ by rounding, if at all; then the difference grows, within some tens of steps, to per cents, and stays there. ReLU and max pooling are switches, and a last digit can throw
-# one (lesson 4, where the same was done in float64 and the difference disappeared; the twin proof does it for this network, with the running averages after 100 steps). So these are two runs of one network,
+# The first losses differ by rounding, if at all; then the difference grows, within some tens of steps, to per cents, and stays there. The two places of Adam's $\epsilon$ add a little more than rounding at every step (lesson 2); and ReLU and max pooling are switches, which turn a small difference into a large one (lesson 4, where the same was done in float64 and the difference disappeared; the twin proof does it for this network, with the running statistics after 100 steps). So these are two runs of one network,
 # as two seeds would be.
 #
 # Do they make the *same* mistakes? Both answered the same 2,000 images, so we can count those on which only one of them was right. If each of these was a toss of a

@@ -511,7 +511,7 @@ _ = axes.legend(fontsize=8, loc="lower left")
 #
 # ## Clipping what explodes
 #
-# Against explosion there is force: if the gradient is longer than a limit, shorten it to the limit, direction unchanged. "The gradient" means that of **all** weights, as one long vector. We take two weights with
+# Against explosion there is force: if the gradient is longer than a limit, shorten it to the limit, direction unchanged. "The gradient" means that of **all** weights, as one long vector. We take lesson 4's two weights again, with
 # gradients of length 5 and 12, together 13, a limit of 1, and one step of plain descent with learning rate 1:
 
 # %% tags=["pytorch"]
@@ -646,7 +646,7 @@ def starting_weights(seed):
 # The batches need thought twice. **First, time:** the longest name of a batch says how many moments are needed, and a batch of mixed names is mostly padding (names have about 7 letters, the longest 20). Sort the names by
 # length, and each batch needs few moments; but sort all, and the batches are the same in every epoch. The usual compromise is **bucketing**: draw eight batches at random, sort only within these, and take the eight in random order.
 #
-# **Second, overfitting:** 12,000 names are few, and after some epochs such a network knows them by heart (lesson 2). Augmentation (lesson 5) helps here too: a name with a letter that cannot be read is still a name of its language. One letter
+# **Second, overfitting:** 12,000 names are few, and after some epochs such a network knows them by heart (lesson 2). Augmentation (lesson 5) is a remedy to try here too: a name with a letter that cannot be read is still a name of its language. One letter
 # in ten is made illegible, anew in each batch, by NumPy's dice, so that both twins see the same ones.
 
 # %% tags=["network"]
@@ -976,7 +976,7 @@ for name, probabilities in said.items():
           f"mean surprise {each.mean():.2f} ± {each.std() / math.sqrt(len(truth)):.2f}")
 
 # %% [markdown]
-# "Mean surprise" is the loss, $-\log p$ of the true language. ± is one standard error, and we say "beats" from two on. It covers the draw of the test names only: another seed or other training names would move the networks too.
+# "Mean surprise" is the loss, $-\log p$ of the true language. ± is one standard error (lesson 4's was a 95 % interval, about twice as wide), and we say "beats" from two on. It covers the draw of the test names only: another seed or other training names would move the networks too.
 #
 # All answer the same names, so for a comparison only those count where exactly *one* of two is right. With $g$ names gained and $l$ lost, the difference of the accuracies is $(g-l)/n$, give or take about $\sqrt{g+l}/n$:
 

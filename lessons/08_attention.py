@@ -373,7 +373,7 @@ def attend_to_all(query, key, value):  # without a mask
 # Attention only averages. To make something of what it has gathered, each position then passes, on its own, through two dense layers with a nonlinearity between them, the **feed-forward** part. Attention and
 # feed-forward together are a **block**, and a transformer is a stack of blocks. Three things make the stack trainable.
 #
-# **Residual connections** (lesson 6): each part *adds* its result to the vector, $x \leftarrow x + \operatorname{part}(x)$.
+# **Residual connections** (the bridges of lesson 6): each part *adds* its result to the vector, $x \leftarrow x + \operatorname{part}(x)$.
 #
 # **Layer normalisation.** Batch norm (lesson 4) normalises one feature over the batch. LayerNorm normalises one vector over its own features, so it knows nothing of other examples and does the same in training and
 # in use: $(x - \bar x) / \sqrt{\operatorname{var}(x) + \epsilon}$, then a trained factor and offset for each feature. We put it *before* each part ("pre-norm"), as GPT-2 does.
@@ -586,7 +586,7 @@ print(f"loss {first_loss:.2f}; equal guesses have {baselines['equal guesses']:.2
 # %% [markdown]
 # ## A trap: the embedding's gradient
 #
-# An embedding looks rows up, and a row is looked up as often as its token occurs in the batch. All occurrences contribute to the row's gradient. The smallest example that shows what can go wrong is
+# An embedding looks rows up, and a row is looked up as often as its token occurs in the batch. All occurrences contribute to the row's gradient. In lesson 7 Keras' Adam took another step than PyTorch's for a letter that occurs twice. Here is why, and what it does to a whole network. The smallest example is
 # two equal tokens on one line. The loss is 4 times the first row looked up minus 4 times the second; both are the *same* row, so the loss is 0 whatever the row, and its gradient is $4 - 4 = 0$. Adam's $v$, the running mean of the squared gradient, should be 0 too.
 
 # %% tags=["pytorch"]
@@ -970,7 +970,7 @@ class Cached:  # gives the logits of the next character; reads only what is new
         return logits[0, -1].double().numpy(force=True)
 
 # %% [markdown] tags=["tensorflow"]
-# This is where `attends` comes in: we give each block a function that writes the new key and value into its cache, and attends to what is there. A graph wants tensors of one shape (lesson 3), so the cache has room for the whole context from the
+# This is where `attends` comes in: we give each block a function that writes the new key and value into its cache, and attends to what is there. The cache is written in place, so it is a `tf.Variable`, whose shape is fixed (and each new shape would be a new trace: lesson 3). So it has room for the whole context from the
 # beginning, and a mask hides what is not yet filled. (A cache that grows by `concat` would be traced anew at every character.)
 
 # %% tags=["tensorflow"]
