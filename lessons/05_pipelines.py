@@ -19,6 +19,7 @@
 # %% tags=["pytorch", "network"]
 import importlib
 import io
+import linecache
 import pathlib
 import sys
 import tempfile
@@ -724,18 +725,18 @@ some = paths[: picture_count // 2]  # half of the small ones will do
 #
 # **Watch out:** how does a class get into another Python? On Linux, up to Python 3.13, the process is a copy of this one and has it already. On macOS and Windows, and from 3.14 on, it is not: your dataset is
 # pickled and sent, and a pickle holds of a class only its name and the module to find it in. `__main__` of a fresh Python holds nothing of this notebook, so such a loader fails there, and a dataset for workers belongs in a **file**.
-# We write the cell from above into one (`In` is IPython's list of the cells that were run), and import the class from there:
+# We write the cell from above into one (IPython keeps the text of every cell where `linecache` finds it), and import the class from there:
 
 # %% tags=["pytorch"]
-def as_module(name):
-    code = next(cell for cell in reversed(In) if cell.startswith(f"# {name}.py"))
-    (folder / f"{name}.py").write_text(code, encoding="utf-8")
+def as_module(name, dataset_class):
+    cell = linecache.getlines(dataset_class.__getitem__.__code__.co_filename)
+    (folder / f"{name}.py").write_text("".join(cell), encoding="utf-8")
     importlib.invalidate_caches()
     return importlib.reload(importlib.import_module(name))  # reload: if you changed the cell
 
 
 sys.path.insert(0, str(folder))
-PictureFiles = as_module("pictures").PictureFiles
+PictureFiles = as_module("pictures", PictureFiles).PictureFiles
 
 # %% [markdown] tags=["pytorch"]
 # `persistent_workers` keeps the processes alive from one epoch to the next; to start them anew takes a fraction of a second here, and seconds where each imports PyTorch afresh. `pin_memory` puts batches into memory from which a CUDA GPU can copy while it computes (if you move them with `non_blocking=True`); without one it is of no use. `size` shrinks the photographs, in the worker, so that small batches are sent.
@@ -865,7 +866,7 @@ class SlowDisk(torch.utils.data.Dataset):
 # A loader with 0 workers fetches when asked. **One** worker is enough to overlap: it keeps `prefetch_factor` batches ready, 2 unless told otherwise. (`batch_size=None`: an item is a batch already. Starting the worker is not counted.)
 
 # %% tags=["pytorch"]
-SlowDisk = as_module("slow_disk").SlowDisk
+SlowDisk = as_module("slow_disk", SlowDisk).SlowDisk
 disks = {"in turn: num_workers=0": DataLoader(SlowDisk(), batch_size=None),
          "overlapped: num_workers=1": DataLoader(SlowDisk(), batch_size=None, num_workers=1)}
 
@@ -966,7 +967,7 @@ class FairDice(Dice):
 # Drawn by two workers:
 
 # %% tags=["pytorch"]
-dice = as_module("dice")
+dice = as_module("dice", Dice)
 
 
 def drawn(loader):
