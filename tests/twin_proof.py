@@ -32,7 +32,7 @@ STEPS = 100
 SEEDS = (0, 1)
 LIMITS = {"losses": 1e-10, "gradients": 1e-11, "weights": 1e-9, "evaluation": 1e-9}
 EXCEPTIONS = {  # lesson: limits that a library constant, which nobody can align, makes necessary
-    "08": {"losses": 1e-8, "gradients": 1e-7, "weights": 1e-6, "evaluation": 1e-6},  # Keras keeps the √2 of exact GELU in float32
+    "08": {"losses": 1e-8, "gradients": 1e-8, "weights": 1e-6, "evaluation": 1e-6},  # Keras keeps the √2 of exact GELU in float32
 }
 EXACT_PARAMETERS = {
     "learning_rate": 2.0**-10, "beta_1": 0.875, "beta_2": 1 - 2.0**-10, "momentum": 0.875, "slope": 0.25, "batch_size": 16,
