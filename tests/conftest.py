@@ -20,7 +20,11 @@ def pytest_configure(config):
         config.option.nbval, config.option.nbval_lax = False, True
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(config, items):
+    for item in items:
+        if item.path.suffix == ".ipynb":
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))  # a notebook's cells share a kernel; all else is dealt out test by test
     left_out = tuple(number for number in config.getoption("--without").split(",") if number)
     if left_out:
         kept = [item for item in items if not (_lesson_number(item) in left_out)]

@@ -1,4 +1,5 @@
 """The twin proof for every lesson that has network cells, and proof that the proof can fail."""
+import numpy as np
 import pytest
 import twin_proof
 
@@ -43,6 +44,9 @@ def test_a_lesson_that_cannot_take_part_is_told_why(tmp_path):
         twin_proof.prove(broken, seeds=(0,), steps=2)
 
 
-def test_a_network_that_is_not_a_number_does_not_pass():
-    one = {"losses/all/0": twin_proof.np.array([[1.0]]), "weights/p/0/0/kernel": twin_proof.np.array([float("nan")])}
-    assert twin_proof.difference(one, one).beyond() == ["weights"]
+@pytest.mark.parametrize("what", ["losses/all/0", "gradients/player/0/0/kernel", "weights/player/0/0/kernel", "evaluation/player/0"])
+def test_a_network_that_is_not_a_number_does_not_pass(what):
+    sound = {key: np.array([[1.0]]) for key in ("losses/all/0", "gradients/player/0/0/kernel", "weights/player/0/0/kernel", "evaluation/player/0")}
+    assert twin_proof.difference(sound, sound).beyond() == []
+    spoilt = sound | {what: np.array([[np.nan]])}
+    assert twin_proof.difference(spoilt, spoilt).beyond() == [what.split("/")[0]]
