@@ -40,7 +40,7 @@ for name, module in {"PyTorch": torch, "TensorFlow": tf, "Keras": keras, "NumPy"
 # run within minutes. With one, PyTorch uses it without an edit, and so does TensorFlow where its CUDA libraries are installed.
 
 # %% tags=["nbval-ignore-output"]
-print("PyTorch computes on   ", torch.accelerator.current_accelerator() or "cpu")
+print("PyTorch computes on   ", torch.accelerator.current_accelerator(check_available=True) or "cpu")
 print("TensorFlow computes on", "gpu" if tf.config.list_physical_devices("GPU") else "cpu")
 free = psutil.virtual_memory().available / 1e9
 print(f"{psutil.cpu_count()} cores, {free:.1f} GB of memory free")
@@ -151,7 +151,7 @@ assert difference < 1e-13
 # - all **noise**: where a network needs random numbers, NumPy draws them,
 # - every **setting** whose default differs, each named in the lesson where it bites.
 #
-# And it is proved, not claimed: `make proof` trains both networks of each lesson for 100 steps in float64 and compares their losses, gradients and weights. They agree to nine digits and more, once two rules that no
+# And it is proved, not claimed: `make proof` trains both networks of each lesson for 100 steps in float64 and compares their losses, gradients and weights. Their losses agree to nine digits or more, once two rules that no
 # setting reaches are aligned, openly: where Adam adds its epsilon, and how batch normalisation counts its running variance. In the notebooks, which compute in float32 and align neither, the curves start as one and
 # part slowly. Each lesson says what parted them: rounding, or one of those rules.
 

@@ -29,7 +29,8 @@ from tandem import data, plots, records, weights
 from tandem.pytorch import load_weights
 
 framework, other = "pytorch", "tensorflow"
-device = torch.accelerator.current_accelerator() or torch.device("cpu")  # a GPU where there is one
+# a GPU, if there is one now (without check_available: if PyTorch was built for one)
+device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
 
 # %% tags=["tensorflow", "network"]
 from tandem.tensorflow import load_weights  # first: it starts TensorFlow without its log lines
@@ -68,6 +69,7 @@ parameters_used = {
     "steps": steps, "learning_rate": learning_rate, "hidden_width": hidden_width, "seed": seed,
 }
 as_shipped = list(parameters_used.values()) == [400, 2.0, 4, 0]
+parameters_used["as_shipped"] = as_shipped  # an altered lesson is compared with an altered twin
 
 # %% [markdown]
 # ## The birds
@@ -92,7 +94,7 @@ def draw_birds(axes, title, kinds=(0, 1)):
                      alpha=0.75, linewidth=0, label=data.PENGUIN_SPECIES[kind])
     axes.set(title=title, xlabel="bill length in mm", ylabel="bill depth in mm",
              xlim=(31, 61), ylim=(12.5, 22))
-    axes.legend(loc="lower right")
+    axes.legend(loc="lower right", frameon=True, framealpha=1, edgecolor="#777777")
 
 
 _, axes = plt.subplots(figsize=(6.5, 3.8))
@@ -124,20 +126,23 @@ except RuntimeError as error:
 print("converted first:", (wide.float() @ narrow).dtype)
 
 # %% [markdown] tags=["pytorch"]
-# PyTorch promotes a sum to float64, as NumPy does; its matrix product refuses. (TensorFlow refuses both: it never converts by itself.)
+# PyTorch promotes a sum to float64, as NumPy does; its matrix product refuses. (TensorFlow refuses both; a bare NumPy array beside a tensor it rounds to the tensor's type.)
 
 # %% tags=["tensorflow"]
 wide, narrow = tf.constant(np.ones((2, 2))), tf.constant([[1.0, 1.0], [1.0, 1.0]])
 print("tensor of an array:", wide.dtype.name, " of a list:", narrow.dtype.name)
 print(f"one third in both:  {wide[0, 0] / 3:.17f}, {narrow[0, 0] / 3:.17f}")
-try:
-    wide + narrow
-except tf.errors.InvalidArgumentError as error:
-    print("sum: InvalidArgumentError:", error.message.split(" [Op")[0])
-print("converted first:", (tf.cast(wide, "float32") + narrow).dtype.name)
+for name, compute in (("sum", lambda: wide + narrow), ("product", lambda: wide @ narrow)):
+    try:
+        compute()
+    except tf.errors.InvalidArgumentError as error:
+        print(f"{name}: InvalidArgumentError:", error.message.split(" [Op")[0])
+print("converted first:", (tf.cast(wide, "float32") @ narrow).dtype.name)
+print("a float64 array beside a float32 tensor:", (narrow + np.ones((2, 2))).dtype.name)
 
 # %% [markdown] tags=["tensorflow"]
-# TensorFlow never converts by itself, not even for a sum. (NumPy and PyTorch promote a sum to float64, and you may not notice.)
+# Two *tensors* of different types never meet, not even in a sum. **Watch out:** a NumPy array that is no tensor yet is converted without a word to the type of the tensor beside it: its float64 is rounded to float32.
+# (NumPy and PyTorch promote a sum to float64, and you may not notice.)
 
 # %% [markdown]
 # The penguins come as float32, and everything below stays in it, unless we say why.
@@ -222,6 +227,12 @@ start_bias = np.array([0.0], "float32")
 #
 # That looks like a line of code.
 
+# %% [markdown] tags=["pytorch"]
+# (One more thing that an array has not: a **device**. A tensor lives in the memory of the processor or of a GPU, and what is computed together must live in the same one. `device=device` puts it where we compute. TensorFlow places tensors by itself.)
+
+# %% [markdown] tags=["tensorflow"]
+# (One more thing that an array has not: a **device**. A tensor lives in the memory of the processor or of a GPU. TensorFlow places it by itself, on a GPU where there is one; in PyTorch one says where, `device=…`.)
+
 # %% tags=["pytorch"]
 def naive_log_loss(logits, y):
     p = torch.sigmoid(logits)
@@ -240,11 +251,12 @@ def naive_log_loss(logits, y):
 
 
 x, y = tf.constant(two_inputs), tf.constant(two_answers)
-logits = x @ start_kernel + start_bias
+kernel, bias = tf.constant(start_kernel), tf.constant(start_bias)
+logits = x @ kernel + bias
 print(f"loss {naive_log_loss(logits, y):.3f}")
 
 # %% [markdown]
-# A number, not even a strange one, and wrong in two ways. **Watch out:** look at the shapes first:
+# A number, not even a strange one, and wrong. The code has two faults, and this number shows one of them. **Watch out:** look at the shapes first:
 
 # %% tags=["pytorch"]
 print(f"logits {tuple(logits.shape)}, answers {tuple(y.shape)}, "
@@ -272,7 +284,7 @@ print(f"right shapes: loss {naive_log_loss(logits, y):.3f}")
 # (219, 1) against (219,): from the right, 1 meets 219 and is repeated, then 219 meets nothing. Every bird was compared with the answers of *all* birds, 47,961 pairs, and the mean hid it. Broadcasting did
 # what it promises. From here on the answers are a column, as the logits are.
 #
-# The second fault shows when the neuron is sure of itself. Seven digits cannot tell $\sigma(17)$ from 1, let alone $\sigma(100)$. Then $1 - p$ is 0, its logarithm $-\infty$, and a neuron that is *right* and sure gets $0 \cdot \infty$, which is not a number (`nan`). The way out is on paper. Put
+# The second fault shows when the neuron is sure of itself. Seven digits cannot tell $\sigma(18)$ from 1, let alone $\sigma(100)$. Then $1 - p$ is 0, its logarithm $-\infty$, and a neuron that is *right* and sure gets $0 \cdot \infty$, which is not a number (`nan`). The way out is on paper. Put
 # $p = 1/(1 + e^{-z})$ into the loss, and the exponential and the logarithm meet:
 #
 # $$\text{loss} = \log(1 + e^z) - y z .$$
@@ -311,7 +323,7 @@ for logit, answer in ((10.0, 1.0), (10.0, 0.0), (100.0, 1.0), (100.0, 0.0)):
     z, truth = tf.constant(logit), tf.constant(answer)
     print(f"logit {logit:3.0f}, truth {answer:.0f}: "
           f"naive {naive_log_loss(z, truth):8.4f}, from the logit {log_loss(z, truth):8.4f}")
-print(f"all birds: {neuron_loss(start_kernel, start_bias, x, y):.3f}")
+print(f"all birds: {neuron_loss(kernel, bias, x, y):.3f}")
 
 # %% [markdown]
 # That is why every loss of the later lessons takes logits, not probabilities. And our neuron's loss is worse than the 0.693 of someone who knows nothing, as we wished. Now improve it.
@@ -547,7 +559,7 @@ print([operation.type for operation in graph.get_operations()])
 
 # %% [markdown] tags=["tensorflow"]
 # Seven operations between six placeholders and an `Identity` that hands the result out. To have the numbers too, a tape runs along while the graph is made, and we ask it for the gradient of the loss by *every* result. `tape.watch` is there because
-# constants are not watched by themselves (more below).
+# constants are not watched by themselves (more below). The Python inside runs once, while the graph is being made: that is when `notes` is filled. Values and gradients come out of the graph, as it runs.
 
 # %% tags=["tensorflow"]
 notes = []
@@ -592,7 +604,7 @@ def places_of(nodes):
     return places
 
 # %% [markdown]
-# In each box: the operation, its value, and below it the gradient of the loss by that value. No number in it is ours; all come from the nodes.
+# In each box: the operation, its value, and below it the gradient of the loss by that value. No number in it was worked out by us; the framework computed them all.
 
 # %%
 _, axes = plt.subplots(figsize=(8.5, 4.2))
@@ -615,7 +627,7 @@ axes.set_axis_off()
 
 # %% [markdown]
 # Follow the pink numbers from the right. The loss has the gradient 1 by itself. A difference hands it on to its first input as it is, and to its second with the opposite sign. The logit $z$ was used twice, and so receives two gradients,
-# which are **added**: along the upper arrow $\sigma(z) = p = 0.350$, along the lower one $-y = -1$. There is $p - y = -0.650$, the first line of our formula. A sum hands it on to both sides, a product multiplies it by the *other* factor: $(p - y)\,x_1$. So
+# which are **added**: along the upper arrow $\sigma(z) = p = 0.350$, along the lower one $-y = -1$. There is $p - y = -0.650$, the first line of our formula. A sum hands it on to both sides, a product multiplies it by the *other* factor: $(p - y)\,x_1 = -0.650 \cdot 0.840 = -0.546$. So
 # the machine works out what we worked out, one node at a time, and this is what is called **backpropagation**.
 #
 # ## What is written down, and what is not
@@ -647,7 +659,7 @@ print("detached:   ", w.detach() ** 2)
 # %% tags=["tensorflow"]
 w, constant, watched = tf.Variable(3.0), tf.constant(3.0), tf.constant(3.0)
 before = w**2
-with tf.GradientTape(persistent=True) as tape:
+with tf.GradientTape(persistent=True) as tape:  # persistent: may be asked more than once
     tape.watch(watched)
     results = {
         "a variable": (w**2, w),
@@ -660,7 +672,7 @@ for name, (result, source) in results.items():
     print(f"{name:26}{result:.0f}, gradient {tape.gradient(result, source)}")
 
 # %% [markdown] tags=["tensorflow"]
-# A tape writes down what happens to variables, and to what you tell it to `watch`, from the beginning of its block to the end. **Watch out:** for the rest the gradient is `None`, without a message. NumPy in the middle of a computation gives the right loss
+# A tape writes down what happens to trainable variables (all are, unless made with `trainable=False`), and to what you tell it to `watch`, from the beginning of its block to the end. **Watch out:** for the rest the gradient is `None`, without a message. NumPy in the middle of a computation gives the right loss
 # and no gradient. So the first thing to do with a new model is to look whether any gradient is `None`. (PyTorch refuses to hand such a tensor to NumPy, until you say that you mean it.)
 
 # %% [markdown]
@@ -672,11 +684,13 @@ for call in (1, 2, 3):
     (w**2).backward()
     print(f"backward number {call}: w.grad is {w.grad:.0f}")
 square = w**2
+square.backward(retain_graph=True)
 square.backward()
+print(f"twice through one graph, if it is retained: w.grad is {w.grad:.0f}")
 try:
     square.backward()
 except RuntimeError as error:
-    print("twice through one graph: RuntimeError:", str(error).split(" (")[0])
+    print("a third time: RuntimeError:", str(error).split(" (")[0])
 
 w = torch.tensor(3.0, requires_grad=True)
 (first,) = torch.autograd.grad(w**3, w, create_graph=True)
@@ -684,7 +698,7 @@ w = torch.tensor(3.0, requires_grad=True)
 print(f"derivatives of the cube: first {first:.0f}, second {second:.0f}; w.grad is {w.grad}")
 
 # %% [markdown] tags=["pytorch"]
-# **Watch out:** `backward` *adds* to `.grad`. Each computation has a graph of its own, which is thrown away when it was walked, but the gradients stay in the weights until you clear them. Forget it, and each step of a training uses the sum
+# **Watch out:** `backward` *adds* to `.grad`. Each computation has a graph of its own, and what its notes had saved is freed once it was walked (unless you say `retain_graph=True`); but the gradients stay in the weights until you clear them. Forget it, and each step of a training uses the sum
 # of all gradients so far: no error, only a strange curve. Where you want no traces, `torch.autograd.grad` hands you the gradient as a value. And with `create_graph` the way back is written down too, so that the gradient can be differentiated again.
 
 # %% tags=["tensorflow"]
@@ -697,6 +711,13 @@ try:
 except RuntimeError as error:
     print("asked twice: RuntimeError:", error)
 
+with tf.GradientTape(persistent=True) as tape:
+    square = w**2
+    cube = square * w
+print(f"persistent: {tape.gradient(square, w):.0f}, again {tape.gradient(square, w):.0f}, "
+      f"of the cube {tape.gradient(cube, w):.0f}")
+del tape  # and with it all that it kept
+
 with tf.GradientTape() as outer:
     with tf.GradientTape() as inner:
         cube = w**3
@@ -705,13 +726,13 @@ second = outer.gradient(first, w)
 print(f"derivatives of the cube: first {first:.0f}, second {second:.0f}")
 
 # %% [markdown] tags=["tensorflow"]
-# A tape throws its notes away when it was asked once; with `persistent=True`, as above, it keeps them until it is deleted, and the memory with it. Nothing stays in the variable: gradients are values, and the next tape begins afresh. (PyTorch's `backward`
+# A tape throws its notes away when it was asked once; with `persistent=True` it keeps them, and the memory with them, until it is deleted. Nothing stays in the variable: gradients are values, and the next tape begins afresh. (PyTorch's `backward`
 # adds them up in the weights.) And since a gradient is computed like anything else, an outer tape can write that down, and differentiate it again.
 
 # %% [markdown]
 # ### Changing what was written down
 #
-# Many operations need, on the way back, a value from the way there: the derivative of $e^w$ is $e^w$ itself. What if somebody has changed it meanwhile?
+# Many operations need, on the way back, a value from the way there: the derivative of $e^w$ is $e^w$ itself, that of $w^3$ needs $w$. What if somebody has changed it meanwhile?
 
 # %% tags=["pytorch"]
 def spoil(tensor, rows=slice(None)):
@@ -752,14 +773,14 @@ print("changed by way of NumPy, gradient:    ", [round(value, 2) for value in w.
 # %% tags=["tensorflow"]
 w = tf.Variable(2.0)
 with tf.GradientTape() as tape:
-    result = tf.exp(w)
+    result = w**3  # its derivative, 3w², needs w on the way back
 w.assign(100.0)
-print(f"e^2 = {result:.3f}; after w.assign(100), gradient {tape.gradient(result, w):.3f}")
+print(f"2^3 = {result:.0f}; after w.assign(100), gradient {tape.gradient(result, w):.0f}")
 
 w = tf.Variable(2.0)
 w = w - 0.5  # meant as an update
 with tf.GradientTape() as tape:
-    result = tf.exp(w)
+    result = w**3
 print(f"after w = w - 0.5, w is {'a tensor' if tf.is_tensor(w) else 'a variable'}, "
       f"gradient {tape.gradient(result, w)}")
 
@@ -836,14 +857,14 @@ assert not as_shipped or min(scaled["α = 2"][1]) < 0.1 < 0.3 < min(plain["α = 
 
 # %% [markdown]
 # **Left.** With a small rate the neuron is still on its way after sixty steps. With a hundred times ours the very first step throws the line to about the right place, but makes the neuron so sure of itself that each remaining mistake is
-# expensive. A few steps mend the worst of that; the later ones are small beside its weights, and ours overtakes it. (Ours is not the best: try 20.) **Right.** In millimetres, no rate does well. The inputs are large and all *positive*, so a step moves all
-# logits up or down together, far more than it turns the line. A rate that survives that turns it very slowly. That is why inputs are standardised.
+# expensive. A few steps mend the worst of that; the later ones are small beside its weights, and ours overtakes it. (Ours is not the best: try 20.) **Right.** In millimetres, no rate gets near that in sixty steps. The inputs are large and all *positive*, so a step moves all
+# logits up or down together, far more than it turns the line. A small rate turns it very slowly; a larger one throws all logits to and fro first. (Try .05 for 400 steps: wild for the first hundreds, and in the end as good as ours.) That is why inputs are standardised.
 #
 # Now the full run, and the line after some of its steps:
 
 # %%
 losses, path = descend(two_inputs, two_answers, start_kernel, start_bias, learning_rate, steps)
-shown = [step for step in (0, 1, 2, 4, 8, 400) if step <= steps]
+shown = sorted({step for step in (0, 1, 2, 4, 8, steps) if step <= steps})
 lengths, depths = np.meshgrid(np.linspace(31, 61, 151), np.linspace(12.5, 22, 101))
 plane = np.stack([lengths.ravel(), depths.ravel()], axis=1).astype("float32")
 
@@ -859,7 +880,7 @@ for number, step in enumerate(shown):
                       ha="right" if end[0] > 50 else "left", backgroundcolor="#ffffffbb")
 
 # %% [markdown]
-# On each line the logit is 0; it is where the neuron's opinion changes, the **decision boundary**. Line 0 has it backwards, as we made it. From step 8 to step 400 the line turns ever more slowly; meanwhile the weights grow, and with them
+# On each line the logit is 0; it is where the neuron's opinion changes, the **decision boundary**. Line 0 has it backwards, as we made it. From step 8 to the last the line turns ever more slowly; meanwhile the weights grow, and with them
 # the opinion away from the line gets firmer. How many birds are on the wrong side?
 
 # %% tags=["nbval-ignore-output"]
@@ -926,7 +947,7 @@ assert not as_shipped or wrongs["as_trained_on_two"] > 100 and 30 < wrongs["trai
 #
 # The neurons in between are a **hidden layer**: nobody tells them what to answer. They use $\tanh$, a sigmoid stretched to run from −1 to 1. Without a bend in the middle nothing would be won: $(xW_1 + b_1)\,W_2 + b_2$ is again a weighted sum of $x_1$ and $x_2$, one line.
 #
-# Where should they start? Not all alike, or they would receive the same gradients and stay alike for ever. So from random numbers, drawn once with NumPy for both twins:
+# Where should they start? Not all alike, on both sides of the layer, or they would receive the same gradients and stay alike for ever. So from random numbers, drawn once with NumPy for both twins:
 
 # %% tags=["network"]
 def starting_weights(seed):
@@ -993,7 +1014,7 @@ for step in range(steps):
 def network_opinion(points):
     points = torch.tensor(standardise(points, like=measurements), device=device)
     with torch.no_grad():
-        return bare_logits(points)[:, 0].numpy(force=True)
+        return bare_logits(points)[:, 0].numpy(force=True)  # force: detached, and brought to the CPU
 
 
 hidden_kernel, hidden_bias = (parameter.numpy(force=True) for parameter in parameters[:2])
@@ -1024,7 +1045,7 @@ assert not as_shipped or (bare_losses[-1] < 0.08 and network_wrong <= 14)
 #
 # ## The same, as layers
 #
-# We end where lesson 2 begins. What you wrote by hand is in every framework ready-made: a layer brings its kernel and its bias, an optimiser does the step. The plainest optimiser, `SGD`, is your line `w -= rate * gradient`.
+# We end where lesson 2 begins. What you wrote by hand is in every framework ready-made: a layer brings its kernel and its bias, an optimiser does the step. The plainest optimiser is your update, weight minus learning rate times gradient. It is called `SGD`, **stochastic gradient descent**: "stochastic" because a step usually sees only some examples, drawn by chance. Ours sees all.
 
 # %% tags=["pytorch", "network"]
 def build_classifier(starting):
@@ -1125,19 +1146,19 @@ if twin and as_shipped:
     assert apart.max() < 1e-3
 
 # %% [markdown]
-# Two frameworks, hundreds of steps, and the losses still share about six digits: all that float32 has, less a few roundings. (Where they are equal, the lower curve shows $10^{-9}$.) It need not be so. Here every step uses all birds, $\tanh$ has no kink at which a rounding could decide anything, and the
-# path leads down one smooth valley, whose walls push small deviations together again. Lesson 4 shows networks in which the same roundings grow.
+# Two frameworks, hundreds of steps, and the losses still share about six digits: all that float32 has, less a few roundings. (Where they are equal, the lower curve shows $10^{-9}$.) It need not be so. Here every step uses all birds, $\tanh$ has no kink at which a rounding could decide anything, and no stretch of the
+# path pulls two nearby runs far apart: weights that start a millionth apart are some millionths apart at the end, where the loss is so flat that it hardly notices. Lesson 4 shows networks in which the same roundings grow.
 #
 # ## What differs
 #
 # | | PyTorch | TensorFlow | why it matters |
 # |---|---|---|---|
-# | float32 meets float64 | a sum is promoted, a matrix product refuses | everything refuses | a stray NumPy array doubles memory, or stops you |
+# | float32 meets float64 | a sum of tensors is promoted, a matrix product refuses | tensors refuse both; a bare NumPy array is rounded to the tensor's type | a stray float64 array doubles memory, loses digits, or stops you |
 # | slices | views: writing to one writes to the tensor | copies; tensors cannot be changed | know who else sees your change |
 # | what can be changed | any tensor | a `tf.Variable`, by `assign` | an update changes what the engine knows, it does not replace it |
-# | what is written down | everything computed from a tensor with `requires_grad` | what happens to variables inside a tape's block | mark, or watch |
+# | what is written down | everything computed from a tensor with `requires_grad` | what happens to trainable variables inside a tape's block | mark, or watch |
 # | gradients | added up in `.grad` | returned as values | PyTorch: clear them at every step |
-# | one loss, its gradient asked for twice | an error: the graph is gone | an error, unless `persistent=True` | keep notes only while you need them |
+# | one loss, its gradient asked for twice | an error if its notes had saved anything, unless `retain_graph=True` | an error, unless `persistent=True` | keep notes only while you need them |
 # | no path, NumPy in the middle | an error | `None` | TensorFlow: look for `None` |
 # | a value changed before the way back | an error if it is needed; by way of NumPy, a wrong gradient | the old value is used | change in place only what you must |
 # | the graph | can be walked, `grad_fn` by `grad_fn` | the tape's is hidden; `tf.function` shows one | debugging: lesson 3 |
@@ -1153,13 +1174,14 @@ if twin and as_shipped:
 #
 # ## Try it
 #
-# Where you change code and not a parameter, first set `as_shipped = False` under "Parameters", so that no bound stops you.
+# Where you change code and not a parameter, first replace the line `as_shipped = ...` under "Parameters" by `as_shipped = False`, in both notebooks if you want to compare them. Then no bound stops you, and nothing is held against the unaltered twin.
 #
 # 1. In the section on finite differences, take only one side, $(\text{loss}(w + h) - \text{loss}(w)) / h$. What becomes of the right-hand slope in the figure, and how many digits are left at best?
-# 2. Let the hidden layer start from zeros: write `array * 0` where `parameters` are made. Which single number still learns, and where does the loss stop?
+# 2. Let the whole network start from zeros: write `array * 0` where `parameters` are made. Which single number still learns, and where does the loss stop? (By hand and as layers then part: the layers still start from `start`.)
 # 3. Set `hidden_width` to 1, then 2. How many lines does it take to keep both other species out?
 # 4. Leave $\tanh$ out of `bare_logits`. To which earlier number does the count of wrong birds return?
-# 5. Use three or four of the measurements for one neuron: `all_measurements`, with a longer `start_kernel`. Is there still anything left for a hidden layer to do?
+# 5. Give one neuron all four measurements, in a new cell: `wide = standardise(all_measurements, like=all_measurements)`, then `descend(wide, answers, np.zeros((4, 1), "float32"), start_bias, learning_rate, steps)`; the last row of the path holds four weights and
+#    the bias. How many birds are wrong? Is anything left for a hidden layer to do?
 #
 # ## Read on
 #

@@ -34,7 +34,8 @@ from tandem import ROOT, data, plots, records, weights
 from tandem.pytorch import load_weights
 
 framework, other = "pytorch", "tensorflow"
-device = torch.accelerator.current_accelerator() or torch.device("cpu")  # a GPU where there is one
+# a GPU where there is one
+device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
 
 # %% tags=["tensorflow", "network"]
 from tandem.tensorflow import load_weights  # first: it starts TensorFlow without its log lines
@@ -81,6 +82,7 @@ parameters_used = {
 }
 shipped = [25, 64, 1e-3, 0.9, 0.999, 1e-7, 256, 5, 10_000, 0]
 as_shipped = list(parameters_used.values()) == shipped
+parameters_used["as_shipped"] = as_shipped  # an altered lesson is compared with an altered twin
 
 # %% [markdown]
 # ## The data: ten kinds of clothing
@@ -1484,6 +1486,8 @@ if twin:
 # - How to hunt a difference: find the first step at which it shows, name a suspect, change that and nothing else.
 #
 # ## Try it
+#
+# Where you change code and not a parameter, first replace the line `as_shipped = ...` under "Parameters" by `as_shipped = False`, in both notebooks if you want to compare them. Then no bound stops you, and nothing is held against the unaltered twin.
 #
 # 1. Set `train_size = 2_000` in "Parameters" and run all. When does validation stop improving, and how far do the curves part?
 # 2. Set `epsilon = 1e-3`. It is the same number for both twins; run both. Do the curves of the twin check part further or less far, and does the last figure still end at rounding?

@@ -37,7 +37,8 @@ from tandem import data, plots, records, weights
 from tandem.pytorch import load_weights
 
 framework, other = "pytorch", "tensorflow"
-device = torch.accelerator.current_accelerator() or torch.device("cpu")  # a GPU where there is one
+# a GPU where there is one
+device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
 
 # %% tags=["tensorflow", "network"]
 from tandem.tensorflow import load_weights  # first: it starts TensorFlow without its log lines
@@ -87,6 +88,7 @@ parameters_used = {
 }
 shipped = [30, 64, 1e-3, 0.9, 0.999, 1e-7, 256, 2, 2_000, 0]
 as_shipped = [*parameters_used.values(), wide_width, repeats] == [*shipped, 2048, 5]
+parameters_used["as_shipped"] = as_shipped  # an altered lesson is compared with an altered twin
 
 # %% [markdown]
 # ## A folder of pictures
@@ -1380,6 +1382,8 @@ if twin:
 # - Augmentation closes the gap between training and validation; whether it makes a better network is a question of its own.
 #
 # ## Try it
+#
+# Where you change code and not a parameter, first replace the line `as_shipped = ...` under "Parameters" by `as_shipped = False`, in both notebooks if you want to compare them. Then no bound stops you, and nothing is held against the unaltered twin.
 #
 # 1. Set `batch_size = 8`, then 512, and run up to "Stage by stage". Which of the two, pipeline or network, suffers more, and why?
 # 2. Set `epochs = 60`. Do the augmented networks pass the lowest point of the other?

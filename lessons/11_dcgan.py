@@ -33,7 +33,8 @@ from tandem import FRAMEWORK_NAMES, data, plots, records, weights
 from tandem.pytorch import load_weights
 
 framework, other = "pytorch", "tensorflow"
-device = torch.accelerator.current_accelerator() or torch.device("cpu")  # a GPU where there is one
+# a GPU where there is one
+device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
 
 # %% tags=["tensorflow", "network"]
 from tandem.tensorflow import load_weights  # first: it starts TensorFlow without its log lines
@@ -1077,7 +1078,7 @@ touched = sorted({node.attr for node in ast.walk(ast.parse(source))
 parameters = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate,
               "beta_1": beta_1, "beta_2": beta_2, "epsilon": epsilon, "slope": slope,
               "latent_size": latent_size, "channels": channels, "train_size": train_size,
-              "seed": seed}
+              "seed": seed, "as_shipped": as_shipped}
 mine = records.save("11_dcgan", framework, parameters,
                     dict(zip(("discriminator loss", "generator loss"), np.array(losses).T)),
                     parameter_count=parameter_count, distance=distances[-1], distances=distances,
@@ -1197,6 +1198,8 @@ for one in sorted(counted, key=lambda one: one["framework"]):
 # - Twins of a GAN agree to five digits and more at first, part by chaos, and end about equally good.
 #
 # ## Try it
+#
+# Where you change code and not a parameter, first replace the line `as_shipped = ...` under "Parameters" by `as_shipped = False`, in both notebooks if you want to compare them. Then no bound stops you, and nothing is held against the unaltered twin.
 #
 # 1. Let `generator_step` use the saturating loss from the head-start section and play 300 steps. How much of the disaster does Adam
 #    prevent? Then give the discriminator its head start first.

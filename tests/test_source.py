@@ -80,3 +80,10 @@ def test_a_lesson_without_a_promise_is_refused(tmp_path):
 def test_an_unknown_lesson_is_answered_with_those_there_are():
     with pytest.raises(source.UnknownLesson, match="no lesson 77.*02_training"):
         source.find("77")
+
+
+def test_no_lesson_takes_a_gpu_that_pytorch_was_built_for_but_that_is_not_there():
+    """On Linux the package index's PyTorch is built for CUDA; without `check_available` it names a GPU on every laptop."""
+    for lesson in source.all_lessons():
+        assert "current_accelerator()" not in lesson.path.read_text(encoding="utf-8"), (
+            f"{lesson.name}: write torch.accelerator.current_accelerator(check_available=True)")

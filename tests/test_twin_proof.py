@@ -20,6 +20,7 @@ SABOTAGE = {
     "batch norm's epsilon": ("11", "momentum=0.9, epsilon=1e-5", "momentum=0.9"),
     "padding": ("11", "nn.Conv2d(1, channels, 4, stride=2, padding=1)",
                 "nn.Sequential(nn.ZeroPad2d((2, 0, 2, 0)), nn.Conv2d(1, channels, 4, stride=2))"),
+    "batch norm's momentum": ("06", "momentum=0.9, epsilon=1e-5, name", "epsilon=1e-5, name"),  # no loss of the training shows it
     "layer order": ("11", "F.leaky_relu(self.halve_again_norm(self.halve_again(maps)), slope)",
                     "self.halve_again_norm(F.leaky_relu(self.halve_again(maps), slope))"),
 }
