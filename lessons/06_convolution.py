@@ -1092,7 +1092,7 @@ for name in list(places)[1:]:
     hot, chance = changed[name][on], changed["random place"][on]
     error = np.sqrt(np.sum(hot != chance)) / on.sum()
     print(f"{name:20}on the garment in {on.mean():.0%} of the images; of the answers to these change "
-          f"{mine.mean():.0%},\n{'':20}by a random place {chance.mean():.0%}: "
+          f"{hot.mean():.0%},\n{'':20}by a random place {chance.mean():.0%}: "
           f"{hot.mean() - chance.mean():+.2f} ± {error:.2f}")
 
 # %% [markdown]

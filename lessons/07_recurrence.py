@@ -32,7 +32,7 @@ from tandem.pytorch import load_weights
 framework, other = "pytorch", "tensorflow"
 # a GPU where there is one
 device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
-torch.set_num_threads(1)  # for a machine with few cores: so small matrices are not worth sharing
+torch.set_num_threads(1)  # matrices this small are not worth sharing among threads
 
 # %% tags=["tensorflow", "network"]
 from tandem.tensorflow import load_weights  # first: it starts TensorFlow without its log lines
@@ -69,6 +69,8 @@ longest_gradient = 1.0  # longer ones are clipped
 hidden_letters = 0.1  # the share of letters that are made illegible in training
 weather_units = 16
 weather_epochs = 20
+weather_batch_size = 32
+weather_learning_rate = 0.005
 seed = 0
 
 # %% [markdown]
@@ -80,9 +82,11 @@ parameters_used = {
     "beta_1": beta_1, "beta_2": beta_2, "epsilon": epsilon,
     "embedding_features": embedding_features, "units": units,
     "longest_gradient": longest_gradient, "hidden_letters": hidden_letters,
-    "weather_units": weather_units, "weather_epochs": weather_epochs, "seed": seed,
+    "weather_units": weather_units, "weather_epochs": weather_epochs,
+    "weather_batch_size": weather_batch_size, "weather_learning_rate": weather_learning_rate,
+    "seed": seed,
 }
-shipped = [8, 64, 0.01, 0.9, 0.999, 1e-7, 32, 96, 1.0, 0.1, 16, 20, 0]
+shipped = [8, 64, 0.01, 0.9, 0.999, 1e-7, 32, 96, 1.0, 0.1, 16, 20, 32, 0.005, 0]
 as_shipped = list(parameters_used.values()) == shipped
 parameters_used["as_shipped"] = as_shipped  # an altered lesson is compared with an altered twin
 
@@ -159,7 +163,7 @@ tokens = FIRST_LETTER + len(alphabet)
 def encode(some_names, length=20):
     letters = np.full((len(some_names), length), PADDING, "int64")
     for row, name in zip(letters, some_names):
-        row[: len(name)] = [number_of[letter] for letter in name]
+        row[: len(name)] = [number_of.get(letter, ILLEGIBLE) for letter in name]
     return letters
 
 # %% [markdown]
@@ -198,7 +202,7 @@ letters = encode(["Nováková"], length=8)
 looked_up = embedding(letters)
 multiplied = tf.one_hot(letters, tokens) @ embedding.embeddings
 print(letters.shape, "->", looked_up.shape,
-      "equal:", np.allclose(looked_up, multiplied, rtol=1e-3))
+      "equal:", np.array_equal(looked_up, multiplied))
 
 # %% [markdown]
 # Eight letters became eight vectors, $x_1, \dots, x_8$.
@@ -313,14 +317,14 @@ def reach(step, count, arrays):
                      for gradient in reversed(gradients)])
 
 # %% [markdown]
-# Three plain cells that differ only in the size of $U$: PyTorch's start, $\pm 1/\sqrt{\text{units}}$; Keras' orthogonal one; and PyTorch's times four.
+# Three plain cells that differ only in $U$: the orthogonal one that Keras starts with; one drawn from $\pm 1/\sqrt{\text{units}}$, as PyTorch draws it (and $W$ as well); and that times four.
 
 # %%
 small = weights.kernel(weights.generator(seed), (units, units), "lecun")
 reaches = {
-    "tanh, orthogonal (Keras' start)": reach(rnn_step, 1, rnn_arrays),
-    "tanh, small (PyTorch's start)": reach(rnn_step, 1, rnn_arrays | {"recurrent_kernel": small}),
-    "tanh, four times the small": reach(rnn_step, 1, rnn_arrays | {"recurrent_kernel": 4 * small}),
+    "tanh, orthogonal U (Keras')": reach(rnn_step, 1, rnn_arrays),
+    "tanh, small U (PyTorch's)": reach(rnn_step, 1, rnn_arrays | {"recurrent_kernel": small}),
+    "tanh, four times the small U": reach(rnn_step, 1, rnn_arrays | {"recurrent_kernel": 4 * small}),
 }
 for label, norms in reaches.items():
     print(f"{label:33}40 moments back: 10 to the {np.log10(norms[40] / norms[0]):.0f}")
@@ -472,11 +476,23 @@ print("largest difference below 1e-5:", bool(tf.reduce_max(tf.abs(outputs - by_h
 assert np.allclose(outputs, by_hand, atol=1e-5)
 
 # %% [markdown] tags=["pytorch"]
-# **Watch out:** PyTorch keeps the gates in the order reset, update, candidate; Keras keeps update, reset, candidate. All shapes are equal, so weights carried over without the exchange load silently, into another network. `load_weights` exchanges them.
+# **Watch out:** PyTorch keeps the gates in the order reset, update, candidate; Keras keeps update, reset, candidate. Once transposed, all shapes fit, so weights carried over without the exchange load silently, into another network. `load_weights` exchanges them. What if it did not?
 
 # %% [markdown] tags=["tensorflow"]
-# **Watch out:** Keras keeps the gates in the order update, reset, candidate; PyTorch keeps reset, update, candidate. All shapes are equal, so weights carried over without the exchange load silently, into another network. `load_weights` exchanges
-# them. (`reset_after=False` is Cho's own form, another function; PyTorch has no such cell.)
+# **Watch out:** Keras keeps the gates in the order update, reset, candidate; PyTorch keeps reset, update, candidate. Once transposed, all shapes fit, so weights carried over without the exchange load silently, into another network. `load_weights` exchanges
+# them. (`reset_after=False` is Cho's own form, another function; PyTorch has no such cell.) What if it did not?
+
+# %% tags=["pytorch"]
+exchanged = {kind: torch.cat([array.chunk(3, -1)[gate] for gate in (1, 0, 2)], -1)
+             for kind, array in as_tensors.items()}
+wrong, right = read(gru_step, vectors, zeros(1, 3), exchanged)[:, -1], outputs[:, -1]
+print(f"gates exchanged: the last states are off by {(wrong - right).norm() / right.norm():.0%}")
+
+# %% tags=["tensorflow"]
+exchanged = {kind: np.concatenate([np.split(array, 3, -1)[gate] for gate in (1, 0, 2)], -1)
+             for kind, array in gru_arrays.items()}
+wrong, right = read(gru_step, vectors, zeros(1, 3), exchanged)[:, -1], outputs[:, -1]
+print(f"gates exchanged: the last states are off by {tf.norm(wrong - right) / tf.norm(right):.0%}")
 
 # %% [markdown]
 # Do gates keep the gradient alive? The same measurement, each cell as it starts, and with its keeping gate opened:
@@ -489,13 +505,13 @@ def opened(arrays, gate, amount):
 
 
 reaches |= {
-    "LSTM, keep bias 0 (like PyTorch)": reach(lstm_step, 2, opened(lstm_arrays, 1, 0)),
+    "LSTM, keep bias 0 (PyTorch's is near)": reach(lstm_step, 2, opened(lstm_arrays, 1, 0)),
     "LSTM, keep bias 1 (Keras' start)": reach(lstm_step, 2, opened(lstm_arrays, 1, 1)),
     "GRU, update bias 0 (the start)": reach(gru_step, 1, gru_arrays),
-    "GRU, update bias 2": reach(gru_step, 1, opened(gru_arrays, 1, 2)),
+    "GRU, update bias 1": reach(gru_step, 1, opened(gru_arrays, 1, 1)),
 }
 for label, norms in reaches.items():
-    print(f"{label:33}10 to the {np.log10(norms[40] / norms[0]):5.1f}, 40 moments back")
+    print(f"{label:39}10 to the {np.log10(norms[40] / norms[0]):5.1f}, 40 moments back")
 _, axes = plots.plt.subplots(figsize=(7.0, 4.4))
 colours = [plots.OTHERS[number] for number in (2, 2, 2, 0, 0, 1, 1)]  # tanh, LSTM, GRU
 styles = ("-", ":", "-.", "--", "-", "--", "-")  # gates: half-open dashed, open solid
@@ -507,7 +523,7 @@ axes.set(title="Between vanishing and exploding: an open gate", yscale="log",
 _ = axes.legend(fontsize=8, loc="lower left")
 
 # %% [markdown]
-# It is not the LSTM's shape that helps, it is the open gate. A gate whose bias is 0 stands near one half, and halves the cell at every moment. The ways through $h$ and the other gates add something to the gradient; but with half-open gates both cells forget even faster than the orthogonal tanh cell.
+# It is the open gate that helps most: a bias of 1 instead of 0 is worth several powers of ten, while LSTM and GRU with the same bias are about one apart. A gate whose bias is 0 stands near one half, and halves the cell at every moment. The ways through $h$ and the other gates add something to the gradient; but with half-open gates both cells forget even faster than the orthogonal tanh cell.
 #
 # Over names of 7 letters all this is milder; over 40 words or days it is a factor of many powers of ten. And of course a network may learn to open its gates, if enough gradient gets through to teach it.
 #
@@ -674,7 +690,8 @@ def batches(seed):
 # %%
 letter_of = np.array(["", "?"] + alphabet)
 letters, answers = next(batches(seed))
-sorted_batches = [len(letters[0]) for letters, _ in islice(batches(seed), 184)]
+steps_per_epoch = together * (len(train_set) // (together * batch_size))
+sorted_batches = [len(letters[0]) for letters, _ in islice(batches(seed), steps_per_epoch)]
 mixed_batches = [lengths[train_set[chosen]].max()
                  for chosen in data.batch_order(len(train_set), batch_size, 1, seed)]
 print(f"moments a batch: {np.mean(mixed_batches):.1f} mixed, {np.mean(sorted_batches):.1f} sorted")
@@ -781,7 +798,7 @@ def predict(network, letters):
 # When a letter occurs several times in a batch, its row in the table gets several gradients. PyTorch adds them up, and gives the optimiser one. We take a letter that occurs twice, once with gradients that nearly cancel and once with two that agree, and one step of Adam, which moves any weight by about
 # the learning rate, here .1.
 #
-# **Watch out**, when you compare: Keras 3.15 on TensorFlow does not add them before Adam squares them. It squares 4 and 3 one by one and divides by 5, where PyTorch divides by 1. There the two lines below say 0.02 and 0.14, unless the loop adds the gradients first, as the twin's does. Lesson 8 returns to it.
+# **Watch out**, when you compare: Keras 3.15 on TensorFlow does not add them before Adam squares them. It squares 4 and 3 one by one and divides by 5, where PyTorch divides by 1. There the two lines below say 0.02 and 0.14, unless the loop adds the gradients first, as the twin's does. (Clipping is fooled as well: it takes the length of 4 and −3 for 5.) Lesson 8 returns to it.
 
 # %% tags=["pytorch"]
 for pair in ([4.0, -3.0], [4.0, 4.0]):
@@ -815,6 +832,16 @@ for pair in ([4.0, -3.0], [4.0, 4.0]):
 # %% [markdown] tags=["tensorflow"]
 # **Watch out:** given the slices, Keras 3.15's Adam squares the two *one by one*. For 4 and −3 it divides by 5 where the true gradient, their sum, has the size 1: the step is too short. Where the occurrences agree it is too long. PyTorch adds first. `tf.convert_to_tensor` adds them, so it is in our step; the price is a gradient as large as the table, and our table is small.
 # In `fit` the trap is there too, unseen. Lesson 8 returns to it.
+#
+# Clipping is fooled as well, `global_clipnorm` and `tf.clip_by_global_norm` alike: of slices they take the length of the list, where the gradient has another.
+
+# %% tags=["tensorflow"]
+slices = tf.IndexedSlices(tf.constant([[4.0], [-3.0]]), tf.constant([0, 0]), tf.constant([1, 1]))
+for gradient in (slices, tf.convert_to_tensor(slices)):
+    print(f"{type(gradient).__name__:14} length {tf.linalg.global_norm([gradient]):.0f}")
+
+# %% [markdown] tags=["tensorflow"]
+# So we add first, then clip.
 
 # %% [markdown]
 # Now the step, for both networks at once.
@@ -849,7 +876,7 @@ def reader_step(network, optimizer, letters, labels):
     gradients = tape.gradient(loss, network.trainable_variables)
     gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]  # adds them first
     length = tf.linalg.global_norm(gradients)
-    shorten = tf.minimum(longest_gradient / (length + 1e-6), 1)  # as PyTorch clips
+    shorten = tf.minimum(longest_gradient / (length + 1e-6), 1)  # PyTorch's 1e-6; Keras has none
     optimizer.apply([shorten * gradient for gradient in gradients], network.trainable_variables)
     return loss
 
@@ -866,7 +893,6 @@ def train_step(lstm, gru, lstm_optimizer, gru_optimizer, letters, labels):
 start = starting_weights(seed)
 readers = {"LSTM": build_lstm(start["lstm"]), "GRU": build_gru(start["gru"])}
 optimizers = [build_optimizer(network) for network in readers.values()]
-steps_per_epoch = together * (len(train_set) // (together * batch_size))
 losses, validation = [], {name: [] for name in readers}
 for step, batch in enumerate(batches(seed)):
     epoch, within = divmod(step, steps_per_epoch)
@@ -894,6 +920,8 @@ if as_shipped:
     assert losses[-steps_per_epoch:].mean() < 0.8
 
 # %% [markdown]
+# (And the clipping? When we counted, it shortened about one gradient in ten during the first fifty steps, the longest of length 3, a few in the next hundred, and then none: names are short, and little explodes here. It is a safety belt.)
+#
 # ## The rival: counting pieces
 #
 # Is that good? A number alone says nothing, so here is a rival without any gradient. **Naive Bayes** cuts a name into pieces of one to $n$ letters (with marks for beginning and end, so *^M* and *á$* are pieces), and counts how often each piece occurs in each
@@ -972,7 +1000,7 @@ truth = labels[test_set]
 surprise = {}
 for name, probabilities in said.items():
     right = probabilities.argmax(axis=1) == truth
-    each = -np.log(probabilities[np.arange(len(truth)), truth] + 1e-12)  # spares whoever says 0
+    each = -np.log(probabilities[np.arange(len(truth)), truth])
     surprise[name] = each.mean()
     print(f"{name:30} accuracy {right.mean():.3f} ± {right.std() / math.sqrt(len(truth)):.3f}   "
           f"mean surprise {each.mean():.2f} ± {each.std() / math.sqrt(len(truth)):.2f}")
@@ -1006,9 +1034,19 @@ if as_shipped:
 # So, honestly: **neither network alone beats counting**, if the counting is done well. The LSTM loses to the tuned counts by about three standard errors. The GRU and the pair are a little behind, by less than two, so we cannot tell; the pair does beat the counts as Laplace would take them. (The GRU's leads over the LSTM and over Laplace's counts are near two; among nine comparisons, one such may be chance.) Pieces of up to five letters are very good evidence, and 12,000 names are few for a network that has to find such pieces by
 # itself.
 #
-# What does beat the rival, by far more than two standard errors, is network *and* rival together. It is not a network that won there; each knew something that the other did not. Most errors are shared, though: of the 640 to 660 that the pair and the tuned counts make each, about 470 are on the same names, and on about 350 names exactly one of the two is right.
+# What does beat the rival, by far more than two standard errors, is network *and* rival together. It is not a network that won there; each knew something that the other did not. Most errors are shared, though: of the 640 to 655 that the pair and the tuned counts make each, about 470 are on the same names, and on about 350 names exactly one of the two is right.
 #
-# Some names nobody can know. A test name that stands in training too stands there under another language:
+# What does a network lack? Hardly the names that it has read:
+
+# %% tags=["nbval-ignore-output"]
+on_training = np.mean([predict(network, all_letters[train_set]) for network in readers.values()],
+                      axis=0)
+print(f"the pair is right on {accuracy(on_training, train_set):.2f} of its own training names")
+if as_shipped:
+    assert accuracy(on_training, train_set) > 0.85
+
+# %% [markdown]
+# Against less than eight in ten of the test names: it knows many of its names by heart, not only by rules that hold for others. And some names nobody can know. A test name that stands in training too stands there under another language:
 
 # %% tags=["nbval-ignore-output"]
 known = {names[i] for i in train_set}
@@ -1017,8 +1055,7 @@ print(f"{elsewhere.sum()} of {len(test_set):,} test names were learnt under anot
 for name in ("LSTM and GRU together", "naive Bayes, chosen"):
     wrong = said[name].argmax(axis=1) != truth
     print(f"{name}: {wrong.sum()} errors, {wrong[elsewhere].sum()} of them on these names")
-if as_shipped:
-    assert wrong[elsewhere].mean() > 0.7
+    assert not as_shipped or wrong[elsewhere].mean() > 0.7
 
 # %% [markdown]
 # That explains about four of the 21 or 22 points that either lacks, and not the rest.
@@ -1031,7 +1068,7 @@ axes.plot([0, 1], [0, 1], color=plots.OTHERS[2], linestyle=":", label="calibrate
 for name, mark in (("LSTM and GRU together", "o"), ("naive Bayes, chosen", "D")):
     sure = said[name].max(axis=1)
     right = said[name].argmax(axis=1) == truth
-    parts = [part for part in np.split(np.argsort(sure), 12) if len(part)]
+    parts = np.split(np.argsort(sure), 12)
     axes.plot([sure[part].mean() for part in parts], [right[part].mean() for part in parts],
               marker=mark, label=name)
 axes.set(title="The networks are nearly calibrated; naive Bayes is far too sure",
@@ -1053,18 +1090,30 @@ for name, mark in (("LSTM and GRU together", "o"), ("naive Bayes, chosen", "D"))
     axes.plot([right[truth == label].mean() for label in by_size],
               [f"{languages[label]} ({in_training[label]:,})" for label in by_size],
               mark, label=name, markerfacecolor="none", markeredgewidth=2)
-axes.set(title="The networks lead on Polish, naive Bayes on Slovak and Spanish",
+axes.set(title="In doubt the networks say Polish; naive Bayes finds more Slovak and Spanish",
          xlabel="share of the language's test names that is answered rightly",
          ylabel="language (training names)")
 _ = axes.legend()
 
 # %% [markdown]
+# A share of the names that are *found* can be had cheaply: whoever says Polish more often finds more Polish names. How often does each say it, and how often rightly?
+
+# %% tags=["nbval-ignore-output"]
+polish = languages.index("Polish")
+for name in ("LSTM and GRU together", "naive Bayes, chosen"):
+    answered = said[name].argmax(axis=1) == polish
+    print(f"{name:22} says Polish {answered.sum()} times for {np.sum(truth == polish)} names, "
+          f"rightly in {np.mean(truth[answered] == polish):.0%}")
+
+# %% [markdown]
+# The networks lean towards the longest list when they do not know. That costs nothing in accuracy, and it is a habit to know before one asks about a short one.
+#
 # ## What the network believes, letter by letter
 #
-# A recurrent network has an opinion after every letter. To see it, we ask for the answer to *L*, *Li*, *Lin* ... as if each were the whole name. None of the three was trained on.
+# A recurrent network has an opinion after every letter. To see it, we ask for the answer to *L*, *Li*, *Lin* ... as if each were the whole name. None of the three stands in training under the language under which it is tested.
 
 # %%
-shown = ["Lundkvist", "Mikulák", "Jürgenson"]
+shown = ["Lundkvist", "Mikulák", "Lindqvist"]
 _, panels = plots.plt.subplots(1, 3, figsize=(9.0, 4.2), sharey=True)
 for axes, name in zip(panels, shown):
     beliefs = predict(readers["LSTM"], encode([name[: end + 1] for end in range(len(name))]))
@@ -1072,12 +1121,17 @@ for axes, name in zip(panels, shown):
     axes.set_xticks(range(len(name)), name)
     axes.set_yticks(range(len(languages)), languages)
     axes.set_title(name, fontsize=10)
+    axes.set_xlabel("read so far")
     axes.grid(visible=False)
+panels[0].set_ylabel("language")
 _ = panels[0].get_figure().suptitle(
     "Belief (dark: 0, bright: 1) changes with every letter, up to the last ones",
     fontsize=11, x=0.01, ha="left")
 
 # %% [markdown]
+# *Lindqvist*, with which we began, was learnt as a Finnish name and is tested as a Swedish one: the network says Swedish, and keeps something for Finnish. In the middle of a name the two twins may believe different things. Their rounding has gone separate ways (see the twin check), and half a name is
+# not what they were trained on.
+#
 # ## Another sequence: the weather
 #
 # The same cell reads days as well as letters: 1,461 days of Seattle, from 2012 to 2015. What will be tomorrow's highest temperature, given the last two weeks? Each day is six numbers: rain (its logarithm, as a few days have most of it), highest and lowest temperature, wind, and
@@ -1137,7 +1191,7 @@ changes = (target - today)[:, None]
 
 def weather_batches():
     size = int(learn.sum())  # the training windows come first
-    for chosen in data.batch_order(size, 32, weather_epochs, seed):
+    for chosen in data.batch_order(size, weather_batch_size, weather_epochs, seed):
         yield windows[chosen], changes[chosen]
 
 # %% [markdown]
@@ -1160,9 +1214,9 @@ class Forecaster(nn.Module):
 
 # %% tags=["pytorch"]
 forecaster = load_weights(Forecaster(), weather_start).to(device)
-optimizer = torch.optim.Adam(forecaster.parameters(), lr=0.005, eps=epsilon)
+optimizer = torch.optim.Adam(forecaster.parameters(), lr=weather_learning_rate, eps=epsilon)
 tensors = [torch.as_tensor(array, device=device) for array in (windows, changes)]
-validation_errors, steps = [], int(learn.sum()) // 32
+validation_errors, steps = [], int(learn.sum()) // weather_batch_size
 for step, batch in enumerate(weather_batches(), 1):
     inputs, wanted = to_tensors(*batch)
     optimizer.zero_grad()
@@ -1181,19 +1235,26 @@ forecaster = load_weights(keras.Sequential([
     layers.LSTM(weather_units, name="recurrent"),
     layers.Dense(1, name="output"),
 ]), weather_start)
-forecaster.compile(keras.optimizers.Adam(learning_rate=0.005, epsilon=epsilon), loss="mae")
+forecaster.compile(keras.optimizers.Adam(weather_learning_rate, epsilon=epsilon), loss="mae")
 
 # %% [markdown] tags=["tensorflow"]
 # Windows all have 14 days: nothing to pad, nothing to mask. And this time `fit` will do.
 
 # %% tags=["tensorflow"]
 validation_errors = forecaster.fit(
-    weather_batches(), steps_per_epoch=int(learn.sum()) // 32, epochs=weather_epochs,
+    weather_batches(), steps_per_epoch=int(learn.sum()) // weather_batch_size, epochs=weather_epochs,
     shuffle=False, verbose=0, validation_data=(windows[decide], changes[decide]),
     validation_batch_size=365,
     callbacks=[keras.callbacks.EarlyStopping(patience=weather_epochs, restore_best_weights=True)],
 ).history["val_loss"]
 best_changes = forecaster.predict(windows, batch_size=1500, verbose=0)[:, 0]
+
+# %% [markdown]
+# How it went:
+
+# %%
+plots.curves({"LSTM": validation_errors}, "2014 decides which epoch is kept",
+             x_label="epoch", y_label="mean error in 2014 (°C)")
 
 # %% [markdown]
 # The verdict in degrees. Days are not independent (a warm spell lasts), so the interval is a **bootstrap by weeks**: draw 52 times among the 52 whole weeks of 2015, with repetition, 2,000 times, and see how much the difference of the two errors varies. (The last day of the year drops out.)
@@ -1259,9 +1320,9 @@ if twin:
         apart = records.relative_difference(mine["losses"][curve], twin["losses"][curve])
         print(f"{curve}, step 2: {apart[1]:.0e} apart; "
               f"the largest of the first epoch: {apart.max():.0e}")
+        assert not as_shipped or apart[0] < 1e-6 and apart[:20].max() < 0.02
 if as_shipped and twin:
     assert abs(mine["scores"]["accuracy_together"] - twin["scores"]["accuracy_together"]) < 0.02
-    assert apart[0] < 1e-6 and apart[:20].max() < 0.02
 
 # %% [markdown]
 # The first losses agree to the last digits of float32. At step 2 they are up to a few ten-thousandths apart, far more than rounding. It is the place of Adam's $\epsilon$ again (lesson 2), which decides how far a weight moves whose gradient is tiny. We tried `epsilon = 1e-11` in both: the
@@ -1277,7 +1338,7 @@ if as_shipped and twin:
 # | LSTM bias | two, added | one | with both learning, their sum moves twice as far |
 # | GRU gates | reset, update, candidate | update, reset, candidate | the shapes agree, the network does not |
 # | padding | packing: lengths, on the CPU | masks: `mask_zero=True`, passed on between layers | without, the neighbours in the batch change the answer |
-# | clipping | `clip_grad_norm_`: all weights together | `clipnorm`: each by itself; `global_clipnorm`: together | a clipped gradient with another direction |
+# | clipping | `clip_grad_norm_`: all weights together | `clipnorm`: each by itself; `global_clipnorm`: together, but of an embedding's slices each occurrence | a clipped gradient with another direction, or another length |
 # | gradient of an embedding | added up | one by one (`IndexedSlices`), squared one by one by Adam | steps too short or too long, unless added first |
 
 # %% [markdown]
@@ -1295,8 +1356,9 @@ if as_shipped and twin:
 # 1. Set `hidden_letters = 0.0`. What becomes of the training loss, and of the accuracy and the surprise on the test names?
 # 2. Set `units = 32`. How much accuracy did the other two thirds of the units buy?
 # 3. Let only one network vote with naive Bayes. How much of the gain stays?
-# 4. Read the names backwards (`name[::-1]` in `encode`). Which languages win, which lose? In which part of a name is the language written?
+# 4. Read only the first four letters of each name, then only the last four: `encode([name[:4] for name in names])`, then `name[-4:]`, where `all_letters` is made. In which part of a name is the language written?
 # 5. Set `epsilon = 1e-11` and run both twins. How far apart are they at step 2, and at step 184?
+# 6. Put your own surname into `shown`. A letter that stands in none of the lists counts as illegible.
 #
 # ## Read on
 #
