@@ -153,7 +153,7 @@ assert difference < 1e-13
 #
 # And it is proved, not claimed: `make proof` trains both networks of each lesson for 100 steps in float64 and compares their losses, gradients and weights. Their losses agree to nine digits or more, once two rules that no
 # setting reaches are aligned, openly: where Adam adds its epsilon, and how batch normalisation counts its running variance. In the notebooks, which compute in float32 and align neither, the curves start as one and
-# part slowly. Each lesson says what parted them: rounding, or one of those rules.
+# part slowly. Each lesson says what parted them: rounding, or one of those rules. (Losses and gradients come in lesson 1, batches, epochs and Adam in lesson 2, batch normalisation in lesson 4: read this list again then.)
 
 # %% [markdown]
 # ## The lessons
@@ -205,7 +205,7 @@ axes.set_axis_off()
 # - Equal seeds do not make equal networks; equal weights, data, order, noise and settings do.
 # - `make lab LESSON=…` opens a pair, one cell holds its parameters, and `make proof` shows that the twins are one network.
 #
-# **Try it.** Put the layer's image to `test_images[:1]`, and run the section on "the same network" again: which numbers change, which do not? Then give `weights.dense` the scheme `"lecun"` and
+# **Try it.** In the cell that makes the two layers, write `test_images[:1]` in place of `train_images[:1]`, and run the section on "the same network" again: which numbers change, which do not? Then give `weights.dense` the scheme `"lecun"` and
 # look at the largest of the weights it draws: whose range is that?
 #
 # **Read on.** Lesson 1 builds a neuron from nothing: `make lab`. Where the two frameworks came from: Paszke et al., [*PyTorch: An Imperative Style, High-Performance Deep Learning Library*](https://arxiv.org/abs/1912.01703);

@@ -9,8 +9,8 @@
 
 # %% [markdown]
 # Your machine is ready (lesson 0), so here is the first real pair. The twin of this notebook builds the same neuron, from the same starting weights and the
-# same birds, in the other framework. The text is the same wherever the frameworks are: read either alone, or both side by side, and look only at what changes. Run a
-# cell with Shift+Enter; each answers within seconds. Break things: all knobs are in the cell "Parameters", and `git checkout notebooks` brings the original back.
+# same birds, in the other framework. How to open, run, change and restore a
+# pair, lesson 0 tells. Each cell here answers within seconds.
 #
 # Everything later stands on three things: arrays that live where the framework can compute with them, gradients of whatever you compute with them, and a loop that
 # follows the gradients downhill. We build all three by hand, and check each against something that we can work out ourselves.

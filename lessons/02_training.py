@@ -147,7 +147,7 @@ print("cut from the mixed file: ", np.bincount(validation_labels, minlength=10))
 #
 # $$h = \max(0,\; x W_1 + b_1), \qquad z = h W_2 + b_2 .$$
 #
-# The function $\max(0, \cdot)$ is called **ReLU**; it takes the place that $\tanh$ had in lesson 1.
+# The function $\max(0, \cdot)$ is called **ReLU**; it takes the place that $\tanh$ had in lesson 1. Such a bend is called an **activation function**, and the numbers that a layer puts out are its *activations*.
 #
 # The ten numbers $z$ are the **logits**: one score a class, of any size and sign. Softmax makes probabilities of them, and the loss is how
 # surprised the network is by the true label $y$, averaged over the batch:
@@ -1492,7 +1492,7 @@ if twin:
 # 1. Set `train_size = 2_000` in "Parameters" and run all. When does validation stop improving, and how far do the curves part?
 # 2. Set `epsilon = 1e-3`. It is the same number for both twins; run both. Do the curves of the twin check part further or less far, and does the last figure still end at rounding?
 # 3. Set `patience = 1`. After which epoch does the training stop, and how much validation loss does that cost?
-# 4. Put a dropout layer (one half) after the hidden layer of way 3 and train for all epochs. What becomes of the gap between training and validation loss? Why can
+# 4. Put a dropout layer after the hidden layer of way 3 (`nn.Dropout(0.5)` or `layers.Dropout(0.5)`; while training it sets a random half of the numbers to zero, lesson 6) and train for all epochs. What becomes of the gap between training and validation loss? Why can
 #    the twins no longer agree?
 # 5. Train for one epoch, save the weights, load them into a fresh network and go on with a *fresh* Adam. Compare with a run that was not interrupted.
 #

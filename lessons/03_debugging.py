@@ -16,7 +16,7 @@
 # %% [markdown]
 # ## Set-up
 #
-# Lesson 2 mentioned graphs twice, the one read off `forward` and the one that `compile` makes, and went on in ordinary Python. Two more claims of its article are about
+# You have met three things called a graph: the notes from which gradients are computed (lesson 1), the description of a network (way 4 of lesson 2), and what a step is compiled to when Python is to be left out, as in Keras' `fit` (lesson 2). This lesson is about the last. Two more claims of lesson 2's article are about
 # just that: *TensorFlow uses static graphs, so debugging and experimenting are hard* (we call it C3), and
 # *PyTorch lets you change a network on the go, TensorFlow needs the whole architecture first* (C4). Both can be tested on
 # a laptop, so this lesson tests them, and counts.
@@ -62,7 +62,9 @@ from tandem import data, plots, records, weights
 tf.get_logger().setLevel("ERROR")  # no reminders of retracing: section 3 provokes and counts it
 
 # %% [markdown]
-# The knobs. The network is small on purpose: what is slow here is you, thinking.
+# ## Parameters
+#
+# The network is small on purpose: what is slow here is you, thinking.
 
 # %% tags=["parameters", "network"]
 epochs = 2
@@ -78,8 +80,8 @@ seed = 0
 # What the lesson asserts about training holds for these values; with your own, nothing stops you.
 
 # %%
-as_shipped = (2, 64, 0.03125, 4000, 32, 48, 60, 0) == (
-    epochs, batch_size, learning_rate, train_size, width, wider, bug_steps, seed)
+used = (epochs, batch_size, learning_rate, train_size, width, wider, bug_steps, seed)
+as_shipped = used == (2, 64, 0.03125, 4000, 32, 48, 60, 0)
 
 # %% [markdown]
 # The data is Fashion-MNIST; weights and batch order are the same in both notebooks.
@@ -218,7 +220,7 @@ print("rounds for the eight as one batch:", int(network(images[:8])[1]))
 # So far the two are alike. They part when a graph is wanted, for speed or for shipping.
 
 # %% [markdown] tags=["pytorch"]
-# Eager PyTorch needs nothing further: the training step below calls the network, the tape records as many rounds as there
+# Eager PyTorch needs nothing further: the training step below calls the network, PyTorch writes down as many rounds as there
 # were, and `backward` walks them back. What `torch.compile` makes of the loop is counted in section 3.
 
 # %% tags=["tensorflow"]
@@ -704,7 +706,7 @@ for case, count in made.items():
     print(f"{case:30} graphs for 4 calls: {count}")
 
 # %% [markdown]
-# The frameworks take a changing Python value differently. `tf.function` takes it for a constant and traces once for
+# The frameworks take a changing Python value differently. `tf.function` takes it for a constant and *traces* (runs the Python, to record its operations) once for
 # **each** value. `torch.compile` does so once, sees the second value, and makes a graph in which it is free: two graphs
 # here. (Another type, or a length of 1, would cost one more.) Lengths go the same way, unless `tf.function` is given
 # `reduce_retracing=True`: then it opens lengths as `torch.compile` does, and needs two graphs here. A tensor's value is
@@ -843,7 +845,7 @@ with torch.no_grad():
 # The bugs that cost days are the ones where everything runs. Six follow, the same in both notebooks. Four you have met in lessons 1 and 2, where you were told what to look for. Here they come as they come in life, without a name. Each is first shown
 # as you would meet it: stop there, and guess, before you read the hunt.
 #
-# Two small networks are the victims. All see the same few batches:
+# Two small networks are the victims. Both see the same few batches:
 
 # %%
 def drill():
@@ -1082,7 +1084,7 @@ print("best loss that such an output can reach:", np.round(np.log(1 + 9 * np.exp
 
 # %% [markdown]
 # Logits go where they like; these lie between 0 and 1 and add up to 1. They are probabilities, and the loss applies its own softmax to them: one softmax too
-# many, as in lesson 2. Even a perfect answer then costs $-\log\frac{e}{e+9} = 1.461$.
+# many. (Lesson 2's trap: a loss that was promised logits or probabilities, and got the other.) Even a perfect answer then costs $-\log\frac{e}{e+9} = 1.461$.
 
 # %% [markdown] tags=["pytorch"]
 # `F.cross_entropy` takes any numbers for logits and never warns. (Keras' own loss would: it recognises a Keras softmax,
@@ -1347,7 +1349,7 @@ _ = train(graduate, criterion, watch=examine)
 
 # %% [markdown] tags=["tensorflow"]
 # The cure is `training=False`, which is also what a Keras model does when it is called from outside without the word. **Watch out:**
-# `training=True` in an examination does more than spoil the measurement. `norm` then also writes its moving statistics,
+# `training=True` in an examination does more than spoil the measurement. `norm` then also writes its running statistics,
 # so the test set leaks into the network.
 
 # %% tags=["tensorflow"]
@@ -1478,7 +1480,7 @@ OURS, THEIRS = (13, 13, 8), (8, 13, 13)  # what `Flatten` meets: channels last h
 to_theirs, to_ours = (2, 0, 1), (1, 2, 0)
 
 # %% [markdown]
-# The checkpoint, with a few of the colleague's activations for comparison (the feature maps already turned to our axes).
+# The checkpoint, with a few of the colleague's activations for comparison (the channels already turned to our axes).
 # A colleague who sends those along is worth a dinner.
 
 # %%

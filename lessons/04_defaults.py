@@ -282,7 +282,7 @@ for look, mean, half in zip(looks, *gap("accuracy", False)):
 # *less*. Each of the two early sentences could stand in an article, with twelve seeds and narrow intervals, and the reader would learn nothing about frameworks.
 #
 # **Watch out:** the intervals are about seeds, for these training images and these test images; the 2,000 test images are the same in every run, and more seeds do not help against that. With other test images a difference
-# would move, too. For one pair of networks, of which exactly one is right on 10 % of the images, by a standard error of about $\sqrt{.10 / 2000} = .007$; for the mean of twelve pairs by less, down to $.007 / \sqrt{12} = .002$, because what a pair disagrees on is partly its own luck. So read
+# would move, too. If exactly one of a pair of networks is right on 10 % of the images, the standard error of their difference is about $\sqrt{.10 / 2000} = .007$; for the mean of twelve pairs it is less, down to $.007 / \sqrt{12} = .002$, because what a pair disagrees on is partly its own luck. So read
 # ± .005 after four epochs as somewhat too narrow. The early gaps are many times all of that.
 
 # %% [markdown]
@@ -533,7 +533,7 @@ if as_shipped:
     assert moved > 0.5 if framework == "pytorch" else moved < 0.5
 
 # %% [markdown]
-# In PyTorch the useless biases wander by about two learning rates, driven by rounding; in Keras they hardly stir, because its epsilon counts at first as $10^{-7}/\sqrt{.001}$, 316 times PyTorch's. In training it does no
+# In PyTorch the useless biases wander by about one and a half learning rates, driven by rounding; in Keras they hardly stir, because its epsilon counts at first as $10^{-7}/\sqrt{.001}$, 316 times PyTorch's. In training it does no
 # harm, since the mean is subtracted again. It is where Adam's epsilon matters: at gradients as small as itself.
 #
 # ## One default at a time

@@ -480,7 +480,7 @@ assert waiting_share["small network"] > 0.5 * waiting_share["wide network"] or n
 #
 # Where do the milliseconds go? We time each stage alone, and give it the results of the stage before from memory.
 #
-# **Watch out:** "read" is the best case here. The files were written a minute ago, and the operating system still has them in memory. From a cold disk or over a network, reading can be the slowest stage, and then cures 3 and 4 are the ones that help.
+# **Watch out:** "read" is the best case here. The files were written a minute ago, and the operating system still has them in memory. From a cold disk or over a network, reading can be the slowest stage, and then the third and the fourth of the cures below are the ones that help.
 
 # %% [markdown] tags=["pytorch"]
 # "Move" copies a batch from NumPy's memory to where the network is.

@@ -7,14 +7,14 @@
 #   a key-value cache.
 # - **You will learn** why scores are divided by $\sqrt{d}$, what a mask must hide and how masks are turned round, what an embedding's gradient does to Adam,
 #   and how the loss falls with parameters and with text.
-# - **You need** lessons 1 to 4, and from lesson 7 what an embedding and a recurrent network are.
+# - **You need** lessons 1 to 4, from lesson 6 the bridges (residual connections), and from lesson 7 what an embedding and a recurrent network are.
 
 # %% [markdown]
 # In lesson 7 one vector had to carry everything that was read. And it was read one step after the other: character 200 of a text cannot be processed before character 199, not
 # even in training. This lesson takes both limits away: every position may look back at *every* earlier one directly, and in training all positions are computed at once.
 # The idea is called **attention**, and a network made of little else is a **transformer**.
 #
-# The claim to test is **C14**: *PyTorch reaches GPT through Hugging Face.* So is a GPT something to be fetched? We make one: the architecture of GPT-2 up to a few details, a
+# The claim to test is **C14**: *PyTorch reaches GPT through Hugging Face* (a library, and a public store of trained networks: lesson 9). So is a GPT something to be fetched? We make one: the architecture of GPT-2 up to a few details, a
 # thousand times smaller than the smallest GPT-2, in each framework's own layers. (**GPT** stands for *generative pre-trained transformer*, one that only continues a text. It is called *decoder-only*, because the first transformer, made to translate, had a second stack beside it, the encoder,
 # which read the sentence to be translated.)
 #
@@ -380,7 +380,7 @@ def attend_to_all(query, key, value):  # without a mask
 # %% [markdown]
 # ## Between two attentions: normalise, think, add
 #
-# Attention only averages. To make something of what it has gathered, each position then passes, on its own, through two dense layers with a nonlinearity between them, the **feed-forward** part. Attention and
+# Attention only averages. To make something of what it has gathered, each position then passes, on its own, through two dense layers with an activation function between them, the **feed-forward** part. Attention and
 # feed-forward together are a **block**, and a transformer is a stack of blocks. Three things make the stack trainable.
 #
 # **Residual connections** (the bridges of lesson 6): each part *adds* its result to the vector, $x \leftarrow x + \operatorname{part}(x)$.
@@ -388,7 +388,7 @@ def attend_to_all(query, key, value):  # without a mask
 # **Layer normalisation.** Batch norm (lesson 4) normalises one feature over the batch. LayerNorm normalises one vector over its own features, so it knows nothing of other examples and does the same in training and
 # in use: $(x - \bar x) / \sqrt{\operatorname{var}(x) + \epsilon}$, then a trained factor and offset for each feature. We put it *before* each part ("pre-norm"), as GPT-2 does.
 #
-# **GELU**, the nonlinearity: $x \cdot \Phi(x)$, where $\Phi$ is the cumulative normal distribution. It looks like a ReLU with a rounded corner, and dips a little below zero before it. Two formulas carry the name: the exact one, and an approximation
+# **GELU**, the activation function: $x \cdot \Phi(x)$, where $\Phi$ is the cumulative normal distribution. It looks like a ReLU with a rounded corner, and dips a little below zero before it. Two formulas carry the name: the exact one, and an approximation
 # through tanh.
 #
 # **Watch out:** both come with a default in which the frameworks differ. For LayerNorm it is the small $\epsilon$. Much as in GPT-2 we draw the embeddings from $N(0, 0.02^2)$. What enters the first block is the sum of two of them (below we see which), with a variance below a thousandth:
@@ -727,7 +727,7 @@ def set_rate(optimizer, rate):
 
 # %% [markdown]
 # One thing is new in the loop. Adam's first step moves *every* weight by a full learning rate, on the evidence of one batch. Width 64 can bear that; twice as wide, this network
-# stands at 2.57 nats (held out) after 400 such steps, and at 2.24 if the rate is raised to its value over the first hundred: a **warm-up**. (To see it: `width = 128`, `heads = 8`, and `warm_up = 1`, then 100.) Both frameworks have schedules for it; by hand it is one line, the same in both twins.
+# stands at 2.57 nats (held out) after 400 such steps, and at 2.24 if the rate is raised to its value over the first hundred: a **warm-up**. (To see it: `width = 128`, `heads = 8`, `steps = 400`, and `warm_up = 1`, then 100.) Both frameworks have schedules for it; by hand it is one line, the same in both twins.
 
 # %% tags=["network"]
 def train(network, steps):
@@ -1139,11 +1139,11 @@ _, (left, right) = plots.plt.subplots(1, 2, figsize=(9.5, 3.8), sharey=True)
 for count in np.unique(parameters):
     rows = parameters == count
     left.plot(tokens[rows], run_losses[rows], "o-", label=f"{count:,} parameters")
-left.plot(list(measured), list(measured.values()), "x", color=plots.OTHERS[3], markersize=9,
+left.plot(list(measured), list(measured.values()), "x", color=plots.OTHERS[4], markersize=9,
           markeredgewidth=2, label="this notebook")
-for read, colour in zip(np.unique(tokens)[1::2], plots.OTHERS[3:]):
+for read, grey in zip(np.unique(tokens)[1::2], ("0.7", "0.5", "0.3")):
     rows = tokens == read
-    right.plot(parameters[rows], run_losses[rows], "s--", color=colour, label=f"{read:,} characters")
+    right.plot(parameters[rows], run_losses[rows], "s--", color=grey, label=f"{read:,} characters")
 for axes, label in ((left, "characters trained on"), (right, "parameters")):
     axes.set(xscale="log", xlabel=label)
     axes.legend(fontsize=8)

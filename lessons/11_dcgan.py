@@ -932,7 +932,7 @@ right.set_xscale("log")
 # A classifier's loss falls while it learns. Here the discriminator's *rises*, once the first steps are over: the fakes become harder
 # to tell from photographs. If it could only guess, its loss would be $2\log 2 = 1.39$, both terms at one half; that is where a
 # perfect forger would keep it. Over the second half of the training both losses move by little, and the distance falls by another
-# quarter or more: the losses would not have told you. The distance itself is still far above that of other photographs.
+# fifth or more: the losses would not have told you. The distance itself is still far above that of other photographs.
 #
 # Which garments does it draw?
 
@@ -1038,7 +1038,7 @@ assert max(bare_varieties.values()) < 0.3 or not as_shipped
 assert variety(features) > 0.3 or not as_shipped  # the last ones, with batch norm
 
 # %% [markdown]
-# The collapsed generator draws one picture, and a bad one: the judge puts every copy into the same class, and the distance is above the 31
+# The collapsed generator draws almost one picture, and a bad one: the judge puts most copies, or all, into the same class, and the distance is above the 31
 # that one *good* picture, 2,000 times, would have had. With batch normalisation the distance after as many steps is about 11, and the
 # drawings differ, though one class is still drawn far too often: 300 steps are few. Looking at one drawing at a time would never have shown a
 # collapse. That is why one looks at many, and why the distance has a second term.

@@ -82,6 +82,23 @@ def test_twins_have_the_same_headings(lesson):
     assert pytorch == tensorflow
 
 
+def comparison(lesson, framework):
+    """What the twin check of a stored notebook prints: {name: {framework: number}}, from the table of `records.compare`."""
+    table = {}
+    for cell in stored(lesson, framework).cells:
+        for text in (output.get("text", "") for output in cell.get("outputs", [])):
+            if head := re.search(r"^ {34} +(PyTorch|TensorFlow) +(PyTorch|TensorFlow)$", text, re.MULTILINE):
+                rows = re.findall(r"^(\S.{33})(.{13}\d)(.{13}\d)", text[head.end():], re.MULTILINE)
+                table |= {name.strip(): {head[1]: one.strip(), head[2]: other.strip()} for name, one, other in rows}
+    return table
+
+
+@each_pair
+def test_both_notebooks_print_the_same_comparison(lesson):
+    pytorch, tensorflow = (comparison(lesson, framework) for framework in lesson.frameworks)
+    assert len(pytorch) > 3 and pytorch == tensorflow, f"one notebook is older than its twin's record: python -m tandem build {lesson.name[:2]}"
+
+
 @each_pair
 def test_twins_have_the_same_parameters_with_the_same_values(lesson):
     values = [{}, {}]
