@@ -3,6 +3,7 @@ import os
 import shutil
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 WORKERS = 2  # pyproject.toml starts as many
 
@@ -20,11 +21,19 @@ def pytest_configure(config):
         config.option.nbval, config.option.nbval_lax = False, True
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+class NotebooksWhole(LoadScopeScheduling):
+    """Deals tests to the workers: the cells of a notebook, which share a kernel, together; all else one by one, so that no core waits."""
+
+    def _split_scope(self, nodeid):
+        path = nodeid.split("::")[0]
+        return path if path.endswith(".ipynb") else nodeid
+
+
+def pytest_xdist_make_scheduler(config, log):
+    return NotebooksWhole(config, log)
+
+
 def pytest_collection_modifyitems(config, items):
-    for item in items:
-        if item.path.suffix == ".ipynb":
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))  # a notebook's cells share a kernel; all else is dealt out test by test
     left_out = tuple(number for number in config.getoption("--without").split(",") if number)
     if left_out:
         kept = [item for item in items if not (_lesson_number(item) in left_out)]
