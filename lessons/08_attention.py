@@ -63,7 +63,7 @@ tf.config.experimental.enable_tensor_float_32_execution(False)
 context = 64  # characters that the network sees at once
 width = 64  # numbers that stand for a character
 blocks = 2
-heads = 4  # each looks back in its own way, with width / heads = 16 numbers
+heads = 4  # each looks back in its own way, with width / heads numbers, here 16
 steps = 800
 batch_size = 16
 learning_rate = 0.004

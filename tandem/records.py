@@ -87,7 +87,7 @@ def compare(mine, twin):
         other = twin["losses"].get(name, [])
         apart = relative_difference(values, other)
         if apart.size:
-            for step in (0, apart.size - 1):
+            for step in sorted({0, apart.size - 1}):
                 lines.append(f"{f'{name}, {unit(name)} {step + 1}':34}{values[step]:14.4f}{other[step]:14.4f}"
                              f"   {apart[step]:.0e} apart")
     return "\n".join(lines)
