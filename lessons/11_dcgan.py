@@ -967,7 +967,7 @@ ways = np.linspace(0, 1, 10)[:, None].astype("float32")
 starts, ends = (fixed_latents[np.argsort(classes != label, kind="stable")[:2]] for label in (1, 2))
 walks = [draw(generator, (1 - ways) * starts[n] + ways * ends[n]) for n in range(2)]
 plots.images((np.concatenate(walks) + 1) / 2,
-             "Two walks through the noise: trousers turn into pullovers")
+             "From what the judge calls trousers to what it calls pullovers, without a jump")
 
 # %% [markdown]
 # Along these walks the shape itself changes, a little at each step, and the pictures in between look no worse than the ends.
