@@ -22,13 +22,13 @@ test: $(INSTALLED)
 	$(BIN)/python -m pytest $(TESTS)
 
 proof: $(INSTALLED)
-	@$(BIN)/python tests/twin_proof.py
+	@$(BIN)/python -m tandem.tools.proof
 
 build: $(INSTALLED)
 	$(BIN)/python -m tandem build
 
 pins: $(INSTALLED)
-	$(BIN)/python tests/pins.py
+	$(BIN)/python -m tandem.tools.pins
 
 $(INSTALLED): requirements.txt constraints.txt pyproject.toml
 	@$(PYTHON) -c "import sys; (3, 11) <= sys.version_info < (3, 14) or sys.exit('Tandem needs Python 3.11, 3.12 or 3.13; this is ' + sys.version.split()[0] + '. Name another one with: make PYTHON=python3.12')"

@@ -1,3 +1,11 @@
+# ---
+# minutes: {read: 118, run: 1, exercises: 0}
+# seconds: 90
+# memory_mb: 1300
+# needs: []
+# proof: training
+# ---
+
 # %% [markdown]
 # # 1 · Tensors, gradients and one neuron
 #
@@ -5,15 +13,17 @@
 #
 # - **You will build** a neuron from bare tensors, the loop that trains it, and the hidden layer that does what one neuron cannot.
 # - **You will learn** what a tensor is beside a NumPy array, how a framework differentiates your code, and where it does not.
-# - **You need** Python, NumPy with its matrix product, and the derivative of a function of one variable, chain rule included. No GPU, and no internet.
+# - **You need** Python, NumPy with its matrix product, and the derivative of a function of one variable, chain rule included.
+#   No GPU, and no internet.
 
 # %% [markdown]
-# Your machine is ready (lesson 0), so here is the first real pair. The twin of this notebook builds the same neuron, from the same starting weights and the
-# same birds, in the other framework. How to open, run, change and restore a
-# pair, lesson 0 tells. Each cell here answers within seconds.
+# Your machine is ready (lesson 0), so here is the first real pair.
+# The twin of this notebook builds the same neuron, from the same starting weights and the same birds, in the other framework.
+# How to open, run, change and restore a pair, lesson 0 tells.
+# Each cell here answers within seconds.
 #
-# Everything later stands on three things: arrays that live where the framework can compute with them, gradients of whatever you compute with them, and a loop that
-# follows the gradients downhill. We build all three by hand, and check each against something that we can work out ourselves.
+# Everything later stands on three things: arrays that live where the framework can compute with them, gradients of whatever you compute with them, and a loop that follows the gradients downhill.
+# We build all three by hand, and check each against something that we can work out ourselves.
 
 # %% [markdown]
 # ## Set-up
@@ -30,10 +40,12 @@ from tandem.pytorch import load_weights
 
 framework, other = "pytorch", "tensorflow"
 # a GPU, if there is one now (without check_available: if PyTorch was built for one)
-device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+accelerator = torch.accelerator.current_accelerator(check_available=True)
+device = accelerator or torch.device("cpu")
 
 # %% tags=["tensorflow", "network"]
-from tandem.tensorflow import load_weights  # first: it starts TensorFlow without its log lines
+# first: it starts TensorFlow without its log lines
+from tandem.tensorflow import load_weights
 
 import keras
 import matplotlib.pyplot as plt
@@ -48,74 +60,105 @@ framework, other = "tensorflow", "pytorch"
 tf.config.experimental.enable_tensor_float_32_execution(False)
 
 # %% [markdown]
-# `tandem` is the small library of these lessons: data, figures, starting weights. It holds no network and no training loop; those are all in this notebook.
+# `tandem` is the small library of these lessons: data, figures, starting weights.
+# It holds no network and no training loop; those are all in this notebook.
 #
 # ## Parameters
 #
 # Change one, then run everything below.
 
 # %% tags=["parameters", "network"]
-steps = 400
-learning_rate = 2.0
-hidden_width = 4
-seed = 0
+steps = 400  # 1 to 20000: of each training
+learning_rate = 2.0  # above 0 to 1000: how far a step goes
+hidden_width = 4  # 1 to 1000: units of the hidden layer at the end
+seed = 0  # 0 to 2**32 - 1: of the starting weights
 
 # %% [markdown]
-# Some results cannot be the same to the last digit on every machine. Where that is so, the lesson *asserts* bounds instead, and only for the values above: with your own,
-# nothing stops you.
+# Some results cannot be the same to the last digit on every machine.
+# Where that is so, the lesson *asserts* bounds instead, and only for the values above: with your own, nothing stops you.
 
-# %%
-parameters_used = {
-    "steps": steps, "learning_rate": learning_rate, "hidden_width": hidden_width, "seed": seed,
-}
-as_shipped = list(parameters_used.values()) == [400, 2.0, 4, 0]
-parameters_used["as_shipped"] = as_shipped  # an altered lesson is compared with an altered twin
+# %% tags=["folded"]
+from tandem.parameters import check_parameters
+
+altered = False  # True where you change code: no bound stops you then
+parameters_used = check_parameters("01_tensors", globals(), altered)
+as_shipped = parameters_used["as_shipped"]
 
 # %% [markdown]
 # ## The birds
 #
-# 342 penguins of three species, measured near Palmer Station in Antarctica. We take two of the measurements, the length and the depth of the bill, and for now two of the species.
+# 342 penguins of three species, measured near Palmer Station in Antarctica.
+# We take two of the measurements, the length and the depth of the bill, and for now two of the species.
 
 # %% tags=["network"]
 all_measurements, species = data.penguins()
-measurements = all_measurements[:, :2]  # bill length and bill depth, in millimetres
+# bill length and bill depth, in millimetres
+measurements = all_measurements[:, :2]
 
 # %% [markdown]
-# A picture before anything else. It will come back, so it is a function:
+# A picture before anything else.
+# It will come back, so it is a function:
 
 # %%
-MARKERS = (("o", plots.OTHERS[0]), ("^", plots.OTHERS[1]), ("s", plots.OTHERS[3]))
+MARKERS = (
+    ("o", plots.OTHERS[0]),
+    ("^", plots.OTHERS[1]),
+    ("s", plots.OTHERS[3]),
+)
 
 
 def draw_birds(axes, title, kinds=(0, 1)):
     for kind in kinds:
         marker, colour = MARKERS[kind]
-        axes.scatter(*measurements[species == kind].T, s=22, marker=marker, color=colour,
-                     alpha=0.75, linewidth=0, label=data.PENGUIN_SPECIES[kind])
-    axes.set(title=title, xlabel="bill length in mm", ylabel="bill depth in mm",
-             xlim=(31, 61), ylim=(12.5, 22))
-    axes.legend(loc="lower right", frameon=True, framealpha=1, edgecolor="#777777")
+        axes.scatter(
+            *measurements[species == kind].T,
+            s=22,
+            marker=marker,
+            color=colour,
+            alpha=0.75,
+            linewidth=0,
+            label=data.PENGUIN_SPECIES[kind],
+        )
+    axes.set(
+        title=title,
+        xlabel="bill length in mm",
+        ylabel="bill depth in mm",
+        xlim=(31, 61),
+        ylim=(12.5, 22),
+    )
+    axes.legend(
+        loc="lower right", frameon=True, framealpha=1, edgecolor="#777777"
+    )
 
 
 _, axes = plt.subplots(figsize=(6.5, 3.8))
-draw_birds(axes, "A slanted line would part these two species, all but a few birds")
+draw_birds(
+    axes, "A slanted line would part these two species, all but a few birds"
+)
 
 # %% [markdown]
-# Length alone does well, and depth alone is worthless: both species' bills are about 18 mm deep. But *together* they do better than length alone: among bills of one length, the
-# deeper ones are Adelies'. Finding the slant of that line is what our neuron will learn.
+# Length alone does well, and depth alone is worthless: both species' bills are about 18 mm deep.
+# But *together* they do better than length alone: among bills of one length, the deeper ones are Adelies'.
+# Finding the slant of that line is what our neuron will learn.
 #
 # ## Tensors: arrays, with rules of their own
 #
-# A **tensor** is an array with a shape and one type for all its numbers, as in NumPy. Three things are different from NumPy, and each has cost somebody an afternoon: the types, who shares memory
-# with whom, and how strictly shapes are checked.
+# A **tensor** is an array with a shape and one type for all its numbers, as in NumPy.
+# Three things are different from NumPy, and each has cost somebody an afternoon: the types, who shares memory with whom, and how strictly shapes are checked.
 #
 # ### Types
 #
-# NumPy computes in float64, about sixteen decimal digits. Networks are trained in float32, about seven, which takes half the memory. So the frameworks start from float32. **Watch out:** not always. A tensor made from a
-# list of Python floats is float32, one made from a NumPy array keeps the array's float64, and sooner or later the two meet:
+# NumPy computes in float64, about sixteen decimal digits.
+# Networks are trained in float32, about seven, which takes half the memory.
+# So the frameworks start from float32.
+# **Watch out:** not always.
+# A tensor made from a list of Python floats is float32, one made from a NumPy array keeps the array's float64, and sooner or later the two meet:
 
 # %% tags=["pytorch"]
-wide, narrow = torch.tensor(np.ones((2, 2))), torch.tensor([[1.0, 1.0], [1.0, 1.0]])
+wide, narrow = (
+    torch.tensor(np.ones((2, 2))),
+    torch.tensor([[1.0, 1.0], [1.0, 1.0]]),
+)
 print("tensor of an array:", wide.dtype, " of a list:", narrow.dtype)
 print(f"one third in both:  {wide[0, 0] / 3:.17f}, {narrow[0, 0] / 3:.17f}")
 print("sum:", (wide + narrow).dtype)
@@ -126,10 +169,14 @@ except RuntimeError as error:
 print("converted first:", (wide.float() @ narrow).dtype)
 
 # %% [markdown] tags=["pytorch"]
-# PyTorch promotes a sum to float64, as NumPy does; its matrix product refuses. (TensorFlow refuses both; a bare NumPy array beside a tensor it rounds to the tensor's type.)
+# PyTorch promotes a sum to float64, as NumPy does; its matrix product refuses.
+# (TensorFlow refuses both; a bare NumPy array beside a tensor it rounds to the tensor's type.)
 
 # %% tags=["tensorflow"]
-wide, narrow = tf.constant(np.ones((2, 2))), tf.constant([[1.0, 1.0], [1.0, 1.0]])
+wide, narrow = (
+    tf.constant(np.ones((2, 2))),
+    tf.constant([[1.0, 1.0], [1.0, 1.0]]),
+)
 print("tensor of an array:", wide.dtype.name, " of a list:", narrow.dtype.name)
 print(f"one third in both:  {wide[0, 0] / 3:.17f}, {narrow[0, 0] / 3:.17f}")
 for name, compute in (("sum", lambda: wide + narrow), ("product", lambda: wide @ narrow)):
@@ -138,10 +185,14 @@ for name, compute in (("sum", lambda: wide + narrow), ("product", lambda: wide @
     except tf.errors.InvalidArgumentError as error:
         print(f"{name}: InvalidArgumentError:", error.message.split(" [Op")[0])
 print("converted first:", (tf.cast(wide, "float32") @ narrow).dtype.name)
-print("a float64 array beside a float32 tensor:", (narrow + np.ones((2, 2))).dtype.name)
+print(
+    "a float64 array beside a float32 tensor:",
+    (narrow + np.ones((2, 2))).dtype.name,
+)
 
 # %% [markdown] tags=["tensorflow"]
-# Two *tensors* of different types never meet, not even in a sum. **Watch out:** a NumPy array that is no tensor yet is converted without a word to the type of the tensor beside it: its float64 is rounded to float32.
+# Two *tensors* of different types never meet, not even in a sum.
+# **Watch out:** a NumPy array that is no tensor yet is converted without a word to the type of the tensor beside it: its float64 is rounded to float32.
 # (NumPy and PyTorch promote a sum to float64, and you may not notice.)
 
 # %% [markdown]
@@ -149,7 +200,9 @@ print("a float64 array beside a float32 tensor:", (narrow + np.ones((2, 2))).dty
 #
 # ### Views and copies
 #
-# A NumPy slice is a **view**: no copy, but another look at the same memory. Change the slice and the array has changed. What do tensors do?
+# A NumPy slice is a **view**: no copy, but another look at the same memory.
+# Change the slice and the array has changed.
+# What do tensors do?
 
 # %% tags=["pytorch"]
 table = torch.tensor([[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]])
@@ -159,13 +212,26 @@ print("table changed through its slice:", table.tolist())
 print("indexing with a list copied:    ", chosen.flatten().tolist())
 
 array = np.zeros(3, "float32")
-shared, perhaps, copied = torch.from_numpy(array), torch.as_tensor(array), torch.tensor(array)
+shared, perhaps, copied = (
+    torch.from_numpy(array),
+    torch.as_tensor(array),
+    torch.tensor(array),
+)
 array[0] = 5
-print("from_numpy", shared.tolist(), " as_tensor", perhaps.tolist(), " tensor", copied.tolist())
+print(
+    "from_numpy",
+    shared.tolist(),
+    " as_tensor",
+    perhaps.tolist(),
+    " tensor",
+    copied.tolist(),
+)
 
 # %% [markdown] tags=["pytorch"]
-# As in NumPy, slices (and `.T`, and `reshape` where it can) are views, and indexing with a list copies. **Watch out:** of three ways from an array to a tensor two share its memory, `as_tensor` only where it can. That is fast, and a
-# trap if you change either later; when in doubt, `torch.tensor`. (TensorFlow avoids the question: its tensors cannot be changed at all.)
+# As in NumPy, slices (and `.T`, and `reshape` where it can) are views, and indexing with a list copies.
+# **Watch out:** of three ways from an array to a tensor two share its memory, `as_tensor` only where it can.
+# That is fast, and a trap if you change either later; when in doubt, `torch.tensor`.
+# (TensorFlow avoids the question: its tensors cannot be changed at all.)
 
 # %% tags=["tensorflow"]
 table = tf.reshape(tf.range(6.0), (2, 3))
@@ -181,28 +247,37 @@ print("Variable:", table.numpy().tolist())
 print("its slice, taken before:", column.numpy().tolist(), " a copy")
 
 # %% [markdown] tags=["tensorflow"]
-# Tensors are **immutable**: an operation makes a new one. What has to change, such as a weight, is a `tf.Variable`, which holds a tensor and swaps it, whole or in part, with `assign`. A slice
-# of it is a tensor of its own, and does not follow. (PyTorch's tensors can be written to, and its slices are views.)
+# Tensors are **immutable**: an operation makes a new one.
+# What has to change, such as a weight, is a `tf.Variable`, which holds a tensor and swaps it, whole or in part, with `assign`.
+# A slice of it is a tensor of its own, and does not follow.
+# (PyTorch's tensors can be written to, and its slices are views.)
 
 # %% [markdown]
 # ### Shapes, and broadcasting used well
 #
-# Our two columns have different means and spreads. **Standardising** subtracts the mean of each column and divides by its standard deviation: all inputs are then of a size near 1. Why
-# that matters we shall see when the neuron learns. In code it is one line, thanks to **broadcasting**:
+# Our two columns have different means and spreads.
+# **Standardising** subtracts the mean of each column and divides by its standard deviation: all inputs are then of a size near 1.
+# Why that matters we shall see when the neuron learns.
+# In code it is one line, thanks to **broadcasting**:
 
 # %% tags=["network"]
 def standardise(table, like):
     return (table - like.mean(axis=0)) / like.std(axis=0)
 
 # %% [markdown]
-# Applied to the 219 Adelies and Chinstraps, that is (219, 2) minus (2,). Shapes are compared *from the right*. Two lengths fit if they are equal or one of them is 1; a missing one counts as 1. A length of 1 is repeated, without a copy. The rule is
-# NumPy's, and both frameworks follow it.
+# Applied to the 219 Adelies and Chinstraps, that is (219, 2) minus (2,).
+# Shapes are compared *from the right*.
+# Two lengths fit if they are equal or one of them is 1; a missing one counts as 1.
+# A length of 1 is repeated, without a copy.
+# The rule is NumPy's, and both frameworks follow it.
 
 # %%
 two = species < 2  # the Adelies and the Chinstraps
 two_inputs = standardise(measurements[two], like=measurements[two])
 two_answers = (species[two] == 1).astype("float32")  # 1: Chinstrap, 0: Adelie
-print("inputs", two_inputs.shape, two_inputs.dtype, " answers", two_answers.shape)
+print(
+    "inputs", two_inputs.shape, two_inputs.dtype, " answers", two_answers.shape
+)
 print("spread of the columns:", two_inputs.std(axis=0).round(3).tolist())
 
 # %% [markdown]
@@ -212,26 +287,37 @@ print("spread of the columns:", two_inputs.std(axis=0).round(3).tolist())
 #
 # $$z = w_1 x_1 + w_2 x_2 + b, \qquad p = \sigma(z) = \frac{1}{1 + e^{-z}}.$$
 #
-# We read $p$ as "the probability that this is a Chinstrap". The number $z$ is called the **logit**: 0 means "half and half", every step up multiplies the odds by $e$. For all birds at once, with their measurements as
-# the rows of a matrix $x$, it is a matrix product: $z = xw + b$, where (219, 2) times (2, 1) gives (219, 1). In code the column $w$ is called the **kernel**. The weights that we start from are wrong on purpose:
+# We read $p$ as "the probability that this is a Chinstrap".
+# The number $z$ is called the **logit**: 0 means "half and half", every step up multiplies the odds by $e$.
+# For all birds at once, with their measurements as the rows of a matrix $x$, it is a matrix product: $z = xw + b$, where (219, 2) times (2, 1) gives (219, 1).
+# In code the column $w$ is called the **kernel**.
+# The weights that we start from are wrong on purpose:
 
 # %%
-start_kernel = np.array([[-0.5], [0.5]], "float32")  # long bills would be Adelies'
+# long bills would be Adelies'
+start_kernel = np.array([[-0.5], [0.5]], "float32")
 start_bias = np.array([0.0], "float32")
 
 # %% [markdown]
-# How wrong? The **log loss** says: for each bird, minus the logarithm of the probability that the neuron gave to the truth; then the mean. Sure and right costs nothing, half and half costs
-# $\log 2 = 0.693$, sure and wrong costs much. With $y = 1$ for a Chinstrap and $0$ for an Adelie:
+# How wrong?
+# The **log loss** says: for each bird, minus the logarithm of the probability that the neuron gave to the truth; then the mean.
+# Sure and right costs nothing, half and half costs $\log 2 = 0.693$, sure and wrong costs much.
+# With $y = 1$ for a Chinstrap and $0$ for an Adelie:
 #
 # $$\text{loss} = -y \log p - (1 - y) \log (1 - p) .$$
 #
 # That looks like a line of code.
 
 # %% [markdown] tags=["pytorch"]
-# (One more thing that an array has not: a **device**. A tensor lives in the memory of the processor or of a GPU, and what is computed together must live in the same one. `device=device` puts it where we compute. TensorFlow places tensors by itself.)
+# (One more thing that an array has not: a **device**.
+# A tensor lives in the memory of the processor or of a GPU, and what is computed together must live in the same one.
+# `device=device` puts it where we compute.
+# TensorFlow places tensors by itself.)
 
 # %% [markdown] tags=["tensorflow"]
-# (One more thing that an array has not: a **device**. A tensor lives in the memory of the processor or of a GPU. TensorFlow places it by itself, on a GPU where there is one; in PyTorch one says where, `device=…`.)
+# (One more thing that an array has not: a **device**.
+# A tensor lives in the memory of the processor or of a GPU.
+# TensorFlow places it by itself, on a GPU where there is one; in PyTorch one says where, `device=…`.)
 
 # %% tags=["pytorch"]
 def naive_log_loss(logits, y):
@@ -239,8 +325,13 @@ def naive_log_loss(logits, y):
     return (-y * torch.log(p) - (1 - y) * torch.log(1 - p)).mean()
 
 
-x, y = torch.tensor(two_inputs, device=device), torch.tensor(two_answers, device=device)
-kernel, bias = (torch.tensor(array, device=device) for array in (start_kernel, start_bias))
+x, y = (
+    torch.tensor(two_inputs, device=device),
+    torch.tensor(two_answers, device=device),
+)
+kernel, bias = (
+    torch.tensor(array, device=device) for array in (start_kernel, start_bias)
+)
 logits = x @ kernel + bias
 print(f"loss {naive_log_loss(logits, y):.3f}")
 
@@ -256,7 +347,9 @@ logits = x @ kernel + bias
 print(f"loss {naive_log_loss(logits, y):.3f}")
 
 # %% [markdown]
-# A number, not even a strange one, and wrong. The code has two faults, and this number shows one of them. **Watch out:** look at the shapes first:
+# A number, not even a strange one, and wrong.
+# The code has two faults, and this number shows one of them.
+# **Watch out:** look at the shapes first:
 
 # %% tags=["pytorch"]
 print(f"logits {tuple(logits.shape)}, answers {tuple(y.shape)}, "
@@ -281,20 +374,29 @@ y = tf.constant(two_answers)  # now (219, 1)
 print(f"right shapes: loss {naive_log_loss(logits, y):.3f}")
 
 # %% [markdown]
-# (219, 1) against (219,): from the right, 1 meets 219 and is repeated, then 219 meets nothing. Every bird was compared with the answers of *all* birds, 47,961 pairs, and the mean hid it. Broadcasting did
-# what it promises. From here on the answers are a column, as the logits are.
+# (219, 1) against (219,): from the right, 1 meets 219 and is repeated, then 219 meets nothing.
+# Every bird was compared with the answers of *all* birds, 47,961 pairs, and the mean hid it.
+# Broadcasting did what it promises.
+# From here on the answers are a column, as the logits are.
 #
-# The second fault shows when the neuron is sure of itself. Seven digits cannot tell $\sigma(18)$ from 1, let alone $\sigma(100)$. Then $1 - p$ is 0, its logarithm $-\infty$, and a neuron that is *right* and sure gets $0 \cdot \infty$, which is not a number (`nan`). The way out is on paper. Put
-# $p = 1/(1 + e^{-z})$ into the loss, and the exponential and the logarithm meet:
+# The second fault shows when the neuron is sure of itself.
+# Seven digits cannot tell $\sigma(18)$ from 1, let alone $\sigma(100)$.
+# Then $1 - p$ is 0, its logarithm $-\infty$, and a neuron that is *right* and sure gets $0 \cdot \infty$, which is not a number (`nan`).
+# The way out is on paper.
+# Put $p = 1/(1 + e^{-z})$ into the loss, and the exponential and the logarithm meet:
 #
 # $$\text{loss} = \log(1 + e^z) - y z .$$
 
 # %% [markdown] tags=["pytorch"]
-# The first term is $\log(e^0 + e^z)$, which `logaddexp` computes without ever forming $e^z$. (`F.softplus` is the same function, but replaces it by $z$ above 20. In float32 nobody notices; we are about to count sixteen digits.)
+# The first term is $\log(e^0 + e^z)$, which `logaddexp` computes without ever forming $e^z$.
+# (`F.softplus` is the same function, but replaces it by $z$ above 20.
+# In float32 nobody notices; we are about to count sixteen digits.)
 
 # %% tags=["pytorch"]
 def log_loss(logits, y):
-    return (torch.logaddexp(logits, torch.zeros_like(logits)) - y * logits).mean()
+    return (
+        torch.logaddexp(logits, torch.zeros_like(logits)) - y * logits
+    ).mean()
 
 
 def neuron_loss(kernel, bias, x, y):
@@ -303,8 +405,10 @@ def neuron_loss(kernel, bias, x, y):
 
 for logit, answer in ((10.0, 1.0), (10.0, 0.0), (100.0, 1.0), (100.0, 0.0)):
     z, truth = torch.tensor(logit), torch.tensor(answer)
-    print(f"logit {logit:3.0f}, truth {answer:.0f}: "
-          f"naive {naive_log_loss(z, truth):8.4f}, from the logit {log_loss(z, truth):8.4f}")
+    print(
+        f"logit {logit:3.0f}, truth {answer:.0f}: "
+        f"naive {naive_log_loss(z, truth):8.4f}, from the logit {log_loss(z, truth):8.4f}"
+    )
 print(f"all birds: {neuron_loss(kernel, bias, x, y):.3f}")
 
 # %% [markdown] tags=["tensorflow"]
@@ -321,28 +425,39 @@ def neuron_loss(kernel, bias, x, y):
 
 for logit, answer in ((10.0, 1.0), (10.0, 0.0), (100.0, 1.0), (100.0, 0.0)):
     z, truth = tf.constant(logit), tf.constant(answer)
-    print(f"logit {logit:3.0f}, truth {answer:.0f}: "
-          f"naive {naive_log_loss(z, truth):8.4f}, from the logit {log_loss(z, truth):8.4f}")
+    print(
+        f"logit {logit:3.0f}, truth {answer:.0f}: "
+        f"naive {naive_log_loss(z, truth):8.4f}, from the logit {log_loss(z, truth):8.4f}"
+    )
 print(f"all birds: {neuron_loss(kernel, bias, x, y):.3f}")
 
 # %% [markdown]
-# That is why every loss of the later lessons takes logits, not probabilities. And our neuron's loss is worse than the 0.693 of someone who knows nothing, as we wished. Now improve it.
+# That is why every loss of the later lessons takes logits, not probabilities.
+# And our neuron's loss is worse than the 0.693 of someone who knows nothing, as we wished.
+# Now improve it.
 #
 # ## Which way is down?
 #
-# The loss depends on three numbers: $w_1$, $w_2$, $b$. Vary one of them and hold the others, and you have a function of one variable, with a derivative, called **partial** and written with a round $\partial$. The list of these derivatives is the
-# **gradient**. It says what happens to the loss if we change each number a little: uphill where it is positive. To go down, step against it. All training of networks is this sentence.
+# The loss depends on three numbers: $w_1$, $w_2$, $b$.
+# Vary one of them and hold the others, and you have a function of one variable, with a derivative, called **partial** and written with a round $\partial$.
+# The list of these derivatives is the **gradient**.
+# It says what happens to the loss if we change each number a little: uphill where it is positive.
+# To go down, step against it.
+# All training of networks is this sentence.
 #
 # We compute it three times.
 #
 # ### 1. By formula
 #
-# Take one bird, and the chain rule: the rate of the loss by $w_1$ is its rate by $z$, times the rate of $z$ by $w_1$. The derivative of $\log(1 + e^z)$ is $e^z / (1 + e^z) = \sigma(z) = p$, and $z$ changes by $x_1$ for each unit of $w_1$:
+# Take one bird, and the chain rule: the rate of the loss by $w_1$ is its rate by $z$, times the rate of $z$ by $w_1$.
+# The derivative of $\log(1 + e^z)$ is $e^z / (1 + e^z) = \sigma(z) = p$, and $z$ changes by $x_1$ for each unit of $w_1$:
 #
 # $$\frac{\partial\,\text{loss}}{\partial z} = p - y, \qquad
 # \frac{\partial\,\text{loss}}{\partial w_1} = (p - y)\,x_1, \quad \frac{\partial\,\text{loss}}{\partial w_2} = (p - y)\,x_2, \quad \frac{\partial\,\text{loss}}{\partial b} = p - y .$$
 #
-# The error, times the input through which it came. For all birds: the mean. No framework is needed, so here is NumPy, in the type that it is given:
+# The error, times the input through which it came.
+# For all birds: the mean.
+# No framework is needed, so here is NumPy, in the type that it is given:
 
 # %%
 start_values = np.concatenate([start_kernel[:, 0], start_bias])  # w1, w2, b
@@ -361,15 +476,18 @@ for name, value in zip(NAMES, exact):
     print(f"{name:14}{value:8.4f}")
 
 # %% [markdown]
-# Increase the weight of the length: the loss falls. We knew, since we made it wrong; the formula knows it from the birds.
+# Increase the weight of the length: the loss falls.
+# We knew, since we made it wrong; the formula knows it from the birds.
 #
 # ### 2. By finite differences
 #
-# The derivative is the limit of a quotient. So take the quotient, with a small step $h$, to both sides:
+# The derivative is the limit of a quotient.
+# So take the quotient, with a small step $h$, to both sides:
 #
 # $$\frac{\partial\,\text{loss}}{\partial w} \approx \frac{\text{loss}(w + h) - \text{loss}(w - h)}{2h} .$$
 #
-# This needs no thought and works for any function, which makes it the best *check* there is. First the loss as a function of the three numbers, in the type that it is given:
+# This needs no thought and works for any function, which makes it the best *check* there is.
+# First the loss as a function of the three numbers, in the type that it is given:
 
 # %% tags=["pytorch"]
 def loss_at(values):  # on the CPU: not every GPU computes in float64
@@ -380,16 +498,23 @@ def loss_at(values):  # on the CPU: not every GPU computes in float64
 # %% tags=["tensorflow"]
 def loss_at(values):
     arrays = values[:2, None], values[2:], two_inputs, two_answers
-    return float(neuron_loss(*(tf.constant(array.astype(values.dtype)) for array in arrays)))
+    return float(
+        neuron_loss(
+            *(tf.constant(array.astype(values.dtype)) for array in arrays)
+        )
+    )
 
 # %% [markdown]
-# How small should $h$ be? We try many, and compare with the formula:
+# How small should $h$ be?
+# We try many, and compare with the formula:
 
 # %%
 def finite_differences(values, h):
     quotients = []
     for step in h * np.eye(3, dtype=values.dtype):
-        quotients.append((loss_at(values + step) - loss_at(values - step)) / (2 * h))
+        quotients.append(
+            (loss_at(values + step) - loss_at(values - step)) / (2 * h)
+        )
     return np.array(quotients)
 
 
@@ -398,36 +523,60 @@ def error_of(gradient):
 
 
 sizes = np.logspace(0, -11, 23).tolist()
-errors = {kind: [error_of(finite_differences(start_values.astype(kind), h)) for h in sizes]
-          for kind in ("float32", "float64")}
+errors = {
+    kind: [
+        error_of(finite_differences(start_values.astype(kind), h))
+        for h in sizes
+    ]
+    for kind in ("float32", "float64")
+}
 
 _, axes = plt.subplots(figsize=(7.0, 3.6))
 for kind, marker in (("float32", "o-"), ("float64", "s-")):
-    axes.loglog(sizes, np.maximum(errors[kind], 1e-12), marker, markersize=4, label=kind)
-axes.set(title="Too long a step measures a bend, too short a step only rounding",
-         xlabel="step h", ylabel="relative error of the gradient")
+    axes.loglog(
+        sizes,
+        np.maximum(errors[kind], 1e-12),
+        marker,
+        markersize=4,
+        label=kind,
+    )
+axes.set(
+    title="Too long a step measures a bend, too short a step only rounding",
+    xlabel="step h",
+    ylabel="relative error of the gradient",
+)
 axes.legend()
 best = {kind: sizes[np.argmin(errors[kind])] for kind in errors}
 if as_shipped:
     assert 1e-4 < best["float32"] < 0.2 and 1e-7 < best["float64"] < 1e-3
 
 # %% [markdown]
-# Read it from the right. A long step measures a secant, not the tangent: the error shrinks with $h^2$, a straight line on these axes, the same in both types. Then the curves turn. The two losses become so alike that their
-# difference consists of their last digits, and those are rounding, which is then divided by the tiny $h$. In float32 they end up as the same number: the quotient is 0, an error of 100 %. At its best, the quotient gives about two thirds of the digits of its type.
+# Read it from the right.
+# A long step measures a secant, not the tangent: the error shrinks with $h^2$, a straight line on these axes, the same in both types.
+# Then the curves turn.
+# The two losses become so alike that their difference consists of their last digits, and those are rounding, which is then divided by the tiny $h$.
+# In float32 they end up as the same number: the quotient is 0, an error of 100 %.
+# At its best, the quotient gives about two thirds of the digits of its type.
 #
-# And it costs two losses for each weight. For three weights that is nothing; the network of the next lesson has 203,530.
+# And it costs two losses for each weight.
+# For three weights that is nothing; the network of the next lesson has 203,530.
 #
 # ### 3. Automatically
 #
-# The third way takes the chain rule from the formula, and the absence of thought from the quotient. While your code computes, the framework writes down each operation. Every operation knows its own derivative; so, going back
-# through the notes from the loss, the chain rule multiplies them up, and **one** backward pass gives the derivatives of all weights.
+# The third way takes the chain rule from the formula, and the absence of thought from the quotient.
+# While your code computes, the framework writes down each operation.
+# Every operation knows its own derivative; so, going back through the notes from the loss, the chain rule multiplies them up, and **one** backward pass gives the derivatives of all weights.
 
 # %% [markdown] tags=["pytorch"]
-# In PyTorch you mark the tensors whose gradient you want with `requires_grad`. `backward` walks back and leaves each gradient in the tensor's `.grad`.
+# In PyTorch you mark the tensors whose gradient you want with `requires_grad`.
+# `backward` walks back and leaves each gradient in the tensor's `.grad`.
 
 # %% tags=["pytorch"]
 def automatic(values):
-    x, y = (torch.tensor(array.astype(values.dtype)) for array in (two_inputs, two_answers))
+    x, y = (
+        torch.tensor(array.astype(values.dtype))
+        for array in (two_inputs, two_answers)
+    )
     kernel = torch.tensor(values[:2, None], requires_grad=True)
     bias = torch.tensor(values[2:], requires_grad=True)
     loss = neuron_loss(kernel, bias, x, y)
@@ -435,11 +584,15 @@ def automatic(values):
     return np.append(kernel.grad.numpy(), bias.grad.numpy())
 
 # %% [markdown] tags=["tensorflow"]
-# In TensorFlow a `GradientTape` writes down what happens to variables inside its `with` block. Afterwards you ask the tape for the gradient of one thing by others, and get them as values.
+# In TensorFlow a `GradientTape` writes down what happens to variables inside its `with` block.
+# Afterwards you ask the tape for the gradient of one thing by others, and get them as values.
 
 # %% tags=["tensorflow"]
 def automatic(values):
-    x, y = (tf.constant(array.astype(values.dtype)) for array in (two_inputs, two_answers))
+    x, y = (
+        tf.constant(array.astype(values.dtype))
+        for array in (two_inputs, two_answers)
+    )
     kernel, bias = tf.Variable(values[:2, None]), tf.Variable(values[2:])
     with tf.GradientTape() as tape:
         loss = neuron_loss(kernel, bias, x, y)
@@ -447,41 +600,60 @@ def automatic(values):
     return np.append(*(gradient.numpy() for gradient in gradients))
 
 # %% [markdown]
-# No formula, no step size. Do the three agree?
+# No formula, no step size.
+# Do the three agree?
 
 # %%
 ways = {
     "formula, float64": exact,
-    "finite differences, float64": finite_differences(start_values.astype("float64"), 1e-5),
+    "finite differences, float64": finite_differences(
+        start_values.astype("float64"), 1e-5
+    ),
     "automatic, float64": automatic(start_values.astype("float64")),
     "finite differences, float32": finite_differences(start_values, 1e-2),
     "automatic, float32": automatic(start_values),
 }
 for name, gradient in ways.items():
     print(f"{name:29}" + "".join(f"{value:9.3f}" for value in gradient))
-assert not as_shipped or all(error_of(gradient) < 2e-3 for gradient in ways.values())
+assert not as_shipped or all(
+    error_of(gradient) < 2e-3 for gradient in ways.values()
+)
 
 # %% [markdown]
-# To three digits. And to all that they have? The last column counts the digits that each has in common with the formula:
+# To three digits.
+# And to all that they have?
+# The last column counts the digits that each has in common with the formula:
 
 # %% tags=["nbval-ignore-output"]
-digits = {name: -np.log10(max(error_of(gradient), 1e-16)) for name, gradient in ways.items()}
+digits = {
+    name: -np.log10(max(error_of(gradient), 1e-16))
+    for name, gradient in ways.items()
+}
 print(f"{'':29}" + "".join(f"{name:>20}" for name in NAMES) + "   digits")
 for name, gradient in ways.items():
     shared = "" if gradient is exact else f"{digits[name]:9.0f}"
-    print(f"{name:29}" + "".join(f"{value:20.16f}" for value in gradient) + shared)
+    print(
+        f"{name:29}"
+        + "".join(f"{value:20.16f}" for value in gradient)
+        + shared
+    )
 if as_shipped:
-    assert digits["automatic, float64"] > 13 and digits["automatic, float32"] > 5.5
+    assert (
+        digits["automatic, float64"] > 13
+        and digits["automatic, float32"] > 5.5
+    )
     assert 8 < digits["finite differences, float64"] < 13
     assert digits["finite differences, float32"] > 2.5
 
 # %% [markdown]
-# The automatic gradient is not an approximation: it is the formula, worked out by a machine, and it has all the digits of its type, save for rounding in the last. The quotient has as many as the subtraction leaves it. That is the order of
-# trust: check your own derivation by finite differences *in float64*, and use the automatic one for work.
+# The automatic gradient is not an approximation: it is the formula, worked out by a machine, and it has all the digits of its type, save for rounding in the last.
+# The quotient has as many as the subtraction leaves it.
+# That is the order of trust: check your own derivation by finite differences *in float64*, and use the automatic one for work.
 #
 # ## What was written down: the graph of one neuron
 #
-# The notes of the framework form a graph: each operation, and where its inputs came from. We look at it for a single bird, a Chinstrap, with the weights as separate numbers, so that every node holds one number.
+# The notes of the framework form a graph: each operation, and where its inputs came from.
+# We look at it for a single bird, a Chinstrap, with the weights as separate numbers, so that every node holds one number.
 
 # %%
 bird = int(np.argmax(two_answers[:, 0]))  # the first Chinstrap
@@ -495,8 +667,9 @@ p = 1 / (1 + np.exp(-(start_values[:2] @ two_inputs[bird] + start_values[2])))
 print(f"by the formula: p = {p:.3f}, p - y = {p - numbers['y']:.3f}")
 
 # %% [markdown] tags=["pytorch"]
-# Each result of an operation has a `grad_fn`, the note about how it came to be; the note knows its predecessors, `next_functions`. Following them from the loss walks the graph backwards, in the direction in which gradients flow. Results in the
-# middle do not keep their gradient unless asked, so we ask, with `retain_grad`:
+# Each result of an operation has a `grad_fn`, the note about how it came to be; the note knows its predecessors, `next_functions`.
+# Following them from the loss walks the graph backwards, in the direction in which gradients flow.
+# Results in the middle do not keep their gradient unless asked, so we ask, with `retain_grad`:
 
 # %% tags=["pytorch"]
 given = {name: torch.tensor(value, requires_grad=name in ("w1", "w2", "b"))
@@ -515,17 +688,24 @@ z = keep(keep(keep(w1 * x1) + keep(w2 * x2)) + b)
 softplus = keep(torch.logaddexp(z, torch.zeros_like(z)))
 loss = keep(softplus - keep(z * y_bird))
 loss.backward()
-print(loss.grad_fn.name(), "<-", [note.name() for note, _ in loss.grad_fn.next_functions])
+print(
+    loss.grad_fn.name(),
+    "<-",
+    [note.name() for note, _ in loss.grad_fn.next_functions],
+)
 
 # %% [markdown] tags=["pytorch"]
-# Now the walk. At its ends stand the weights, as notes named `AccumulateGrad`: the places where `.grad` is written.
+# Now the walk.
+# At its ends stand the weights, as notes named `AccumulateGrad`: the places where `.grad` is written.
 
 # %% tags=["pytorch"]
 nodes = {}
 
 
 def visit(note):
-    inputs = [before for before, _ in note.next_functions if before is not None]
+    inputs = [
+        before for before, _ in note.next_functions if before is not None
+    ]
     for before in inputs:
         if before not in nodes:
             visit(before)
@@ -539,11 +719,16 @@ visit(loss.grad_fn)
 print([label for label, *_ in nodes.values()])
 
 # %% [markdown] tags=["pytorch"]
-# Where are the measurements and the answer? Nobody asked for their gradient, so they are no nodes. What the backward pass needs of them (the derivative of $w_1 x_1$ by $w_1$ is $x_1$) each note has saved for itself.
+# Where are the measurements and the answer?
+# Nobody asked for their gradient, so they are no nodes.
+# What the backward pass needs of them (the derivative of $w_1 x_1$ by $w_1$ is $x_1$) each note has saved for itself.
 
 # %% [markdown] tags=["tensorflow"]
-# The tape keeps its notes to itself. But there is another way to see the operations: `tf.function` runs a Python function with placeholders instead of numbers, keeps the operations that come by as a graph, and runs that from then on.
-# What it is good for, and what it does to your Python, is the subject of lesson 3. Everything else in this notebook runs **eagerly**, at once, line by line. Decorating the function changes nothing in its result:
+# The tape keeps its notes to itself.
+# But there is another way to see the operations: `tf.function` runs a Python function with placeholders instead of numbers, keeps the operations that come by as a graph, and runs that from then on.
+# What it is good for, and what it does to your Python, is the subject of lesson 3.
+# Everything else in this notebook runs **eagerly**, at once, line by line.
+# Decorating the function changes nothing in its result:
 
 # %% tags=["tensorflow"]
 def bird_loss(w1, x1, w2, x2, b, y):
@@ -558,8 +743,11 @@ graph = decorated.get_concrete_function(**given).graph
 print([operation.type for operation in graph.get_operations()])
 
 # %% [markdown] tags=["tensorflow"]
-# Seven operations between six placeholders and an `Identity` that hands the result out. To have the numbers too, a tape runs along while the graph is made, and we ask it for the gradient of the loss by *every* result. `tape.watch` is there because
-# constants are not watched by themselves (more below). The Python inside runs once, while the graph is being made: that is when `notes` is filled. Values and gradients come out of the graph, as it runs.
+# Seven operations between six placeholders and an `Identity` that hands the result out.
+# To have the numbers too, a tape runs along while the graph is made, and we ask it for the gradient of the loss by *every* result.
+# `tape.watch` is there because constants are not watched by themselves (more below).
+# The Python inside runs once, while the graph is being made: that is when `notes` is filled.
+# Values and gradients come out of the graph, as it runs.
 
 # %% tags=["tensorflow"]
 notes = []
@@ -580,11 +768,17 @@ nodes = {}
 for note, value, gradient in zip(notes, values, gradients):
     inputs = [tensor.op for tensor in note.inputs]
     label = note.type if inputs else note.name
-    nodes[note] = (label, inputs, float(value), None if gradient is None else float(gradient))
+    nodes[note] = (
+        label,
+        inputs,
+        float(value),
+        None if gradient is None else float(gradient),
+    )
 print([label for label, *_ in nodes.values()])
 
 # %% [markdown] tags=["tensorflow"]
-# The measurements and the answer are nodes as well: this graph is of the computation. But nobody watched them, so they have no gradient.
+# The measurements and the answer are nodes as well: this graph is of the computation.
+# But nobody watched them, so they have no gradient.
 
 # %% [markdown]
 # The drawing puts each node to the right of its inputs:
@@ -604,7 +798,8 @@ def places_of(nodes):
     return places
 
 # %% [markdown]
-# In each box: the operation, its value, and below it the gradient of the loss by that value. No number in it was worked out by us; the framework computed them all.
+# In each box: the operation, its value, and below it the gradient of the loss by that value.
+# No number in it was worked out by us; the framework computed them all.
 
 # %%
 _, axes = plt.subplots(figsize=(8.5, 4.2))
@@ -612,27 +807,51 @@ places = places_of(nodes)
 for key, (label, inputs, value, gradient) in nodes.items():
     column, row = places[key]
     for before in inputs:
-        axes.annotate("", (column - 0.32, row), (places[before][0] + 0.3, places[before][1]),
-                      arrowprops={"arrowstyle": "->", "color": "#777777"})
-    axes.add_patch(plt.Rectangle((column - 0.3, row - 0.42), 0.6, 0.84, fill=False, linewidth=0.5))
-    axes.text(column, row - 0.26, label, weight="bold", fontsize=8, ha="center", va="center")
+        axes.annotate(
+            "",
+            (column - 0.32, row),
+            (places[before][0] + 0.3, places[before][1]),
+            arrowprops={"arrowstyle": "->", "color": "#777777"},
+        )
+    axes.add_patch(
+        plt.Rectangle(
+            (column - 0.3, row - 0.42), 0.6, 0.84, fill=False, linewidth=0.5
+        )
+    )
+    axes.text(
+        column,
+        row - 0.26,
+        label,
+        weight="bold",
+        fontsize=8,
+        ha="center",
+        va="center",
+    )
     axes.text(column, row, f"{value:.3f}", ha="center", va="center")
     if gradient is not None:
         axes.text(column, row + 0.26, f"{gradient:.3f}", color=plots.OTHERS[1],
                   ha="center", va="center")
 columns, rows = zip(*places.values())
-axes.set(xlim=(-0.5, max(columns) + 0.5), ylim=(max(rows) + 0.5, -0.5),
-         title="Values flow to the right (black), gradients back to the left (pink)")
+axes.set(
+    xlim=(-0.5, max(columns) + 0.5),
+    ylim=(max(rows) + 0.5, -0.5),
+    title="Values flow to the right (black), gradients back to the left (pink)",
+)
 axes.set_axis_off()
 
 # %% [markdown]
-# Follow the pink numbers from the right. The loss has the gradient 1 by itself. A difference hands it on to its first input as it is, and to its second with the opposite sign. The logit $z$ was used twice, and so receives two gradients,
-# which are **added**: along the upper arrow $\sigma(z) = p = 0.350$, along the lower one $-y = -1$. There is $p - y = -0.650$, the first line of our formula. A sum hands it on to both sides, a product multiplies it by the *other* factor: $(p - y)\,x_1 = -0.650 \cdot 0.840 = -0.546$. So
-# the machine works out what we worked out, one node at a time, and this is what is called **backpropagation**.
+# Follow the pink numbers from the right.
+# The loss has the gradient 1 by itself.
+# A difference hands it on to its first input as it is, and to its second with the opposite sign.
+# The logit $z$ was used twice, and so receives two gradients, which are **added**: along the upper arrow $\sigma(z) = p = 0.350$, along the lower one $-y = -1$.
+# There is $p - y = -0.650$, the first line of our formula.
+# A sum hands it on to both sides, a product multiplies it by the *other* factor: $(p - y)\,x_1 = -0.650 \cdot 0.840 = -0.546$.
+# So the machine works out what we worked out, one node at a time, and this is what is called **backpropagation**.
 #
 # ## What is written down, and what is not
 #
-# Almost every puzzle with gradients comes from not knowing what the framework has written down. The two frameworks decided differently, so we look closely, with the smallest function that will do: $w^2$ at $w = 3$, whose derivative is 6.
+# Almost every puzzle with gradients comes from not knowing what the framework has written down.
+# The two frameworks decided differently, so we look closely, with the smallest function that will do: $w^2$ at $w = 3$, whose derivative is 6.
 #
 # ### What is not written down
 
@@ -653,8 +872,10 @@ except RuntimeError as error:
 print("detached:   ", w.detach() ** 2)
 
 # %% [markdown] tags=["pytorch"]
-# Being marked is contagious: whatever is computed from `w` has a `grad_fn` and can be differentiated. `no_grad` switches the notes off for a block, `detach` gives the same number without its past. The way to NumPy, where no notes are taken, is
-# closed until you say `detach` and so confess that you cut the graph. **Watch out:** a detached tensor shares its memory: write to it, and you have written to `w`.
+# Being marked is contagious: whatever is computed from `w` has a `grad_fn` and can be differentiated.
+# `no_grad` switches the notes off for a block, `detach` gives the same number without its past.
+# The way to NumPy, where no notes are taken, is closed until you say `detach` and so confess that you cut the graph.
+# **Watch out:** a detached tensor shares its memory: write to it, and you have written to `w`.
 
 # %% tags=["tensorflow"]
 w, constant, watched = tf.Variable(3.0), tf.constant(3.0), tf.constant(3.0)
@@ -672,8 +893,11 @@ for name, (result, source) in results.items():
     print(f"{name:26}{result:.0f}, gradient {tape.gradient(result, source)}")
 
 # %% [markdown] tags=["tensorflow"]
-# A tape writes down what happens to trainable variables (all are, unless made with `trainable=False`), and to what you tell it to `watch`, from the beginning of its block to the end. **Watch out:** for the rest the gradient is `None`, without a message. NumPy in the middle of a computation gives the right loss
-# and no gradient. So the first thing to do with a new model is to look whether any gradient is `None`. (PyTorch refuses to hand such a tensor to NumPy, until you say that you mean it.)
+# A tape writes down what happens to trainable variables (all are, unless made with `trainable=False`), and to what you tell it to `watch`, from the beginning of its block to the end.
+# **Watch out:** for the rest the gradient is `None`, without a message.
+# NumPy in the middle of a computation gives the right loss and no gradient.
+# So the first thing to do with a new model is to look whether any gradient is `None`.
+# (PyTorch refuses to hand such a tensor to NumPy, until you say that you mean it.)
 
 # %% [markdown]
 # ### What is left afterwards
@@ -695,11 +919,16 @@ except RuntimeError as error:
 w = torch.tensor(3.0, requires_grad=True)
 (first,) = torch.autograd.grad(w**3, w, create_graph=True)
 (second,) = torch.autograd.grad(first, w)
-print(f"derivatives of the cube: first {first:.0f}, second {second:.0f}; w.grad is {w.grad}")
+print(
+    f"derivatives of the cube: first {first:.0f}, second {second:.0f}; w.grad is {w.grad}"
+)
 
 # %% [markdown] tags=["pytorch"]
-# **Watch out:** `backward` *adds* to `.grad`. Each computation has a graph of its own, and what its notes had saved is freed once it was walked (unless you say `retain_graph=True`); but the gradients stay in the weights until you clear them. Forget it, and each step of a training uses the sum
-# of all gradients so far: no error, only a strange curve. Where you want no traces, `torch.autograd.grad` hands you the gradient as a value. And with `create_graph` the way back is written down too, so that the gradient can be differentiated again.
+# **Watch out:** `backward` *adds* to `.grad`.
+# Each computation has a graph of its own, and what its notes had saved is freed once it was walked (unless you say `retain_graph=True`); but the gradients stay in the weights until you clear them.
+# Forget it, and each step of a training uses the sum of all gradients so far: no error, only a strange curve.
+# Where you want no traces, `torch.autograd.grad` hands you the gradient as a value.
+# And with `create_graph` the way back is written down too, so that the gradient can be differentiated again.
 
 # %% tags=["tensorflow"]
 w = tf.Variable(3.0)
@@ -714,8 +943,10 @@ except RuntimeError as error:
 with tf.GradientTape(persistent=True) as tape:
     square = w**2
     cube = square * w
-print(f"persistent: {tape.gradient(square, w):.0f}, again {tape.gradient(square, w):.0f}, "
-      f"of the cube {tape.gradient(cube, w):.0f}")
+print(
+    f"persistent: {tape.gradient(square, w):.0f}, again {tape.gradient(square, w):.0f}, "
+    f"of the cube {tape.gradient(cube, w):.0f}"
+)
 del tape  # and with it all that it kept
 
 with tf.GradientTape() as outer:
@@ -726,13 +957,16 @@ second = outer.gradient(first, w)
 print(f"derivatives of the cube: first {first:.0f}, second {second:.0f}")
 
 # %% [markdown] tags=["tensorflow"]
-# A tape throws its notes away when it was asked once; with `persistent=True` it keeps them, and the memory with them, until it is deleted. Nothing stays in the variable: gradients are values, and the next tape begins afresh. (PyTorch's `backward`
-# adds them up in the weights.) And since a gradient is computed like anything else, an outer tape can write that down, and differentiate it again.
+# A tape throws its notes away when it was asked once; with `persistent=True` it keeps them, and the memory with them, until it is deleted.
+# Nothing stays in the variable: gradients are values, and the next tape begins afresh.
+# (PyTorch's `backward` adds them up in the weights.)
+# And since a gradient is computed like anything else, an outer tape can write that down, and differentiate it again.
 
 # %% [markdown]
 # ### Changing what was written down
 #
-# Many operations need, on the way back, a value from the way there: the derivative of $e^w$ is $e^w$ itself, that of $w^3$ needs $w$. What if somebody has changed it meanwhile?
+# Many operations need, on the way back, a value from the way there: the derivative of $e^w$ is $e^w$ itself, that of $w^3$ needs $w$.
+# What if somebody has changed it meanwhile?
 
 # %% tags=["pytorch"]
 def spoil(tensor, rows=slice(None)):
@@ -755,17 +989,28 @@ for name, case in cases.items():
         print(f"{name}: {str(error).split(' Hint')[0]}\n")
 
 # %% [markdown] tags=["pytorch"]
-# All four are changed **in place**. A weight may not be changed behind the engine's back. A result may, and each tensor counts its changes, its *version*, together with all its views, since they share its memory. If the backward pass needs a value whose version has moved on, it
-# refuses, however small the slice. If nobody needs the old value, the change is one more operation, differentiated like any other: what was overwritten with 0 no longer depends on $w$. To update a weight on purpose, say so: `with torch.no_grad()`, after `backward`. **Watch out:** the
-# back doors are not watched. An array that shares the memory, such as `detach().numpy()` gives and `from_numpy` takes, counts nothing:
+# All four are changed **in place**.
+# A weight may not be changed behind the engine's back.
+# A result may, and each tensor counts its changes, its *version*, together with all its views, since they share its memory.
+# If the backward pass needs a value whose version has moved on, it refuses, however small the slice.
+# If nobody needs the old value, the change is one more operation, differentiated like any other: what was overwritten with 0 no longer depends on $w$.
+# To update a weight on purpose, say so: `with torch.no_grad()`, after `backward`.
+# **Watch out:** the back doors are not watched.
+# An array that shares the memory, such as `detach().numpy()` gives and `from_numpy` takes, counts nothing:
 
 # %% tags=["pytorch"]
 w = torch.tensor([1.0, 2.0], requires_grad=True)
 result = torch.exp(w)
-print("the derivative of exp(w) is exp(w):   ", [round(value, 2) for value in result.tolist()])
+print(
+    "the derivative of exp(w) is exp(w):   ",
+    [round(value, 2) for value in result.tolist()],
+)
 result.detach().numpy()[:] += 1
 result.sum().backward()
-print("changed by way of NumPy, gradient:    ", [round(value, 2) for value in w.grad.tolist()])
+print(
+    "changed by way of NumPy, gradient:    ",
+    [round(value, 2) for value in w.grad.tolist()],
+)
 
 # %% [markdown] tags=["pytorch"]
 # Wrong by one, and no message.
@@ -775,24 +1020,32 @@ w = tf.Variable(2.0)
 with tf.GradientTape() as tape:
     result = w**3  # its derivative, 3w², needs w on the way back
 w.assign(100.0)
-print(f"2^3 = {result:.0f}; after w.assign(100), gradient {tape.gradient(result, w):.0f}")
+print(
+    f"2^3 = {result:.0f}; after w.assign(100), gradient {tape.gradient(result, w):.0f}"
+)
 
 w = tf.Variable(2.0)
 w = w - 0.5  # meant as an update
 with tf.GradientTape() as tape:
     result = w**3
-print(f"after w = w - 0.5, w is {'a tensor' if tf.is_tensor(w) else 'a variable'}, "
-      f"gradient {tape.gradient(result, w)}")
+print(
+    f"after w = w - 0.5, w is {'a tensor' if tf.is_tensor(w) else 'a variable'}, "
+    f"gradient {tape.gradient(result, w)}"
+)
 
 # %% [markdown] tags=["tensorflow"]
-# The tape holds tensors, and tensors never change: `assign` gave the variable a new one, and the notes still have the old. So the gradient belongs to the value that the loss was computed with, whatever happened since. (PyTorch, which can overwrite
-# memory, counts the versions of each tensor and refuses to go back through one that was changed.) **Watch out:** the second half. `w = w - 0.5` does not change the variable; it throws it away and puts a tensor in its place, which no tape
-# watches. An update is `w.assign_sub(0.5)`.
+# The tape holds tensors, and tensors never change: `assign` gave the variable a new one, and the notes still have the old.
+# So the gradient belongs to the value that the loss was computed with, whatever happened since.
+# (PyTorch, which can overwrite memory, counts the versions of each tensor and refuses to go back through one that was changed.)
+# **Watch out:** the second half.
+# `w = w - 0.5` does not change the variable; it throws it away and puts a tensor in its place, which no tape watches.
+# An update is `w.assign_sub(0.5)`.
 
 # %% [markdown]
 # ## Downhill
 #
-# Now the neuron may learn. **Gradient descent** takes a step against the gradient, as long as the gradient times a number $\alpha$, the **learning rate**, and repeats:
+# Now the neuron may learn.
+# **Gradient descent** takes a step against the gradient, as long as the gradient times a number $\alpha$, the **learning rate**, and repeats:
 #
 # $$w \leftarrow w - \alpha\,\frac{\partial\,\text{loss}}{\partial w} .$$
 
@@ -829,72 +1082,133 @@ def descend(x, y, start_kernel, start_bias, rate, steps):
     return losses, np.array(path, "float32")
 
 # %% [markdown]
-# How long should a step be? And does standardising matter? Two experiments, each with three rates. First the standardised birds, with a rate far below ours, ours, and one far above. Then the plain millimetres, from weights that draw *the same line* through
-# the plane.
+# How long should a step be?
+# And does standardising matter?
+# Two experiments, each with three rates.
+# First the standardised birds, with a rate far below ours, ours, and one far above.
+# Then the plain millimetres, from weights that draw *the same line* through the plane.
 
 # %%
 few = min(steps, 60)
 
 
 def losses_by_rate(inputs, kernel, bias, rates):
-    return {f"α = {rate:g}": (range(few + 1),
-                              descend(inputs, two_answers, kernel, bias, rate, few)[0])
-            for rate in rates}
+    return {
+        f"α = {rate:g}": (
+            range(few + 1),
+            descend(inputs, two_answers, kernel, bias, rate, few)[0],
+        )
+        for rate in rates
+    }
 
 
-scaled = losses_by_rate(two_inputs, start_kernel, start_bias,
-                        (learning_rate / 100, learning_rate, learning_rate * 100))
+scaled = losses_by_rate(
+    two_inputs,
+    start_kernel,
+    start_bias,
+    (learning_rate / 100, learning_rate, learning_rate * 100),
+)
 means, spreads = measurements[two].mean(axis=0), measurements[two].std(axis=0)
-plain_kernel = start_kernel / spreads[:, None]  # (x - mean) / spread, multiplied out
+# (x - mean) / spread, multiplied out
+plain_kernel = start_kernel / spreads[:, None]
 plain_bias = start_bias - means @ plain_kernel
-plain = losses_by_rate(measurements[two], plain_kernel, plain_bias, (0.001, 0.004, 0.01))
+plain = losses_by_rate(
+    measurements[two], plain_kernel, plain_bias, (0.001, 0.004, 0.01)
+)
 
 _, panels = plt.subplots(1, 2, figsize=(8.5, 3.4), sharey=True)
-plots.curves(scaled, "Standardised: too short, ours, too long", log=True, axes=panels[0])
-plots.curves(plain, "Millimetres: a crawl or a zigzag", y_label="", log=True, axes=panels[1])
+plots.curves(
+    scaled, "Standardised: too short, ours, too long", log=True, axes=panels[0]
+)
+plots.curves(
+    plain,
+    "Millimetres: a crawl or a zigzag",
+    y_label="",
+    log=True,
+    axes=panels[1],
+)
 panels[0].set_ylim(0.04, 6)
-assert not as_shipped or min(scaled["α = 2"][1]) < 0.1 < 0.3 < min(plain["α = 0.004"][1])
+assert not as_shipped or min(scaled["α = 2"][1]) < 0.1 < 0.3 < min(
+    plain["α = 0.004"][1]
+)
 
 # %% [markdown]
-# **Left.** With a small rate the neuron is still on its way after sixty steps. With a hundred times ours the very first step throws the line to about the right place, but makes the neuron so sure of itself that each remaining mistake is
-# expensive. A few steps mend the worst of that; the later ones are small beside its weights, and ours overtakes it. (Ours is not the best: try 20.) **Right.** In millimetres, no rate gets near that in sixty steps. The inputs are large and all *positive*, so a step moves all
-# logits up or down together, far more than it turns the line. A small rate turns it very slowly; a larger one throws all logits to and fro first. (Try .05 for 400 steps: wild for the first hundreds, and in the end as good as ours.) That is why inputs are standardised.
+# **Left.**
+# With a small rate the neuron is still on its way after sixty steps.
+# With a hundred times ours the very first step throws the line to about the right place, but makes the neuron so sure of itself that each remaining mistake is expensive.
+# A few steps mend the worst of that; the later ones are small beside its weights, and ours overtakes it.
+# (Ours is not the best: try 20.)
+# **Right.**
+# In millimetres, no rate gets near that in sixty steps.
+# The inputs are large and all *positive*, so a step moves all logits up or down together, far more than it turns the line.
+# A small rate turns it very slowly; a larger one throws all logits to and fro first.
+# (Try .05 for 400 steps: wild for the first hundreds, and in the end as good as ours.)
+# That is why inputs are standardised.
 #
 # Now the full run, and the line after some of its steps:
 
 # %%
-losses, path = descend(two_inputs, two_answers, start_kernel, start_bias, learning_rate, steps)
+losses, path = descend(
+    two_inputs, two_answers, start_kernel, start_bias, learning_rate, steps
+)
 shown = sorted({step for step in (0, 1, 2, 4, 8, steps) if step <= steps})
-lengths, depths = np.meshgrid(np.linspace(31, 61, 151), np.linspace(12.5, 22, 101))
+lengths, depths = np.meshgrid(
+    np.linspace(31, 61, 151), np.linspace(12.5, 22, 101)
+)
 plane = np.stack([lengths.ravel(), depths.ravel()], axis=1).astype("float32")
 
 _, axes = plt.subplots(figsize=(7.0, 4.2))
-draw_birds(axes, "The line turns round in a few steps, then settles into its slant")
+draw_birds(
+    axes, "The line turns round in a few steps, then settles into its slant"
+)
 for number, step in enumerate(shown):
-    logits = standardise(plane, like=measurements[two]) @ path[step][:2] + path[step][2]
-    style = {"colors": str(0.6 - 0.1 * number), "linewidths": 0.8 + 0.3 * number}
-    drawn = axes.contour(lengths, depths, logits.reshape(lengths.shape), [0], **style)
+    logits = (
+        standardise(plane, like=measurements[two]) @ path[step][:2]
+        + path[step][2]
+    )
+    style = {
+        "colors": str(0.6 - 0.1 * number),
+        "linewidths": 0.8 + 0.3 * number,
+    }
+    drawn = axes.contour(
+        lengths, depths, logits.reshape(lengths.shape), [0], **style
+    )
     for line in drawn.allsegs[0]:
         end = min(line, key=lambda point: point[1])
-        axes.annotate(f"step {step}", end, xytext=(-4, 8), textcoords="offset points", fontsize=8,
-                      ha="right" if end[0] > 50 else "left", backgroundcolor="#ffffffbb")
+        axes.annotate(
+            f"step {step}",
+            end,
+            xytext=(-4, 8),
+            textcoords="offset points",
+            fontsize=8,
+            ha="right" if end[0] > 50 else "left",
+            backgroundcolor="#ffffffbb",
+        )
 
 # %% [markdown]
-# On each line the logit is 0; it is where the neuron's opinion changes, the **decision boundary**. Line 0 has it backwards, as we made it. From step 8 to the last the line turns ever more slowly; meanwhile the weights grow, and with them
-# the opinion away from the line gets firmer. How many birds are on the wrong side?
+# On each line the logit is 0; it is where the neuron's opinion changes, the **decision boundary**.
+# Line 0 has it backwards, as we made it.
+# From step 8 to the last the line turns ever more slowly; meanwhile the weights grow, and with them the opinion away from the line gets firmer.
+# How many birds are on the wrong side?
 
 # %% tags=["nbval-ignore-output"]
-wrong = ((two_inputs @ path[-1][:2] + path[-1][2] > 0) != (two_answers[:, 0] > 0)).sum()
+wrong = (
+    (two_inputs @ path[-1][:2] + path[-1][2] > 0) != (two_answers[:, 0] > 0)
+).sum()
 print(f"loss {losses[0]:.3f} at first, {losses[-1]:.3f} now; "
       f"{wrong} of {len(two_answers)} birds wrong")
 assert not as_shipped or (losses[-1] < 0.06 and wrong < 10)
 
 # %% [markdown]
-# The bills of a few birds are those of the other species: no line gets all of them right. (The best one gets 3 wrong. Gradient descent lowers the loss, not that count.)
+# The bills of a few birds are those of the other species: no line gets all of them right.
+# (The best one gets 3 wrong.
+# Gradient descent lowers the loss, not that count.)
 #
 # ## A third species: where one neuron fails
 #
-# Now the Gentoos. The question stays "a Chinstrap, or not?". We standardise anew, with all birds:
+# Now the Gentoos.
+# The question stays "a Chinstrap, or not?".
+# We standardise anew, with all birds:
 
 # %% tags=["network"]
 inputs = standardise(measurements, like=measurements)
@@ -904,21 +1218,31 @@ answers = (species == 1).astype("float32").reshape(-1, 1)
 # First we ask the neuron that we have, then one that learns from all birds:
 
 # %%
-_, all_path = descend(inputs, answers, start_kernel, start_bias, learning_rate, steps)
+_, all_path = descend(
+    inputs, answers, start_kernel, start_bias, learning_rate, steps
+)
 
 
 def as_trained_on_two(points):
-    return standardise(points, like=measurements[two]) @ path[-1][:2] + path[-1][2]
+    return (
+        standardise(points, like=measurements[two]) @ path[-1][:2]
+        + path[-1][2]
+    )
 
 
 def trained_on_all(points):
-    return standardise(points, like=measurements) @ all_path[-1][:2] + all_path[-1][2]
+    return (
+        standardise(points, like=measurements) @ all_path[-1][:2]
+        + all_path[-1][2]
+    )
 
 
 def draw_opinion(axes, opinion, title):
     draw_birds(axes, title, kinds=(0, 1, 2))
     z = opinion(plane).reshape(lengths.shape)
-    axes.contourf(lengths, depths, z, [0, np.inf], colors=[plots.OTHERS[1]], alpha=0.15)
+    axes.contourf(
+        lengths, depths, z, [0, np.inf], colors=[plots.OTHERS[1]], alpha=0.15
+    )
     axes.contour(lengths, depths, z, [0], colors="black")
 
 # %% [markdown]
@@ -931,23 +1255,39 @@ for axes, opinion, title in (
         (panels[0], as_trained_on_two, "Never met a Gentoo: each one a Chinstrap"),
         (panels[1], trained_on_all, "Trained on all: one line is not enough")):
     draw_opinion(axes, opinion, title)
-    wrongs[opinion.__name__] = int(((opinion(measurements) > 0) != (answers[:, 0] > 0)).sum())
-    print(f"{opinion.__name__:18}{wrongs[opinion.__name__]:4} of {len(answers)} birds wrong")
-assert not as_shipped or wrongs["as_trained_on_two"] > 100 and 30 < wrongs["trained_on_all"] < 50
+    wrongs[opinion.__name__] = int(
+        ((opinion(measurements) > 0) != (answers[:, 0] > 0)).sum()
+    )
+    print(
+        f"{opinion.__name__:18}{wrongs[opinion.__name__]:4} of {len(answers)} birds wrong"
+    )
+assert (
+    not as_shipped
+    or wrongs["as_trained_on_two"] > 100
+    and 30 < wrongs["trained_on_all"] < 50
+)
 
 # %% [markdown]
-# The first picture is worth remembering: asked about something that it has never seen, the neuron does not say so. It answers. The second neuron has learned from every bird, and still gets about one in nine wrong. Training longer will not help: the Chinstraps sit between the others,
-# Adelies to the left, Gentoos below, and one line cannot keep both out. (The best of all lines gets 36 wrong; always answering "no Chinstrap" gets 68.)
+# The first picture is worth remembering: asked about something that it has never seen, the neuron does not say so.
+# It answers.
+# The second neuron has learned from every bird, and still gets about one in nine wrong.
+# Training longer will not help: the Chinstraps sit between the others, Adelies to the left, Gentoos below, and one line cannot keep both out.
+# (The best of all lines gets 36 wrong; always answering "no Chinstrap" gets 68.)
 #
 # ## A hidden layer
 #
-# Two lines could. So take several neurons, each with a line of its own, and a last neuron that makes its decision from *their* answers:
+# Two lines could.
+# So take several neurons, each with a line of its own, and a last neuron that makes its decision from *their* answers:
 #
 # $$h = \tanh(x W_1 + b_1), \qquad z = h\,W_2 + b_2 .$$
 #
-# The neurons in between are a **hidden layer**: nobody tells them what to answer. They use $\tanh$, a sigmoid stretched to run from −1 to 1. Without a bend in the middle nothing would be won: $(xW_1 + b_1)\,W_2 + b_2$ is again a weighted sum of $x_1$ and $x_2$, one line.
+# The neurons in between are a **hidden layer**: nobody tells them what to answer.
+# They use $\tanh$, a sigmoid stretched to run from −1 to 1.
+# Without a bend in the middle nothing would be won: $(xW_1 + b_1)\,W_2 + b_2$ is again a weighted sum of $x_1$ and $x_2$, one line.
 #
-# Where should they start? Not all alike, on both sides of the layer, or they would receive the same gradients and stay alike for ever. So from random numbers, drawn once with NumPy for both twins:
+# Where should they start?
+# Not all alike, on both sides of the layer, or they would receive the same gradients and stay alike for ever.
+# So from random numbers, drawn once with NumPy for both twins:
 
 # %% tags=["network"]
 def starting_weights(seed):
@@ -975,10 +1315,16 @@ parameters = [torch.tensor(array, device=device, requires_grad=True)
 
 def bare_logits(x):
     hidden_kernel, hidden_bias, output_kernel, output_bias = parameters
-    return torch.tanh(x @ hidden_kernel + hidden_bias) @ output_kernel + output_bias
+    return (
+        torch.tanh(x @ hidden_kernel + hidden_bias) @ output_kernel
+        + output_bias
+    )
 
 
-x, y = torch.tensor(inputs, device=device), torch.tensor(answers, device=device)
+x, y = (
+    torch.tensor(inputs, device=device),
+    torch.tensor(answers, device=device),
+)
 bare_losses = []
 for step in range(steps):
     loss = log_loss(bare_logits(x), y)
@@ -990,12 +1336,16 @@ for step in range(steps):
 
 # %% tags=["tensorflow"]
 start = starting_weights(seed)["classifier"]
-parameters = [tf.Variable(array) for layer in start.values() for array in layer.values()]
+parameters = [
+    tf.Variable(array) for layer in start.values() for array in layer.values()
+]
 
 
 def bare_logits(x):
     hidden_kernel, hidden_bias, output_kernel, output_bias = parameters
-    return tf.tanh(x @ hidden_kernel + hidden_bias) @ output_kernel + output_bias
+    return (
+        tf.tanh(x @ hidden_kernel + hidden_bias) @ output_kernel + output_bias
+    )
 
 
 x, y = tf.constant(inputs), tf.constant(answers)
@@ -1012,12 +1362,17 @@ for step in range(steps):
 
 # %% tags=["pytorch"]
 def network_opinion(points):
-    points = torch.tensor(standardise(points, like=measurements), device=device)
+    points = torch.tensor(
+        standardise(points, like=measurements), device=device
+    )
     with torch.no_grad():
-        return bare_logits(points)[:, 0].numpy(force=True)  # force: detached, and brought to the CPU
+        # force: detached, and brought to the CPU
+        return bare_logits(points)[:, 0].numpy(force=True)
 
 
-hidden_kernel, hidden_bias = (parameter.numpy(force=True) for parameter in parameters[:2])
+hidden_kernel, hidden_bias = (
+    parameter.numpy(force=True) for parameter in parameters[:2]
+)
 
 # %% tags=["tensorflow"]
 def network_opinion(points):
@@ -1025,7 +1380,9 @@ def network_opinion(points):
     return bare_logits(points)[:, 0].numpy()
 
 
-hidden_kernel, hidden_bias = (parameter.numpy() for parameter in parameters[:2])
+hidden_kernel, hidden_bias = (
+    parameter.numpy() for parameter in parameters[:2]
+)
 
 # %% [markdown]
 # The line of a hidden neuron is where its weighted sum is 0:
@@ -1034,22 +1391,39 @@ hidden_kernel, hidden_bias = (parameter.numpy() for parameter in parameters[:2])
 _, panels = plt.subplots(1, 2, figsize=(9.0, 3.8), sharey=True)
 draw_birds(panels[0], "Each hidden neuron draws a line …", kinds=(0, 1, 2))
 for z in (standardise(plane, like=measurements) @ hidden_kernel + hidden_bias).T:
-    panels[0].contour(lengths, depths, z.reshape(lengths.shape), [0], colors="#777777")
-draw_opinion(panels[1], network_opinion, "… and the last one bends them round the Chinstraps")
-network_wrong = int(((network_opinion(measurements) > 0) != (answers[:, 0] > 0)).sum())
-print(f"loss {bare_losses[-1]:.3f}; {network_wrong} of {len(answers)} birds wrong")
+    panels[0].contour(
+        lengths, depths, z.reshape(lengths.shape), [0], colors="#777777"
+    )
+draw_opinion(
+    panels[1],
+    network_opinion,
+    "… and the last one bends them round the Chinstraps",
+)
+network_wrong = int(
+    ((network_opinion(measurements) > 0) != (answers[:, 0] > 0)).sum()
+)
+print(
+    f"loss {bare_losses[-1]:.3f}; {network_wrong} of {len(answers)} birds wrong"
+)
 assert not as_shipped or (bare_losses[-1] < 0.08 and network_wrong <= 14)
 
 # %% [markdown]
-# From 40 wrong to about ten, with 17 numbers instead of 3. (Whether it would do as well on penguins that it has *not* seen is another question, and the right one: lesson 2.)
+# From 40 wrong to about ten, with 17 numbers instead of 3.
+# (Whether it would do as well on penguins that it has *not* seen is another question, and the right one: lesson 2.)
 #
 # ## The same, as layers
 #
-# We end where lesson 2 begins. What you wrote by hand is in every framework ready-made: a layer brings its kernel and its bias, an optimiser does the step. The plainest optimiser is your update, weight minus learning rate times gradient. It is called `SGD`, **stochastic gradient descent**: "stochastic" because a step usually sees only some examples, drawn by chance. Ours sees all.
+# We end where lesson 2 begins.
+# What you wrote by hand is in every framework ready-made: a layer brings its kernel and its bias, an optimiser does the step.
+# The plainest optimiser is your update, weight minus learning rate times gradient.
+# It is called `SGD`, **stochastic gradient descent**: "stochastic" because a step usually sees only some examples, drawn by chance.
+# Ours sees all.
 
 # %% tags=["pytorch", "network"]
 def build_classifier(starting):
-    network = nn.Sequential(nn.Linear(2, hidden_width), nn.Tanh(), nn.Linear(hidden_width, 1))
+    network = nn.Sequential(
+        nn.Linear(2, hidden_width), nn.Tanh(), nn.Linear(hidden_width, 1)
+    )
     return load_weights(network, starting).to(device)
 
 
@@ -1058,7 +1432,9 @@ def build_optimizer(network):
 
 
 def to_tensors(inputs, answers):
-    return torch.as_tensor(inputs, device=device), torch.as_tensor(answers, device=device)
+    return torch.as_tensor(inputs, device=device), torch.as_tensor(
+        answers, device=device
+    )
 
 
 def train_step(network, optimizer, inputs, answers):
@@ -1069,7 +1445,8 @@ def train_step(network, optimizer, inputs, answers):
     return loss.detach()
 
 # %% [markdown] tags=["pytorch"]
-# `zero_grad` clears what would add up, `F.binary_cross_entropy_with_logits` is our log loss. A `Linear` layer keeps its kernel transposed, (outputs, inputs), and calls it `weight`; `load_weights` knows.
+# `zero_grad` clears what would add up, `F.binary_cross_entropy_with_logits` is our log loss.
+# A `Linear` layer keeps its kernel transposed, (outputs, inputs), and calls it `weight`; `load_weights` knows.
 
 # %% tags=["tensorflow", "network"]
 log_loss_of_keras = keras.losses.BinaryCrossentropy(from_logits=True)
@@ -1090,7 +1467,8 @@ def build_optimizer(network):
     return optimizer
 
 # %% [markdown] tags=["tensorflow"]
-# The step has the same three parts as before. `from_logits=True` tells Keras that it gets $z$, not $p$: lesson 2 shows what happens without it.
+# The step has the same three parts as before.
+# `from_logits=True` tells Keras that it gets $z$, not $p$: lesson 2 shows what happens without it.
 
 # %% tags=["tensorflow", "network"]
 def to_tensors(inputs, answers):
@@ -1105,7 +1483,8 @@ def train_step(network, optimizer, inputs, answers):
     return loss
 
 # %% [markdown]
-# The same starting weights, the same steps. Are they the same losses?
+# The same starting weights, the same steps.
+# Are they the same losses?
 
 # %%
 network = build_classifier(start)
@@ -1121,16 +1500,23 @@ print("equal but for rounding:", bool(apart < 1e-3))
 assert apart < 1e-3 or not as_shipped
 
 # %% [markdown]
-# So there is no magic in a layer, nor in an optimiser. What is in them is on this page.
+# So there is no magic in a layer, nor in an optimiser.
+# What is in them is on this page.
 #
 # ## The twin check
 #
-# Now the other notebook. This one leaves a record of its run; the twin's was left when it was last run with the same parameters.
+# Now the other notebook.
+# This one leaves a record of its run; the twin's was left when it was last run with the same parameters.
 
 # %%
 mine = records.save(
-    "01_tensors", framework, parameters_used,
-    {"loss of the network": layer_losses, "loss of one neuron": losses[:steps]},
+    "01_tensors",
+    framework,
+    parameters_used,
+    {
+        "loss of the network": layer_losses,
+        "loss of one neuron": losses[:steps],
+    },
     parameter_count=weights.count(start),
 )
 twin = records.load("01_tensors", other, parameters_used)
@@ -1139,15 +1525,22 @@ twin = records.load("01_tensors", other, parameters_used)
 # The network's losses, step by step:
 
 # %% tags=["nbval-ignore-output"]
-plots.twins(mine, twin, "One curve to the eye; below, rounding that hardly grows")
+plots.twins(
+    mine, twin, "One curve to the eye; below, rounding that hardly grows"
+)
 print(records.compare(mine, twin))
 if twin and as_shipped:
-    apart = records.relative_difference(layer_losses, twin["losses"]["loss of the network"])
+    apart = records.relative_difference(
+        layer_losses, twin["losses"]["loss of the network"]
+    )
     assert apart.max() < 1e-3
 
 # %% [markdown]
-# Two frameworks, hundreds of steps, and the losses still share about six digits: all that float32 has, less a few roundings. (Where they are equal, the lower curve shows $10^{-9}$.) It need not be so. Here every step uses all birds, $\tanh$ has no kink at which a rounding could decide anything, and no stretch of the
-# path pulls two nearby runs far apart: weights that start a millionth apart are some millionths apart at the end, where the loss is so flat that it hardly notices. Lesson 4 shows networks in which the same roundings grow.
+# Two frameworks, hundreds of steps, and the losses still share about six digits: all that float32 has, less a few roundings.
+# (Where they are equal, the lower curve shows $10^{-9}$.)
+# It need not be so.
+# Here every step uses all birds, $\tanh$ has no kink at which a rounding could decide anything, and no stretch of the path pulls two nearby runs far apart: weights that start a millionth apart are some millionths apart at the end, where the loss is so flat that it hardly notices.
+# Lesson 4 shows networks in which the same roundings grow.
 #
 # ## What differs
 #
@@ -1174,14 +1567,21 @@ if twin and as_shipped:
 #
 # ## Try it
 #
-# Where you change code and not a parameter, first replace the line `as_shipped = ...` under "Parameters" by `as_shipped = False`, in both notebooks if you want to compare them. Then no bound stops you, and nothing is held against the unaltered twin.
+# Where you change code and not a parameter, first set `altered = True` in the folded cell below the parameters, in both notebooks if you want to compare them.
+# Then no bound stops you, and nothing is held against the unaltered twin.
 #
-# 1. In the section on finite differences, take only one side, $(\text{loss}(w + h) - \text{loss}(w)) / h$. What becomes of the right-hand slope in the figure, and how many digits are left at best?
-# 2. Let the whole network start from zeros: write `array * 0` where `parameters` are made. Which single number still learns, and where does the loss stop? (By hand and as layers then part: the layers still start from `start`.)
-# 3. Set `hidden_width` to 1, then 2. How many lines does it take to keep both other species out?
-# 4. Leave $\tanh$ out of `bare_logits`. To which earlier number does the count of wrong birds return?
-# 5. Give one neuron all four measurements, in a new cell: `wide = standardise(all_measurements, like=all_measurements)`, then `descend(wide, answers, np.zeros((4, 1), "float32"), start_bias, learning_rate, steps)`; the last row of the path holds four weights and
-#    the bias. How many birds are wrong? Is anything left for a hidden layer to do?
+# 1. In the section on finite differences, take only one side, $(\text{loss}(w + h) - \text{loss}(w)) / h$.
+#    What becomes of the right-hand slope in the figure, and how many digits are left at best?
+# 2. Let the whole network start from zeros: write `array * 0` where `parameters` are made.
+#    Which single number still learns, and where does the loss stop?
+#    (By hand and as layers then part: the layers still start from `start`.)
+# 3. Set `hidden_width` to 1, then 2.
+#    How many lines does it take to keep both other species out?
+# 4. Leave $\tanh$ out of `bare_logits`.
+#    To which earlier number does the count of wrong birds return?
+# 5. Give one neuron all four measurements, in a new cell: `wide = standardise(all_measurements, like=all_measurements)`, then `descend(wide, answers, np.zeros((4, 1), "float32"), start_bias, learning_rate, steps)`; the last row of the path holds four weights and the bias.
+#    How many birds are wrong?
+#    Is anything left for a hidden layer to do?
 #
 # ## Read on
 #

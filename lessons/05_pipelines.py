@@ -1,18 +1,27 @@
+# ---
+# minutes: {read: 84, run: 1, exercises: 0}
+# seconds: 90
+# memory_mb: 1300
+# needs: []
+# proof: training
+# ---
+
 # %% [markdown]
 # # 5 · Feeding the network
 #
 # You find out whether a network waits for its data, stage by stage in images a second, and take the waiting away.
 #
-# - **You will build** a pipeline from picture files to batches: read, decode, augment, batch, move; first the naive one, then a fast one; and random
-#   changes to pictures that are the same, to the last bit, in both frameworks.
-# - **You will learn** to measure a pipeline against what the network consumes; what vectorising, caching, workers and prefetching are for, and when they buy
-#   nothing; how random numbers in a pipeline go wrong without a message; what augmentation does for a small data set.
+# - **You will build** a pipeline from picture files to batches: read, decode, augment, batch, move; first the naive one, then a fast one; and random changes to pictures that are the same, to the last bit, in both frameworks.
+# - **You will learn** to measure a pipeline against what the network consumes; what vectorising, caching, workers and prefetching are for, and when they buy nothing; how random numbers in a pipeline go wrong without a message; what augmentation does for a small data set.
 # - **You need** lessons 2 and 3: a training step, a validation curve, what tracing a graph means.
 
 # %% [markdown]
-# **The question of this lesson.** In lesson 4 every default was made equal, and the twins drew one curve. Both were fed by one line, `train_images[chosen]`: all pictures lay in memory, decoded and
-# scaled. Elsewhere they lie in files, and somebody has to read, decode, change and stack them, again in every epoch. A network that takes a batch in a millisecond gains nothing from a faster
-# machine if the next batch takes ten. So before you make a network faster: **does it wait for its data?**
+# **The question of this lesson.**
+# In lesson 4 every default was made equal, and the twins drew one curve.
+# Both were fed by one line, `train_images[chosen]`: all pictures lay in memory, decoded and scaled.
+# Elsewhere they lie in files, and somebody has to read, decode, change and stack them, again in every epoch.
+# A network that takes a batch in a millisecond gains nothing from a faster machine if the next batch takes ten.
+# So before you make a network faster: **does it wait for its data?**
 #
 # ## Set-up
 
@@ -30,17 +39,24 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 from torch import nn
-from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
+from torch.utils.data import (
+    DataLoader,
+    Dataset,
+    IterableDataset,
+    TensorDataset,
+)
 
 from tandem import data, plots, records, weights
 from tandem.pytorch import load_weights
 
 framework, other = "pytorch", "tensorflow"
 # a GPU where there is one
-device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+accelerator = torch.accelerator.current_accelerator(check_available=True)
+device = accelerator or torch.device("cpu")
 
 # %% tags=["tensorflow", "network"]
-from tandem.tensorflow import load_weights  # first: it starts TensorFlow without its log lines
+# first: it starts TensorFlow without its log lines
+from tandem.tensorflow import load_weights
 
 import io
 import pathlib
@@ -63,43 +79,48 @@ AUTOTUNE = tf.data.AUTOTUNE  # "as many as pay", found out while it runs
 # ## Parameters
 
 # %% tags=["parameters", "network"]
-epochs = 30  # of the training at the end
-batch_size = 64
-learning_rate = 1e-3
-beta_1 = 0.9
-beta_2 = 0.999
-epsilon = 1e-7  # Adam's: Keras' default; PyTorch's is 1e-8
-hidden_width = 256
-wide_width = 2048  # of a second, heavier network, to be timed only
-largest_shift = 2  # pixels
-picture_count = 2_000  # at most 5,000: as many again are for validation
-repeats = 5  # of each measurement
-seed = 0
+epochs = 30  # 1 to 500: of the training at the end
+batch_size = 64  # 1 to picture_count: pictures a step
+learning_rate = 1e-3  # above 0 to 1: Adam's default in both
+beta_1 = 0.9  # 0 to below 1: Adam's memory of gradients
+beta_2 = 0.999  # 0 to below 1: Adam's memory of their squares
+# Adam's: Keras' default; PyTorch's is 1e-8
+epsilon = 1e-7  # above 0 to 1
+hidden_width = 256  # 1 to 10000: units of the hidden layer
+# of a second, heavier network, to be timed only
+wide_width = 2048  # 1 to 20000
+largest_shift = 2  # 0 to 14: pixels
+# as many again are for validation
+picture_count = 2_000  # 100 to 5000
+repeats = 5  # 2 to 100: of each measurement
+seed = 0  # 0 to 2**32 - 1: of weights and batch order
 
 # %% [markdown]
 # The lesson asserts what it claims about learning and speed, but only for these values.
 
-# %%
-parameters_used = {
-    "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate,
-    "beta_1": beta_1, "beta_2": beta_2, "epsilon": epsilon, "hidden_width": hidden_width,
-    "largest_shift": largest_shift, "picture_count": picture_count, "seed": seed,
-}
-shipped = [30, 64, 1e-3, 0.9, 0.999, 1e-7, 256, 2, 2_000, 0]
-as_shipped = [*parameters_used.values(), wide_width, repeats] == [*shipped, 2048, 5]
-parameters_used["as_shipped"] = as_shipped  # an altered lesson is compared with an altered twin
+# %% tags=["folded"]
+from tandem.parameters import check_parameters
+
+altered = False  # True where you change code: no bound stops you then
+parameters_used = check_parameters("05_pipelines", globals(), altered)
+as_shipped = parameters_used["as_shipped"]
 
 # %% [markdown]
 # ## A folder of pictures
 #
-# We take 2,000 training images of Fashion-MNIST, and as many for validation, and write the first 2,000 as PNG files into a temporary folder: one folder a class, the usual way in
-# which picture sets come. Such a set is **sorted by class**, and we sort our arrays in the same way, so that file $i$ is image $i$.
+# We take 2,000 training images of Fashion-MNIST, and as many for validation, and write the first 2,000 as PNG files into a temporary folder: one folder a class, the usual way in which picture sets come.
+# Such a set is **sorted by class**, and we sort our arrays in the same way, so that file $i$ is image $i$.
 
 # %% tags=["network"]
-(all_images, all_labels), (test_images, test_labels) = data.fashion_mnist(2 * picture_count)
+(all_images, all_labels), (test_images, test_labels) = data.fashion_mnist(
+    2 * picture_count
+)
 by_class = np.argsort(all_labels[:picture_count], kind="stable")
 train_images, train_labels = all_images[by_class], all_labels[by_class]
-validation_images, validation_labels = all_images[picture_count:], all_labels[picture_count:]
+validation_images, validation_labels = (
+    all_images[picture_count:],
+    all_labels[picture_count:],
+)
 steps_per_epoch = picture_count // batch_size
 
 # %% [markdown]
@@ -111,7 +132,9 @@ folder = pathlib.Path(temporary.name)  # is deleted when the notebook ends
 for number, (image, label) in enumerate(zip(train_images, train_labels)):
     place = folder / "pictures" / f"{label} {data.FASHION_CLASSES[label]}"
     place.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.uint8(np.rint(255 * image))).save(place / f"{number:04}.png")
+    Image.fromarray(np.uint8(np.rint(255 * image))).save(
+        place / f"{number:04}.png"
+    )
 
 paths = sorted((folder / "pictures").glob("*/*.png"))
 for path in paths[:: picture_count // 4]:
@@ -119,36 +142,38 @@ for path in paths[:: picture_count // 4]:
 print(f"{len(paths):,} files")
 
 # %% [markdown] tags=["pytorch"]
-# The usual reader of such a tree is `ImageFolder` of the package torchvision; it numbers the classes by the alphabet, which is why our folders begin with
-# their label. We write our own, to see what it costs.
+# The usual reader of such a tree is `ImageFolder` of the package torchvision; it numbers the classes by the alphabet, which is why our folders begin with their label.
+# We write our own, to see what it costs.
 
 # %% [markdown] tags=["tensorflow"]
-# The usual reader of such a tree is `keras.utils.image_dataset_from_directory`; it numbers the classes by the alphabet, which is why our folders begin with
-# their label. We write our own, to see what it costs.
+# The usual reader of such a tree is `keras.utils.image_dataset_from_directory`; it numbers the classes by the alphabet, which is why our folders begin with their label.
+# We write our own, to see what it costs.
 
 # %% [markdown]
 # ## Augmentation: random changes that keep the label
 #
-# Between reading a picture and training on it, many pipelines change it at random: a shoe seen from the other side, two pixels further left, or in brighter light is
-# the same shoe. So each epoch shows another version, and the network cannot learn the pixels by heart. Does that help? We measure it at the end. First it is one more thing that a pipeline
-# has to do, and pay for.
+# Between reading a picture and training on it, many pipelines change it at random: a shoe seen from the other side, two pixels further left, or in brighter light is the same shoe.
+# So each epoch shows another version, and the network cannot learn the pixels by heart.
+# Does that help?
+# We measure it at the end.
+# First it is one more thing that a pipeline has to do, and pay for.
 #
-# Our changes: **flip** left and right with probability one half; **shift** by up to two pixels in each direction (put a black border of two pixels around the picture, and cut 28 × 28 out of it at a random `top` and `left`); multiply
-# the **brightness** by a random factor, and clip to 0 … 1.
+# Our changes: **flip** left and right with probability one half; **shift** by up to two pixels in each direction (put a black border of two pixels around the picture, and cut 28 × 28 out of it at a random `top` and `left`); multiply the **brightness** by a random factor, and clip to 0 … 1.
 #
-# The random numbers come from NumPy, so that the twins make the same changes: a table for each epoch, in which row $i$ belongs to picture $i$, wherever in the epoch
-# its turn comes.
+# The random numbers come from NumPy, so that the twins make the same changes: a table for each epoch, in which row $i$ belongs to picture $i$, wherever in the epoch its turn comes.
 
 # %% tags=["network"]
 def draw_changes(epoch, seed):
-    rng = np.random.default_rng((seed, epoch, 5))  # 5: other numbers than the batch order's
+    # 5: other numbers than the batch order's
+    rng = np.random.default_rng((seed, epoch, 5))
     flip = rng.random(picture_count) < 0.5
     top, left = rng.integers(0, 2 * largest_shift + 1, (2, picture_count))
     brightness = rng.uniform(0.7, 1.3, picture_count).astype("float32")
     return flip, top, left, brightness
 
 # %% [markdown]
-# The changes themselves are the framework's. For one picture:
+# The changes themselves are the framework's.
+# For one picture:
 
 # %% tags=["pytorch"]
 def augment_one(image, flip, top, left, brightness):
@@ -162,22 +187,25 @@ def augment_one(image, flip, top, left, brightness):
 as_tensor = torch.as_tensor  # in the other notebook: tf.convert_to_tensor
 
 # %% [markdown] tags=["pytorch"]
-# These are plain tensor operations. A project would take them from `torchvision.transforms.v2`, which has these and dozens more, and rotations of boxes and masks along with the picture;
-# they draw their own random numbers.
+# These are plain tensor operations.
+# A project would take them from `torchvision.transforms.v2`, which has these and dozens more, and rotations of boxes and masks along with the picture; they draw their own random numbers.
 
 # %% tags=["tensorflow"]
 def augment_one(image, flip, top, left, brightness):
     if flip:  # in a pipeline AutoGraph makes a conditional of it (lesson 3)
         image = tf.reverse(image, [1])
-    image = tf.pad(image, 2 * [2 * [largest_shift]])[top : top + 28, left : left + 28]
+    image = tf.pad(image, 2 * [2 * [largest_shift]])[
+        top : top + 28, left : left + 28
+    ]
     return tf.clip_by_value(image * brightness, 0, 1)
 
 
 as_tensor = tf.convert_to_tensor  # in the other notebook: torch.as_tensor
 
 # %% [markdown] tags=["tensorflow"]
-# These are plain tensor operations. A project would take Keras' layers (`RandomFlip`, `RandomTranslation`, …), which draw their own random numbers. They can
-# also stand inside the network, and then act in training only.
+# These are plain tensor operations.
+# A project would take Keras' layers (`RandomFlip`, `RandomTranslation`, …), which draw their own random numbers.
+# They can also stand inside the network, and then act in training only.
 
 # %% [markdown]
 # What it looks like:
@@ -191,18 +219,27 @@ for index in shown:
     captions.append("as filed")
     for epoch, columns in enumerate(changes):
         row = [column[index] for column in columns]
-        versions.append(np.asarray(augment_one(as_tensor(train_images[index]), *row)))
+        versions.append(
+            np.asarray(augment_one(as_tensor(train_images[index]), *row))
+        )
         captions.append(f"epoch {epoch + 1}")
-plots.images(versions, "One picture a row: each epoch sees another version of it", captions,
-             columns=6, size=1.0)
+plots.images(
+    versions,
+    "One picture a row: each epoch sees another version of it",
+    captions,
+    columns=6,
+    size=1.0,
+)
 
 # %% [markdown]
-# **Watch out:** whether a change keeps the label depends on the data, and no framework knows. A mirrored shoe is a shoe, though whether a mirrored one ever comes, we shall see; a mirrored "b" is a "d". A shoe upside down is something that
-# no shop photographs: a vertical flip would spend the network's weights on pictures that never come.
+# **Watch out:** whether a change keeps the label depends on the data, and no framework knows.
+# A mirrored shoe is a shoe, though whether a mirrored one ever comes, we shall see; a mirrored "b" is a "d".
+# A shoe upside down is something that no shop photographs: a vertical flip would spend the network's weights on pictures that never come.
 #
 # ## What the network consumes
 #
-# Two networks: the small one of lesson 2, and one with a hidden layer eight times as wide. Nothing here is new, so we are brief.
+# Two networks: the small one of lesson 2, and one with a hidden layer eight times as wide.
+# Nothing here is new, so we are brief.
 
 # %% tags=["network"]
 def starting_weights(seed, width=None):
@@ -221,7 +258,9 @@ def starting_weights(seed, width=None):
 # %% tags=["pytorch", "network"]
 def build_classifier(starting):
     width = len(starting["hidden"]["bias"])
-    network = nn.Sequential(nn.Flatten(), nn.Linear(784, width), nn.ReLU(), nn.Linear(width, 10))
+    network = nn.Sequential(
+        nn.Flatten(), nn.Linear(784, width), nn.ReLU(), nn.Linear(width, 10)
+    )
     return load_weights(network, starting).to(device)
 
 
@@ -242,18 +281,28 @@ cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
 def build_classifier(starting):
-    network = keras.Sequential([
-        keras.Input((28, 28)),
-        layers.Flatten(),
-        layers.Dense(len(starting["hidden"]["bias"]), activation="relu", name="hidden"),
-        layers.Dense(10, name="output"),
-    ])
+    network = keras.Sequential(
+        [
+            keras.Input((28, 28)),
+            layers.Flatten(),
+            layers.Dense(
+                len(starting["hidden"]["bias"]),
+                activation="relu",
+                name="hidden",
+            ),
+            layers.Dense(10, name="output"),
+        ]
+    )
     return load_weights(network, starting)
 
 
 def build_optimizer(network):
-    optimizer = keras.optimizers.Adam(learning_rate=learning_rate, beta_1=beta_1,
-                                      beta_2=beta_2, epsilon=epsilon)
+    optimizer = keras.optimizers.Adam(
+        learning_rate=learning_rate,
+        beta_1=beta_1,
+        beta_2=beta_2,
+        epsilon=epsilon,
+    )
     optimizer.build(network.trainable_variables)
     return optimizer
 
@@ -270,8 +319,8 @@ def train_step(network, optimizer, images, labels):
     return loss
 
 # %% [markdown]
-# To measure, we need some care. Other programs use the machine too, so we take every measurement several times, the alternatives **in turn** (a slow
-# minute then hits all of them), leave out the first round, in which caches fill and graphs are traced, and look at the median **and** the range.
+# To measure, we need some care.
+# Other programs use the machine too, so we take every measurement several times, the alternatives **in turn** (a slow minute then hits all of them), leave out the first round, in which caches fill and graphs are traced, and look at the median **and** the range.
 
 # %%
 def images_per_second(alternatives, count):
@@ -289,14 +338,18 @@ def median(speeds):
     return {name: float(np.median(values)) for name, values in speeds.items()}
 
 # %% [markdown]
-# The network's side: one batch that is already where it is needed, trained on again and again. It holds pictures of all classes. (We first took 64 T-shirts. Their loss was soon 0, and the numbers in Adam so small, *denormal*, that a processor leaves its fast path for them: PyTorch's step became several
-# times slower. A benchmark on convenient data measures the convenience.)
+# The network's side: one batch that is already where it is needed, trained on again and again.
+# It holds pictures of all classes.
+# (We first took 64 T-shirts.
+# Their loss was soon 0, and the numbers in Adam so small, *denormal*, that a processor leaves its fast path for them: PyTorch's step became several times slower.
+# A benchmark on convenient data measures the convenience.)
 
 # %% tags=["pytorch"]
 def trainer(width, steps=10):
     network = build_classifier(starting_weights(seed, width)["classifier"])
     optimizer = build_optimizer(network)
-    some = slice(None, None, picture_count // batch_size)  # of every class: the files are sorted
+    # of every class: the files are sorted
+    some = slice(None, None, picture_count // batch_size)
     images = torch.as_tensor(train_images[some][:batch_size], device=device)
     labels = torch.as_tensor(train_labels[some][:batch_size], device=device)
 
@@ -311,7 +364,8 @@ def trainer(width, steps=10):
 def trainer(width, steps=10):
     network = build_classifier(starting_weights(seed, width)["classifier"])
     optimizer = build_optimizer(network)
-    some = slice(None, None, picture_count // batch_size)  # of every class: the files are sorted
+    # of every class: the files are sorted
+    some = slice(None, None, picture_count // batch_size)
     images = tf.convert_to_tensor(train_images[some][:batch_size])
     labels = tf.convert_to_tensor(train_labels[some][:batch_size])
 
@@ -323,16 +377,26 @@ def trainer(width, steps=10):
     return run
 
 # %% [markdown]
-# Times are this machine's; yours differ. What we rely on are ratios within one run.
+# Times are this machine's; yours differ.
+# What we rely on are ratios within one run.
 
 # %% tags=["nbval-ignore-output"]
-consumed = median(images_per_second(
-    {"small network": trainer(hidden_width), "wide network": trainer(wide_width)},
-    count=10 * batch_size))
+consumed = median(
+    images_per_second(
+        {
+            "small network": trainer(hidden_width),
+            "wide network": trainer(wide_width),
+        },
+        count=10 * batch_size,
+    )
+)
 for name, speed in consumed.items():
     print(f"{name}: trains on {speed:10,.0f} images a second")
 # On a GPU they are alike: it is the starting of operations that takes the time.
-assert consumed["small network"] > 0.5 * consumed["wide network"] or not as_shipped
+assert (
+    consumed["small network"] > 0.5 * consumed["wide network"]
+    or not as_shipped
+)
 
 # %% [markdown]
 # ## The naive pipeline
@@ -340,8 +404,10 @@ assert consumed["small network"] > 0.5 * consumed["wide network"] or not as_ship
 # One picture after the other, each step for each picture, and a batch when there are enough.
 
 # %% [markdown] tags=["pytorch"]
-# In PyTorch a **map-style dataset** is a class that says how many items there are (`__len__`) and gets one by its index (`__getitem__`). What happens in there is
-# ordinary Python. A `DataLoader` asks it for 64 of them, and its `collate_fn` (by default it stacks tensors and makes tensors of numbers) makes a batch of them. The cell has a name and imports of its own, since it will become a file.
+# In PyTorch a **map-style dataset** is a class that says how many items there are (`__len__`) and gets one by its index (`__getitem__`).
+# What happens in there is ordinary Python.
+# A `DataLoader` asks it for 64 of them, and its `collate_fn` (by default it stacks tensors and makes tensors of numbers) makes a batch of them.
+# The cell has a name and imports of its own, since it will become a file.
 
 # %% tags=["pytorch"]
 # pictures.py
@@ -360,7 +426,12 @@ def decode(content, size=None):
 
 class PictureFiles(torch.utils.data.Dataset):
     def __init__(self, paths, labels, change=None, size=None):
-        self.paths, self.labels, self.change, self.size = paths, labels, change, size
+        self.paths, self.labels, self.change, self.size = (
+            paths,
+            labels,
+            change,
+            size,
+        )
 
     def __len__(self):
         return len(self.paths)
@@ -371,7 +442,8 @@ class PictureFiles(torch.utils.data.Dataset):
         return image, self.labels[index]
 
 # %% [markdown] tags=["pytorch"]
-# `drop_last` leaves out the 16 pictures that do not fill a batch. **Watch out:** a `DataLoader` left to its defaults makes batches of **one** and does not shuffle.
+# `drop_last` leaves out the 16 pictures that do not fill a batch.
+# **Watch out:** a `DataLoader` left to its defaults makes batches of **one** and does not shuffle.
 
 # %% tags=["pytorch"]
 def change_in_first_epoch(image, index):
@@ -387,12 +459,16 @@ def naive_batches():  # on a CPU, `.to` has nothing to do
 
 
 images, labels = next(iter(naive))
-print(f"images {tuple(images.shape)} {images.dtype}, labels {tuple(labels.shape)} {labels.dtype}")
+print(
+    f"images {tuple(images.shape)} {images.dtype}, labels {tuple(labels.shape)} {labels.dtype}"
+)
 print(f"{len(naive)} batches; by default: {len(DataLoader(naive.dataset)):,}")
 
 # %% [markdown] tags=["tensorflow"]
-# A `tf.data.Dataset` describes a pipeline. `from_tensor_slices` hands over one row at a time, `map` applies a function to each, `batch` collects. Nothing runs until something
-# iterates; then each stage pulls from the one before. The functions given to `map` are traced **once** into a graph (lesson 3), and that graph runs outside of Python.
+# A `tf.data.Dataset` describes a pipeline.
+# `from_tensor_slices` hands over one row at a time, `map` applies a function to each, `batch` collects.
+# Nothing runs until something iterates; then each stage pulls from the one before.
+# The functions given to `map` are traced **once** into a graph (lesson 3), and that graph runs outside of Python.
 
 # %% tags=["tensorflow"]
 def decode(content):
@@ -404,8 +480,8 @@ def read_decode_augment(path, label, *change):
     return augment_one(decode(tf.io.read_file(path)), *change), label
 
 # %% [markdown] tags=["tensorflow"]
-# One more thing: `tf.data` does not run what you write, but an improved version of it. For now we switch that off with `plain`, to see what each improvement is worth;
-# we come back to it.
+# One more thing: `tf.data` does not run what you write, but an improved version of it.
+# For now we switch that off with `plain`, to see what each improvement is worth; we come back to it.
 
 # %% tags=["tensorflow"]
 def plain(dataset):
@@ -417,7 +493,9 @@ def plain(dataset):
 
 names = [str(path) for path in paths]
 slices = tf.data.Dataset.from_tensor_slices
-as_written = slices((names, train_labels, *changes[0])).map(read_decode_augment)
+as_written = slices((names, train_labels, *changes[0])).map(
+    read_decode_augment
+)
 as_written = as_written.batch(batch_size, drop_remainder=True)
 naive = plain(as_written)
 
@@ -427,25 +505,32 @@ def naive_batches():  # to a GPU, where there is one, TensorFlow moves them by i
 
 
 images, labels = next(iter(naive))
-print(f"images {images.shape} {images.dtype.name}, labels {labels.shape} {labels.dtype.name}")
+print(
+    f"images {images.shape} {images.dtype.name}, labels {labels.shape} {labels.dtype.name}"
+)
 print(f"{len(naive)} batches")
 
 # %% [markdown] tags=["tensorflow"]
 # `drop_remainder` leaves out the 16 pictures that do not fill a batch; they would come as a batch of another shape, and `train_step` would be traced again.
 
 # %% [markdown]
-# Before any speed: does it give the right pictures? What comes back from the files must be what we wrote; we look at the first 200.
+# Before any speed: does it give the right pictures?
+# What comes back from the files must be what we wrote; we look at the first 200.
 
 # %%
-read_back = np.stack([np.asarray(decode(path.read_bytes())) for path in paths[:200]])
+read_back = np.stack(
+    [np.asarray(decode(path.read_bytes())) for path in paths[:200]]
+)
 equal = np.array_equal(read_back, train_images[:200])
 print(f"decoded pictures equal the arrays, bit for bit: {equal}")
 assert equal and np.array_equal(np.asarray(labels), train_labels[:batch_size])
 
 # %% [markdown]
-# ("Bit for bit" takes dividing by 255. Multiplying by 1/255, as some libraries do, differs in the last bit for about half of the grey levels.)
+# ("Bit for bit" takes dividing by 255.
+# Multiplying by 1/255, as some libraries do, differs in the last bit for about half of the grey levels.)
 #
-# Now, what does the network get from this pipeline? We train for 20 steps and hold a stopwatch: how long until the batch is here, and how long for the step?
+# Now, what does the network get from this pipeline?
+# We train for 20 steps and hold a stopwatch: how long until the batch is here, and how long for the step?
 
 # %%
 def waiting_and_training(loader, width):
@@ -465,22 +550,41 @@ def waiting_and_training(loader, width):
 # For both networks:
 
 # %% tags=["nbval-ignore-output"]
-shares = {name: waiting_and_training(naive_batches(), width)
-          for name, width in (("small network", hidden_width), ("wide network", wide_width))}
+shares = {
+    name: waiting_and_training(naive_batches(), width)
+    for name, width in (
+        ("small network", hidden_width),
+        ("wide network", wide_width),
+    )
+}
 for name, (waiting, training) in shares.items():
-    print(f"{name}: waits {waiting:5.1f} ms for a batch, trains {training:5.1f} ms on it")
-waiting_share = {name: waiting / training for name, (waiting, training) in shares.items()}
-assert waiting_share["small network"] > 0.5 * waiting_share["wide network"] or not as_shipped
+    print(
+        f"{name}: waits {waiting:5.1f} ms for a batch, trains {training:5.1f} ms on it"
+    )
+waiting_share = {
+    name: waiting / training for name, (waiting, training) in shares.items()
+}
+assert (
+    waiting_share["small network"] > 0.5 * waiting_share["wide network"]
+    or not as_shipped
+)
 
 # %% [markdown]
-# On a CPU the small network spends much of its time waiting, and for the wide one the same pipeline costs a smaller share. (On a GPU both train in about the same time, and both wait.) So "is this pipeline fast?" has no answer.
-# "Is it faster than *this* network?" has one. And since the two take turns, even a pipeline that is fast enough costs time. Remember that; it has a cure of its own.
+# On a CPU the small network spends much of its time waiting, and for the wide one the same pipeline costs a smaller share.
+# (On a GPU both train in about the same time, and both wait.)
+# So "is this pipeline fast?" has no answer.
+# "Is it faster than *this* network?" has one.
+# And since the two take turns, even a pipeline that is fast enough costs time.
+# Remember that; it has a cure of its own.
 #
 # ## Stage by stage
 #
-# Where do the milliseconds go? We time each stage alone, and give it the results of the stage before from memory.
+# Where do the milliseconds go?
+# We time each stage alone, and give it the results of the stage before from memory.
 #
-# **Watch out:** "read" is the best case here. The files were written a minute ago, and the operating system still has them in memory. From a cold disk or over a network, reading can be the slowest stage, and then the third and the fourth of the cures below are the ones that help.
+# **Watch out:** "read" is the best case here.
+# The files were written a minute ago, and the operating system still has them in memory.
+# From a cold disk or over a network, reading can be the slowest stage, and then the third and the fourth of the cures below are the ones that help.
 
 # %% [markdown] tags=["pytorch"]
 # "Move" copies a batch from NumPy's memory to where the network is.
@@ -496,14 +600,22 @@ stacked = [np.stack(augmented[start : start + batch_size]) for start in starts]
 stages = {
     "read": lambda: [path.read_bytes() for path in paths],
     "decode": lambda: [decode(content) for content in contents],
-    "augment": lambda: [augment_one(image, *row) for image, row in zip(decoded, rows)],
-    "batch": lambda: [torch.stack(augmented[start : start + batch_size]) for start in starts],
-    "move": lambda: [torch.from_numpy(batch).to(device, copy=True) for batch in stacked],
+    "augment": lambda: [
+        augment_one(image, *row) for image, row in zip(decoded, rows)
+    ],
+    "batch": lambda: [
+        torch.stack(augmented[start : start + batch_size]) for start in starts
+    ],
+    "move": lambda: [
+        torch.from_numpy(batch).to(device, copy=True) for batch in stacked
+    ],
     "all stages, in turn": lambda: [None for _ in naive_batches()],
 }
 
 # %% [markdown] tags=["tensorflow"]
-# A stage is timed as a pipeline of its own, so each also pays for one call of its `map` function for each picture. That is not little, as we shall see. "Move" copies a batch from NumPy's memory to TensorFlow's.
+# A stage is timed as a pipeline of its own, so each also pays for one call of its `map` function for each picture.
+# That is not little, as we shall see.
+# "Move" copies a batch from NumPy's memory to TensorFlow's.
 
 # %% tags=["tensorflow"]
 def drain(dataset):
@@ -526,7 +638,8 @@ stages = {
 }
 
 # %% [markdown]
-# A figure that we shall need again: a dot for each stage, with its range, and a line for each network's appetite. A dot left of a line starves that network even if fetching and training overlap; in turn, every stage costs time.
+# A figure that we shall need again: a dot for each stage, with its range, and a line for each network's appetite.
+# A dot left of a line starves that network even if fetching and training overlap; in turn, every stage costs time.
 
 # %%
 def throughput(speeds, title):
@@ -536,11 +649,24 @@ def throughput(speeds, title):
         color = plots.OTHERS[2 if "stages" in name else 0]
         axes.plot([values.min(), values.max()], [name, name], color=color)
         axes.plot(middle[name], name, "o", color=color)
-        axes.text(1.15 * values.max(), name, f"{middle[name]:,.0f}", va="center", fontsize=8,
-                  bbox={"color": "white", "pad": 1})
+        axes.text(
+            1.15 * values.max(),
+            name,
+            f"{middle[name]:,.0f}",
+            va="center",
+            fontsize=8,
+            bbox={"color": "white", "pad": 1},
+        )
     for (name, speed), style in zip(consumed.items(), ("--", ":")):
-        axes.axvline(speed, color=plots.OTHERS[1], linestyle=style, label=f"{name} consumes")
-    axes.set(xscale="log", xlabel="images a second (median and range)", title=title)
+        axes.axvline(
+            speed,
+            color=plots.OTHERS[1],
+            linestyle=style,
+            label=f"{name} consumes",
+        )
+    axes.set(
+        xscale="log", xlabel="images a second (median and range)", title=title
+    )
     axes.set_xlim(right=6 * max(values.max() for values in speeds.values()))
     axes.set_ylim(len(speeds) - 0.5, -0.5)
     axes.grid(axis="y", visible=False)
@@ -553,52 +679,66 @@ def throughput(speeds, title):
 speeds = images_per_second(stages, picture_count)
 together = median(speeds)["all stages, in turn"]
 hungry = consumed["small network"] / together
-added = sum(1 / speed for name, speed in median(speeds).items() if "stages" not in name)
+added = sum(
+    1 / speed for name, speed in median(speeds).items() if "stages" not in name
+)
 speeds["stages, times added up"] = np.array([1 / added])
-throughput(speeds,
-           f"The small network could take {hungry:.1f} times what the naive pipeline brings")
+throughput(
+    speeds,
+    f"The small network could take {hungry:.1f} times what the naive pipeline brings",
+)
 
 # %% [markdown]
 # The stages take turns, so their **times** add up, and with $v_i$ the speed of stage $i$ the whole should have the speed
 #
 # $$\frac{1}{v} = \sum_i \frac{1}{v_i} ,$$
 #
-# the last dot. It does not quite, and it is worth asking why.
+# the last dot.
+# It does not quite, and it is worth asking why.
 
 # %% [markdown] tags=["pytorch"]
 # The whole is slower than that: asking for each item, picking its row of changes and making tensors of the labels belong to no stage.
 #
-# So making the fastest stage ten times faster changes nothing, and the slowest ones rule. Here those are the three that are called once for each picture, decoding above all.
+# So making the fastest stage ten times faster changes nothing, and the slowest ones rule.
+# Here those are the three that are called once for each picture, decoding above all.
 
 # %% [markdown] tags=["tensorflow"]
-# The whole is *faster* than that. To call a function given to `map` costs some 25 microseconds a picture here, even if it only adds 1. Timed apart, three stages pay for it three times; the pipeline, in which they share one function, pays once. What this figure shows for "read" is mostly that call.
+# The whole is *faster* than that.
+# To call a function given to `map` costs some 25 microseconds a picture here, even if it only adds 1.
+# Timed apart, three stages pay for it three times; the pipeline, in which they share one function, pays once.
+# What this figure shows for "read" is mostly that call.
 #
-# So making the fastest stage ten times faster changes nothing, and the slowest ones rule: those that are called once for each picture. Cure 1 is aimed at them.
+# So making the fastest stage ten times faster changes nothing, and the slowest ones rule: those that are called once for each picture.
+# Cure 1 is aimed at them.
 
 # %% [markdown]
 # Now the cures, each aimed at something that this figure shows.
 #
 # ## Cure 1: fewer, larger operations
 #
-# To change a 28 × 28 picture is next to nothing; most of the time of `augment_one` is spent on getting there, a call for each operation and picture. So batch
-# **first**, and change 64 pictures by one call of each operation. The flip chooses between two whole batches:
+# To change a 28 × 28 picture is next to nothing; most of the time of `augment_one` is spent on getting there, a call for each operation and picture.
+# So batch **first**, and change 64 pictures by one call of each operation.
+# The flip chooses between two whole batches:
 
 # %% [markdown] tags=["pytorch"]
-# For the shift, `unfold` makes a *view* (lesson 1) of all 25 windows of 28 × 28 (5 × 5 places) that fit into the padded picture; nothing is copied until the index picks one
-# window for each picture.
+# For the shift, `unfold` makes a *view* (lesson 1) of all 25 windows of 28 × 28 (5 × 5 places) that fit into the padded picture; nothing is copied until the index picks one window for each picture.
 
 # %% tags=["pytorch", "network"]
 def augment(images, flip, top, left, brightness):
     images = torch.where(flip[:, None, None], images.flip(-1), images)
     padded = F.pad(images, 4 * (largest_shift,))
     windows = padded.unfold(1, 28, 1).unfold(2, 28, 1)
-    images = windows[torch.arange(len(images), device=images.device), top, left]
+    images = windows[
+        torch.arange(len(images), device=images.device), top, left
+    ]
     return (images * brightness[:, None, None]).clamp(0, 1)
 
 
 def to_tensors(images, labels, *change):
-    images, labels, *change = (torch.as_tensor(array).to(device, non_blocking=True)
-                               for array in (images, labels, *change))
+    images, labels, *change = (
+        torch.as_tensor(array).to(device, non_blocking=True)
+        for array in (images, labels, *change)
+    )
     return augment(images, *change), labels
 
 # %% [markdown] tags=["tensorflow"]
@@ -616,18 +756,29 @@ def augment(images, flip, top, left, brightness):
 
 
 def to_tensors(images, labels, *change):
-    images, labels, *change = map(tf.convert_to_tensor, (images, labels, *change))
+    images, labels, *change = map(
+        tf.convert_to_tensor, (images, labels, *change)
+    )
     return augment(images, *change), labels
 
 # %% [markdown]
-# Faster and wrong would be no use. The same changes, one picture at a time and all at once:
+# Faster and wrong would be no use.
+# The same changes, one picture at a time and all at once:
 
 # %%
-one_by_one = np.stack([np.asarray(augment_one(as_tensor(image), *row))
-                       for image, row in zip(train_images[:200], zip(*changes[0]))])
-first_200 = (array[:200] for array in (train_images, train_labels, *changes[0]))
+one_by_one = np.stack(
+    [
+        np.asarray(augment_one(as_tensor(image), *row))
+        for image, row in zip(train_images[:200], zip(*changes[0]))
+    ]
+)
+first_200 = (
+    array[:200] for array in (train_images, train_labels, *changes[0])
+)
 at_once, _ = to_tensors(*first_200)
-at_once = at_once.numpy(force=True) if framework == "pytorch" else at_once.numpy()
+at_once = (
+    at_once.numpy(force=True) if framework == "pytorch" else at_once.numpy()
+)
 print(f"equal, bit for bit: {np.array_equal(one_by_one, at_once)}")
 assert np.abs(one_by_one - at_once).max() < 1e-6
 
@@ -645,10 +796,14 @@ def augment_batches():
         augment(pictures[chosen], *(column[chosen] for column in columns))
 
 
-augmenting = {"one by one": stages["augment"], "a batch at once": augment_batches}
+augmenting = {
+    "one by one": stages["augment"],
+    "a batch at once": augment_batches,
+}
 
 # %% [markdown] tags=["pytorch"]
-# (A `Dataset` can give a whole batch too, through a method called `__getitems__`. We shall write one.)
+# (A `Dataset` can give a whole batch too, through a method called `__getitems__`.
+# We shall write one.)
 
 # %% tags=["tensorflow"]
 batched = plain(slices((images, *changes[0])).batch(batch_size).map(augment))
@@ -660,18 +815,24 @@ augmenting = {"one by one": stages["augment"],
 
 # %%
 augmenting = images_per_second(augmenting, picture_count)
-gain = np.divide(*(median(augmenting)[name] for name in ("a batch at once", "one by one")))
+gain = np.divide(
+    *(median(augmenting)[name] for name in ("a batch at once", "one by one"))
+)
 throughput(augmenting, f"Augmenting a batch at once: {gain:.1f} times as fast")
 
 # %% [markdown]
 # ## Cure 2: do it once
 #
-# Decoding gives the same numbers in every epoch, so do it in the first and keep them. The price is memory: 6.3 MB for our 2,000 pictures as float32, 188 MB for all 60,000 of Fashion-MNIST, and a quarter of that as bytes.
-# A million photographs do not fit, and then this cure is not for you. It has one trap: **what comes before the cache happens once**.
-# Below, the brightness is random; we ask for the same picture in three epochs and count its versions. First wrong, then right.
+# Decoding gives the same numbers in every epoch, so do it in the first and keep them.
+# The price is memory: 6.3 MB for our 2,000 pictures as float32, 188 MB for all 60,000 of Fashion-MNIST, and a quarter of that as bytes.
+# A million photographs do not fit, and then this cure is not for you.
+# It has one trap: **what comes before the cache happens once**.
+# Below, the brightness is random; we ask for the same picture in three epochs and count its versions.
+# First wrong, then right.
 
 # %% [markdown] tags=["pytorch"]
-# PyTorch has no cache; in Python it is a dictionary. (With workers, which come next, every process fills a dictionary of its own, and it dies with the process: fill it before the loader starts, or keep the pictures in one tensor.)
+# PyTorch has no cache; in Python it is a dictionary.
+# (With workers, which come next, every process fills a dictionary of its own, and it dies with the process: fill it before the loader starts, or keep the pictures in one tensor.)
 
 # %% tags=["pytorch"]
 class Cached(Dataset):
@@ -717,11 +878,16 @@ for name, dataset in (("augment, then cache", wrong), ("cache, then augment", ri
 # (The `list` matters: TensorFlow keeps what passes by, and a cache is complete only when the data set was iterated **to its end** once.)
 
 # %% [markdown]
-# The wrong order trains without a complaint, on a data set that is not augmented but damaged once. What does the right one bring? Everything else is still done picture by picture:
+# The wrong order trains without a complaint, on a data set that is not augmented but damaged once.
+# What does the right one bring?
+# Everything else is still done picture by picture:
 
 # %% tags=["pytorch"]
-kept = DataLoader(Cached(PictureFiles(paths, train_labels), change_in_first_epoch),
-                  batch_size=batch_size, drop_last=True)
+kept = DataLoader(
+    Cached(PictureFiles(paths, train_labels), change_in_first_epoch),
+    batch_size=batch_size,
+    drop_last=True,
+)
 caching = {"decoded each time": lambda: [None for _ in naive],
            "decoded once": lambda: [None for _ in kept]}
 
@@ -738,35 +904,48 @@ caching = {"decoded each time": lambda: [None for _ in naive],
 
 # %%
 caching = images_per_second(caching, steps_per_epoch * batch_size)
-once_gain = np.divide(*(median(caching)[name] for name in ("decoded once", "decoded each time")))
-throughput(caching, f"Decoded once: {once_gain:.1f} times as many images a second")
+once_gain = np.divide(
+    *(median(caching)[name] for name in ("decoded once", "decoded each time"))
+)
+throughput(
+    caching, f"Decoded once: {once_gain:.1f} times as many images a second"
+)
 
 # %% [markdown] tags=["pytorch"]
-# Reading and decoding were most of the time, and they are gone. What is left is the augmentation, one by one: cure 1.
+# Reading and decoding were most of the time, and they are gone.
+# What is left is the augmentation, one by one: cure 1.
 
 # %% [markdown] tags=["tensorflow"]
-# Less than one would hope: the call of a `map` function for each picture is still there. Cure 1 takes it away.
+# Less than one would hope: the call of a `map` function for each picture is still there.
+# Cure 1 takes it away.
 
 # %% [markdown]
 # ## Cure 3: more hands
 #
-# If decoding has to be done each time, let several do it. For our tiny pictures there is little to hand out. So we make some that are sixteen times as wide and as
-# high, like a small photograph, to be decoded and shrunk to 28 × 28 again.
+# If decoding has to be done each time, let several do it.
+# For our tiny pictures there is little to hand out.
+# So we make some that are sixteen times as wide and as high, like a small photograph, to be decoded and shrunk to 28 × 28 again.
 
 # %%
 (folder / "photographs").mkdir()
-photographs = [folder / "photographs" / f"{number:02}.png" for number in range(64)]
+photographs = [
+    folder / "photographs" / f"{number:02}.png" for number in range(64)
+]
 for number, path in enumerate(photographs):
-    small = Image.fromarray(np.uint8(np.rint(255 * train_images[number % picture_count])))
+    small = Image.fromarray(
+        np.uint8(np.rint(255 * train_images[number % picture_count]))
+    )
     small.resize((448, 448)).save(path, compress_level=1)
 some = paths[: picture_count // 2]  # half of the small ones will do
 
 # %% [markdown] tags=["pytorch"]
-# Python runs one thread of Python code at a time, so a `DataLoader`'s workers are **processes**. With `num_workers=2` two copies of your dataset live in two other Pythons; each makes
-# whole batches, in advance, and sends them over.
+# Python runs one thread of Python code at a time, so a `DataLoader`'s workers are **processes**.
+# With `num_workers=2` two copies of your dataset live in two other Pythons; each makes whole batches, in advance, and sends them over.
 #
-# **Watch out:** how does a class get into another Python? On Linux, up to Python 3.13, the process is a copy of this one and has it already. On macOS and Windows, and from 3.14 on, it is not: your dataset is
-# pickled and sent, and a pickle holds of a class only its name and the module to find it in. `__main__` of a fresh Python holds nothing of this notebook, so such a loader fails there, and a dataset for workers belongs in a **file**.
+# **Watch out:** how does a class get into another Python?
+# On Linux, up to Python 3.13, the process is a copy of this one and has it already.
+# On macOS and Windows, and from 3.14 on, it is not: your dataset is pickled and sent, and a pickle holds of a class only its name and the module to find it in.
+# `__main__` of a fresh Python holds nothing of this notebook, so such a loader fails there, and a dataset for workers belongs in a **file**.
 # We write the cell from above into one (IPython keeps the text of every cell where `linecache` finds it), and import the class from there:
 
 # %% tags=["pytorch"]
@@ -774,24 +953,34 @@ def as_module(name, dataset_class):
     cell = linecache.getlines(dataset_class.__getitem__.__code__.co_filename)
     (folder / f"{name}.py").write_text("".join(cell), encoding="utf-8")
     importlib.invalidate_caches()
-    return importlib.reload(importlib.import_module(name))  # reload: if you changed the cell
+    # reload: if you changed the cell
+    return importlib.reload(importlib.import_module(name))
 
 
 sys.path.insert(0, str(folder))
 PictureFiles = as_module("pictures", PictureFiles).PictureFiles
 
 # %% [markdown] tags=["pytorch"]
-# `persistent_workers` keeps the processes alive from one epoch to the next; to start them anew takes a fraction of a second here, and seconds where each imports PyTorch afresh. `size` shrinks the photographs, in the worker, so that small batches are sent.
+# `persistent_workers` keeps the processes alive from one epoch to the next; to start them anew takes a fraction of a second here, and seconds where each imports PyTorch afresh.
+# `size` shrinks the photographs, in the worker, so that small batches are sent.
 
 # %% tags=["pytorch"]
 def from_files(paths, workers, batch=batch_size, size=None):
-    return DataLoader(PictureFiles(paths, train_labels, size=size), batch, num_workers=workers,
-                      persistent_workers=workers > 0)
+    return DataLoader(
+        PictureFiles(paths, train_labels, size=size),
+        batch,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+    )
 
 
 def from_memory(workers):
-    return DataLoader(TensorDataset(torch.from_numpy(train_images[: len(some)])), batch_size,
-                      num_workers=workers, persistent_workers=workers > 0)
+    return DataLoader(
+        TensorDataset(torch.from_numpy(train_images[: len(some)])),
+        batch_size,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+    )
 
 
 def drain(loader):
@@ -799,20 +988,32 @@ def drain(loader):
 
 
 def with_photographs():
-    return {f"photographs, {workers} workers": drain(from_files(photographs, workers, 16, (28, 28)))
-            for workers in (0, 2)}
+    return {
+        f"photographs, {workers} workers": drain(
+            from_files(photographs, workers, 16, (28, 28))
+        )
+        for workers in (0, 2)
+    }
 
 
 def with_small():
-    files = {f"small pictures, {n} workers": drain(from_files(some, n)) for n in (0, 2)}
-    return files | {f"from memory, {n} workers": drain(from_memory(n)) for n in (0, 2)}
+    files = {
+        f"small pictures, {n} workers": drain(from_files(some, n))
+        for n in (0, 2)
+    }
+    return files | {
+        f"from memory, {n} workers": drain(from_memory(n)) for n in (0, 2)
+    }
 
 # %% [markdown] tags=["pytorch"]
-# (0 workers means: this process does it, when asked. The last pair takes its pictures from memory, by index.)
+# (0 workers means: this process does it, when asked.
+# The last pair takes its pictures from memory, by index.)
 
 # %% [markdown] tags=["tensorflow"]
-# The functions of `map` are graphs, which run without Python, so several **threads** of one process can run them: `num_parallel_calls`. `AUTOTUNE` tries out how many pay. (PyTorch's datasets are Python, so its workers
-# are processes, with all that follows: the twin tells.) The order stays as it was, whoever finishes first, unless you allow otherwise with `deterministic=False`.
+# The functions of `map` are graphs, which run without Python, so several **threads** of one process can run them: `num_parallel_calls`.
+# `AUTOTUNE` tries out how many pay.
+# (PyTorch's datasets are Python, so its workers are processes, with all that follows: the twin tells.)
+# The order stays as it was, whoever finishes first, unless you allow otherwise with `deterministic=False`.
 
 # %% tags=["tensorflow"]
 def decode_small(path):
@@ -835,27 +1036,39 @@ hands = {"one by one": None, "in parallel": AUTOTUNE}
 
 
 def with_photographs():
-    return {f"photographs, {how}": decoding(photographs, decode_photograph, calls, 16)
-            for how, calls in hands.items()}
+    return {
+        f"photographs, {how}": decoding(
+            photographs, decode_photograph, calls, 16
+        )
+        for how, calls in hands.items()
+    }
 
 # %% [markdown] tags=["tensorflow"]
-# What threads cannot help is Python. `tf.data.Dataset.from_generator` (and `tf.py_function` in a `map`) lets any Python code into a pipeline, and one Python runs one thread of it at a time.
-# It is the way of last resort. The same small pictures, read and decoded by Pillow and NumPy:
+# What threads cannot help is Python.
+# `tf.data.Dataset.from_generator` (and `tf.py_function` in a `map`) lets any Python code into a pipeline, and one Python runs one thread of it at a time.
+# It is the way of last resort.
+# The same small pictures, read and decoded by Pillow and NumPy:
 
 # %% tags=["tensorflow"]
 def python_reads():
     for path in some:
-        yield np.array(Image.open(io.BytesIO(path.read_bytes())), "float32") / 255
+        yield (
+            np.array(Image.open(io.BytesIO(path.read_bytes())), "float32")
+            / 255
+        )
 
 
 generated = tf.data.Dataset.from_generator(
-    python_reads, output_signature=tf.TensorSpec((28, 28), tf.float32)).batch(batch_size)
+    python_reads, output_signature=tf.TensorSpec((28, 28), tf.float32)
+).batch(batch_size)
 
 
 def with_small():
     operations = {f"small pictures, {how}": decoding(some, decode_small, calls)
                   for how, calls in hands.items()}
-    return operations | {"small pictures, Python generator": lambda: [None for _ in generated]}
+    return operations | {
+        "small pictures, Python generator": lambda: [None for _ in generated]
+    }
 
 # %% [markdown]
 # With and without help:
@@ -868,11 +1081,15 @@ throughput(speeds, f"More hands: × {helped / alone:.1f} for photographs, "
                    f"× {small_helped / small_alone:.1f} for small pictures")
 
 # %% [markdown]
-# With two free cores, two hands can at best be twice as fast, and only the part that is handed out gets faster. A factor near × 1, or below, says that no second core (or thread) was free, or that handing over cost more than it brought. So measure, on the machine that
-# will train. Most is to be hoped for where decoding is long and its result small, as with photographs that do not fit into memory. Our small pictures do fit, and need no hands: cure 2 spares their decoding altogether, and cure 1 the rest.
+# With two free cores, two hands can at best be twice as fast, and only the part that is handed out gets faster.
+# A factor near × 1, or below, says that no second core (or thread) was free, or that handing over cost more than it brought.
+# So measure, on the machine that will train.
+# Most is to be hoped for where decoding is long and its result small, as with photographs that do not fit into memory.
+# Our small pictures do fit, and need no hands: cure 2 spares their decoding altogether, and cure 1 the rest.
 
 # %% [markdown] tags=["pytorch"]
-# For workers are not free: each is a process with its own PyTorch in memory, and each batch is carried from one process to another. For a dataset that only indexes an array (the last pair of dots) they are a loss.
+# For workers are not free: each is a process with its own PyTorch in memory, and each batch is carried from one process to another.
+# For a dataset that only indexes an array (the last pair of dots) they are a loss.
 
 # %% [markdown] tags=["tensorflow"]
 # The last dot is Python's: each picture is carried from Python to TensorFlow one at a time.
@@ -880,8 +1097,9 @@ throughput(speeds, f"More hands: × {helped / alone:.1f} for photographs, "
 # %% [markdown]
 # ## Cure 4: fetch the next batch while the network trains
 #
-# The stopwatch above showed waiting and training in turn. Nothing forces them to take turns: while the network trains on one batch, somebody else can fetch the next. Then the two times no longer
-# add up, the longer one rules, and at best the time is halved.
+# The stopwatch above showed waiting and training in turn.
+# Nothing forces them to take turns: while the network trains on one batch, somebody else can fetch the next.
+# Then the two times no longer add up, the longer one rules, and at best the time is halved.
 #
 # To see it without the noise of this machine, let a disk and a network do nothing but sleep, each for 30 milliseconds a batch:
 
@@ -905,16 +1123,24 @@ class SlowDisk(torch.utils.data.Dataset):
         return torch.tensor([start, time.perf_counter()], dtype=torch.float64)
 
 # %% [markdown] tags=["pytorch"]
-# A loader with 0 workers fetches when asked. **One** worker is enough to overlap: it keeps `prefetch_factor` batches ready, 2 unless told otherwise. (`batch_size=None`: an item is a batch already. Starting the worker is not counted.)
+# A loader with 0 workers fetches when asked.
+# **One** worker is enough to overlap: it keeps `prefetch_factor` batches ready, 2 unless told otherwise.
+# (`batch_size=None`: an item is a batch already.
+# Starting the worker is not counted.)
 
 # %% tags=["pytorch"]
 SlowDisk = as_module("slow_disk", SlowDisk).SlowDisk
-disks = {"in turn: num_workers=0": DataLoader(SlowDisk(), batch_size=None),
-         "overlapped: num_workers=1": DataLoader(SlowDisk(), batch_size=None, num_workers=1)}
+disks = {
+    "in turn: num_workers=0": DataLoader(SlowDisk(), batch_size=None),
+    "overlapped: num_workers=1": DataLoader(
+        SlowDisk(), batch_size=None, num_workers=1
+    ),
+}
 
 # %% [markdown] tags=["tensorflow"]
-# Each item reports when its loading began and ended. `prefetch(2)` puts a buffer of two batches behind it, filled by a thread of its own while you do something else. With `prefetch(AUTOTUNE)` at its very end
-# any pipeline gets this.
+# Each item reports when its loading began and ended.
+# `prefetch(2)` puts a buffer of two batches behind it, filled by a thread of its own while you do something else.
+# With `prefetch(AUTOTUNE)` at its very end any pipeline gets this.
 
 # %% tags=["tensorflow"]
 def slow_disk():
@@ -945,24 +1171,34 @@ for axes, (name, dataset) in zip(panels, disks.items()):
     for label, spans, color in (("load", loads, plots.OTHERS[0]),
                                 ("train", trains, plots.OTHERS[3])):
         for number, (start, end) in enumerate(spans):
-            axes.barh(label, 1000 * (end - start), left=1000 * (start - zero), color=color,
-                      edgecolor="white")
+            axes.barh(
+                label,
+                1000 * (end - start),
+                left=1000 * (start - zero),
+                color=color,
+                edgecolor="white",
+            )
     seconds[name] = trains[-1][1] - zero
     axes.set_title(f"{name}: {1000 * seconds[name]:.0f} ms for 12 batches")
     axes.invert_yaxis()
 panels[1].set_xlabel("milliseconds since the first load began")
 in_turn, overlapped = seconds.values()
-print(f"overlapped takes less than three quarters of the time: {overlapped < 0.75 * in_turn}")
+print(
+    f"overlapped takes less than three quarters of the time: {overlapped < 0.75 * in_turn}"
+)
 
 # %% [markdown]
-# Overlapping hides the shorter of the two. When the pipeline is the longer one the network still waits, only less.
+# Overlapping hides the shorter of the two.
+# When the pipeline is the longer one the network still waits, only less.
 
 # %% [markdown] tags=["pytorch"]
-# In a `DataLoader` nothing of this happens unless you ask: with 0 workers, the default, nothing is fetched ahead. (In `tf.data` it happens unasked; see the twin.)
+# In a `DataLoader` nothing of this happens unless you ask: with 0 workers, the default, nothing is fetched ahead.
+# (In `tf.data` it happens unasked; see the twin.)
 
 # %% [markdown] tags=["tensorflow"]
-# And now for what we switched off. Left alone, `tf.data` runs a `map` in parallel where the function has no state, and puts a `prefetch` at the end when there is none. So those few lines, **as written**, without any cure, are not the
-# naive pipeline at all:
+# And now for what we switched off.
+# Left alone, `tf.data` runs a `map` in parallel where the function has no state, and puts a `prefetch` at the end when there is none.
+# So those few lines, **as written**, without any cure, are not the naive pipeline at all:
 
 # %% tags=["tensorflow", "nbval-ignore-output"]
 for name, dataset in (("plain", naive), ("as written", as_written)):
@@ -970,12 +1206,15 @@ for name, dataset in (("plain", naive), ("as written", as_written)):
     print(f"{name:12} waits {waiting:4.1f} ms, trains {training:4.1f} ms")
 
 # %% [markdown] tags=["tensorflow"]
-# (A PyTorch `DataLoader` does what you write. Who compares the two out of the box compares this.) Write the cures out nevertheless: they say what you mean, and the rewriting is an option that someone can switch off.
+# (A PyTorch `DataLoader` does what you write.
+# Who compares the two out of the box compares this.)
+# Write the cures out nevertheless: they say what you mean, and the rewriting is an option that someone can switch off.
 
 # %% [markdown]
 # ## Random numbers that are not random
 #
-# A pipeline draws random numbers in places that you do not see, and the classic mistakes give no message. Here is the best known of this framework: eight items, a number below 1,000 for each, two epochs.
+# A pipeline draws random numbers in places that you do not see, and the classic mistakes give no message.
+# Here is the best known of this framework: eight items, a number below 1,000 for each, two epochs.
 
 # %% [markdown] tags=["pytorch"]
 # The dataset owns a NumPy generator, as one would write it:
@@ -1003,7 +1242,9 @@ class FairDice(Dice):
 
     def __getitem__(self, at):
         epoch, index = at
-        return int(np.random.default_rng((self.seed, epoch, index)).integers(1000))
+        return int(
+            np.random.default_rng((self.seed, epoch, index)).integers(1000)
+        )
 
 # %% [markdown] tags=["pytorch"]
 # Drawn by two workers:
@@ -1021,16 +1262,27 @@ for epoch in (1, 2):
     print(f"epoch {epoch}:", drawn(two_workers))
 
 # %% [markdown] tags=["pytorch"]
-# **Watch out:** each worker got a *copy* of the generator, so every number comes twice; and in the next epoch new workers got new copies of the same generator, so the second epoch repeats the first (`persistent_workers` would draw on; the doubling stays). In place of sixteen
-# augmentations you have four. (PyTorch gives each worker other seeds for `torch`, for Python's `random` and for NumPy's **global** functions such as `np.random.rand`; of a generator of yours it knows nothing. A `worker_init_fn` that
-# seeds it anew with the worker's number mends the first half, and makes your numbers depend on how many workers you have.)
+# **Watch out:** each worker got a *copy* of the generator, so every number comes twice; and in the next epoch new workers got new copies of the same generator, so the second epoch repeats the first (`persistent_workers` would draw on; the doubling stays).
+# In place of sixteen augmentations you have four.
+# (PyTorch gives each worker other seeds for `torch`, for Python's `random` and for NumPy's **global** functions such as `np.random.rand`; of a generator of yours it knows nothing.
+# A `worker_init_fn` that seeds it anew with the worker's number mends the first half, and makes your numbers depend on how many workers you have.)
 #
-# The sound way is that of our table: the number depends on **what is asked for**, not on who answers. So `FairDice` is asked for an epoch and an index, which a *sampler* hands out (anything that yields what the dataset shall be asked for):
+# The sound way is that of our table: the number depends on **what is asked for**, not on who answers.
+# So `FairDice` is asked for an epoch and an index, which a *sampler* hands out (anything that yields what the dataset shall be asked for):
 
 # %% tags=["pytorch"]
 asked = [(epoch, index) for epoch in (1, 2) for index in range(8)]
-drawn_fairly = {workers: drawn(DataLoader(dice.FairDice(seed), batch_size=2, sampler=asked,
-                                          num_workers=workers)) for workers in (0, 2)}
+drawn_fairly = {
+    workers: drawn(
+        DataLoader(
+            dice.FairDice(seed),
+            batch_size=2,
+            sampler=asked,
+            num_workers=workers,
+        )
+    )
+    for workers in (0, 2)
+}
 print("epoch 1:", drawn_fairly[2][:8])
 print("epoch 2:", drawn_fairly[2][8:])
 print(f"the same with 0 and 2 workers: {drawn_fairly[0] == drawn_fairly[2]}")
@@ -1045,42 +1297,59 @@ for epoch in (1, 2):
     print(f"epoch {epoch}:", [int(number) for number in unfair])
 
 # %% [markdown] tags=["tensorflow"]
-# **Watch out:** the function is Python only once, while it is traced. NumPy draws **one** number then, and it is a constant of the graph for ever: all pictures get the same augmentation, in all epochs.
+# **Watch out:** the function is Python only once, while it is traced.
+# NumPy draws **one** number then, and it is a constant of the graph for ever: all pictures get the same augmentation, in all epochs.
 # `tf.random.uniform` is an operation of the graph and draws anew; but it draws in the order in which it is called, and parallel calls have no fixed order.
 #
-# The sound way is that of our table: the number depends on **what is asked for**, not on who asks first. Either NumPy draws the table and it goes through the pipeline as data, as our `changes` did,
-# or a *stateless* operation makes the number from (epoch, index):
+# The sound way is that of our table: the number depends on **what is asked for**, not on who asks first.
+# Either NumPy draws the table and it goes through the pipeline as data, as our `changes` did, or a *stateless* operation makes the number from (epoch, index):
 
 # %% tags=["tensorflow"]
 def fair(at):
-    return tf.random.stateless_uniform((), seed=at, maxval=1000, dtype=tf.int32)
+    return tf.random.stateless_uniform(
+        (), seed=at, maxval=1000, dtype=tf.int32
+    )
 
 
 asked = slices([(epoch, index) for epoch in (1, 2) for index in range(8)])
-drawn_fairly = {calls: [int(number) for number in asked.map(fair, num_parallel_calls=calls)]
-                for calls in (None, 4)}
+drawn_fairly = {
+    calls: [
+        int(number) for number in asked.map(fair, num_parallel_calls=calls)
+    ]
+    for calls in (None, 4)
+}
 print("epoch 1:", drawn_fairly[4][:8])
 print("epoch 2:", drawn_fairly[4][8:])
-print(f"the same one by one and in parallel: {drawn_fairly[None] == drawn_fairly[4]}")
+print(
+    f"the same one by one and in parallel: {drawn_fairly[None] == drawn_fairly[4]}"
+)
 
 # %% [markdown]
-# Before you trust a pipeline, look at its numbers: two epochs of the same picture, side by side. That takes a minute.
+# Before you trust a pipeline, look at its numbers: two epochs of the same picture, side by side.
+# That takes a minute.
 #
 # ## The fast pipeline, in the shared order
 #
-# Cures 1 and 2 together: the files decoded once, into memory; a batch fetched by one indexing operation and augmented at once. (That leaves little for cures 3 and 4 to hide.) And in *our* order, so that both twins train on the
-# same pictures with the same changes. Both come from one number: the **position** of a picture in the whole run, epoch × 2,000 + index.
+# Cures 1 and 2 together: the files decoded once, into memory; a batch fetched by one indexing operation and augmented at once.
+# (That leaves little for cures 3 and 4 to hide.)
+# And in *our* order, so that both twins train on the same pictures with the same changes.
+# Both come from one number: the **position** of a picture in the whole run, epoch × 2,000 + index.
 
 # %% tags=["network"]
 def run_positions(seed):
     order = data.batch_order(picture_count, batch_size, epochs, seed)
-    return np.array([chosen + step // steps_per_epoch * picture_count
-                     for step, chosen in enumerate(order)])  # (steps, batch_size)
+    return np.array(
+        [
+            chosen + step // steps_per_epoch * picture_count
+            for step, chosen in enumerate(order)
+        ]
+    )  # (steps, batch_size)
 
 
 def run_changes(seed):
     by_epoch = [draw_changes(epoch, seed) for epoch in range(epochs)]
-    return [np.concatenate(columns) for columns in zip(*by_epoch)]  # a row a position
+    # a row a position
+    return [np.concatenate(columns) for columns in zip(*by_epoch)]
 
 
 def batches(seed, columns=None):
@@ -1091,10 +1360,12 @@ def batches(seed, columns=None):
                *(column[positions] for column in columns))
 
 # %% [markdown]
-# `batches` is the plain NumPy version, from the arrays that we wrote into the files: what the pipeline has to agree with. The framework's own starts from the files:
+# `batches` is the plain NumPy version, from the arrays that we wrote into the files: what the pipeline has to agree with.
+# The framework's own starts from the files:
 
 # %% [markdown] tags=["pytorch"]
-# `batch_sampler` is anything that yields one batch of indices at a time: our positions. If a dataset has `__getitems__`, the loader asks for the whole batch by one call; it comes ready, so there is nothing to collate.
+# `batch_sampler` is anything that yields one batch of indices at a time: our positions.
+# If a dataset has `__getitems__`, the loader asks for the whole batch by one call; it comes ready, so there is nothing to collate.
 
 # %% tags=["pytorch"]
 class PictureMemory(Dataset):
@@ -1114,15 +1385,21 @@ class PictureMemory(Dataset):
 
 decoded = torch.stack([decode(path.read_bytes()) for path in paths])  # once
 in_memory = PictureMemory(decoded, train_labels, run_changes(seed))
-fast = DataLoader(in_memory, batch_sampler=run_positions(seed), collate_fn=lambda batch: batch,
-                  pin_memory=device.type == "cuda")
+fast = DataLoader(
+    in_memory,
+    batch_sampler=run_positions(seed),
+    collate_fn=lambda batch: batch,
+    pin_memory=device.type == "cuda",
+)
 
 
 def fast_batches():
     return (to_tensors(*batch) for batch in fast)
 
 # %% [markdown] tags=["pytorch"]
-# No workers: there is nothing worth handing out, and since nothing is pickled, class and lambda may stay in the notebook. The augmentation comes after the move, so a GPU would do it. `pin_memory` puts batches into memory from which a CUDA GPU can copy while it computes, if they are moved with `non_blocking=True`, as `to_tensors` does; without such a GPU it is of no use.
+# No workers: there is nothing worth handing out, and since nothing is pickled, class and lambda may stay in the notebook.
+# The augmentation comes after the move, so a GPU would do it.
+# `pin_memory` puts batches into memory from which a CUDA GPU can copy while it computes, if they are moved with `non_blocking=True`, as `to_tensors` does; without such a GPU it is of no use.
 
 # %% tags=["tensorflow"]
 columns = [tf.constant(column) for column in run_changes(seed)]
@@ -1133,7 +1410,9 @@ decoded_labels = tf.constant(train_labels)
 def fetch(positions):
     chosen = positions % picture_count
     change = [tf.gather(column, positions) for column in columns]
-    return augment(tf.gather(decoded, chosen), *change), tf.gather(decoded_labels, chosen)
+    return augment(tf.gather(decoded, chosen), *change), tf.gather(
+        decoded_labels, chosen
+    )
 
 
 fast = slices(run_positions(seed)).map(fetch).prefetch(AUTOTUNE)
@@ -1146,27 +1425,40 @@ def fast_batches():
 # For data that do not fit into memory, Keras also has `keras.utils.PyDataset`: a class with `__len__` and `__getitem__` like PyTorch's datasets, but of whole batches, which `fit` can read with several workers.
 
 # %% [markdown]
-# Is it the plain version, and is it the twin's? We take a checksum of each batch, of all its bytes, and compare the first two epochs with NumPy's arrays, augmented by `to_tensors`, and with what the
-# twin left in its record.
+# Is it the plain version, and is it the twin's?
+# We take a checksum of each batch, of all its bytes, and compare the first two epochs with NumPy's arrays, augmented by `to_tensors`, and with what the twin left in its record.
 
 # %%
 def checksum(images):
-    array = images.numpy(force=True) if framework == "pytorch" else images.numpy()
+    array = (
+        images.numpy(force=True) if framework == "pytorch" else images.numpy()
+    )
     return zlib.crc32(array.tobytes())
 
 
 two_epochs = 2 * steps_per_epoch
-checksums = [checksum(images) for _, (images, _) in zip(range(two_epochs), fast_batches())]
-expected = [checksum(to_tensors(*batch)[0]) for _, batch in zip(range(two_epochs), batches(seed))]
+checksums = [
+    checksum(images)
+    for _, (images, _) in zip(range(two_epochs), fast_batches())
+]
+expected = [
+    checksum(to_tensors(*batch)[0])
+    for _, batch in zip(range(two_epochs), batches(seed))
+]
 twin = records.load("05_pipelines", other, parameters_used)
 print(f"{len(set(checksums))} different batches in two epochs")
-print(f"the pipeline gives what NumPy's indexing gives: {checksums == expected}")
+print(
+    f"the pipeline gives what NumPy's indexing gives: {checksums == expected}"
+)
 if twin:
-    print(f"the twin's batches, bit for bit: {checksums == twin['scores']['checksums']}")
+    print(
+        f"the twin's batches, bit for bit: {checksums == twin['scores']['checksums']}"
+    )
 
 # %% [markdown]
-# Not nearly equal: **equal**. Flipping, padding and cutting only move numbers, and one multiplication in single precision has one right answer. (Rotate the pictures, and this ends: then pixels are mixed by interpolation, and
-# libraries differ in more than rounding.)
+# Not nearly equal: **equal**.
+# Flipping, padding and cutting only move numbers, and one multiplication in single precision has one right answer.
+# (Rotate the pictures, and this ends: then pixels are mixed by interpolation, and libraries differ in more than rounding.)
 #
 # What all this was for: the stopwatch again.
 
@@ -1180,7 +1472,9 @@ for axes, name in zip(panels, widths):
     for kind in loaders:
         waiting, training = shares[name, kind]
         axes.barh(kind, waiting, color=plots.OTHERS[5], label="waits")
-        axes.barh(kind, training, left=waiting, color=plots.OTHERS[3], label="trains")
+        axes.barh(
+            kind, training, left=waiting, color=plots.OTHERS[3], label="trains"
+        )
     before, after = (shares[name, kind][0] for kind in loaders)
     axes.set(title=f"{name} waited {before:.1f} ms, now {after:.1f} ms",
              xlabel="milliseconds a step")
@@ -1190,12 +1484,16 @@ _ = panels[1].legend(handles[:2], labels_of[:2], fontsize=8, loc="upper left",
                      bbox_to_anchor=(1, 1))
 
 # %% [markdown]
-# Of the waiting much less is left, for both. (It is the same training, yet often a little slower after the naive pipeline: probably some milliseconds of other work have pushed the weights out of the processor's cache. Where its bars differ by much, another program was at work.) For the wide network that is a smaller share of a step, since it spent more of it on training. The stopwatch had told you how much there was to gain, the share that
-# was waiting, before you wrote a line of a cure; which is why it comes first.
+# Of the waiting much less is left, for both.
+# (It is the same training, yet often a little slower after the naive pipeline: probably some milliseconds of other work have pushed the weights out of the processor's cache.
+# Where its bars differ by much, another program was at work.)
+# For the wide network that is a smaller share of a step, since it spent more of it on training.
+# The stopwatch had told you how much there was to gain, the share that was waiting, before you wrote a line of a cure; which is why it comes first.
 #
 # ## Leaving the order to the framework
 #
-# Nobody writes permutations by hand outside of a comparison. Both frameworks shuffle, with a seed of your choice:
+# Nobody writes permutations by hand outside of a comparison.
+# Both frameworks shuffle, with a seed of your choice:
 
 # %% [markdown] tags=["pytorch"]
 # `shuffle=True` draws a new permutation of all indices each epoch, from the `generator` that you give.
@@ -1217,21 +1515,24 @@ def shuffled(seed):
 
 # %%
 first = shuffled(seed)
-orders = [[int(index) for index in epoch] for epoch in (first, first, shuffled(seed))]
+orders = [
+    [int(index) for index in epoch] for epoch in (first, first, shuffled(seed))
+]
 for name, order in zip(("first epoch", "second epoch", "seed once more"), orders):
     print(f"{name:16}", order)
 if twin:
     print(f"{'the twin':16}", twin["scores"]["own_order"])
 
 # %% [markdown]
-# A seed repeats a run of **one** program: the other framework turns the same 0 into other random bits, and these into a permutation by another rule. So to compare two frameworks, share the
-# order; setting "the same seed" in both shares nothing.
+# A seed repeats a run of **one** program: the other framework turns the same 0 into other random bits, and these into a permutation by another rule.
+# So to compare two frameworks, share the order; setting "the same seed" in both shares nothing.
 #
-# **Watch out:** what comes as a stream cannot be permuted, only stirred in a **buffer**, and a buffer that is small against the data leaves sorted data almost sorted. Our files are sorted by class.
+# **Watch out:** what comes as a stream cannot be permuted, only stirred in a **buffer**, and a buffer that is small against the data leaves sorted data almost sorted.
+# Our files are sorted by class.
 
 # %% [markdown] tags=["pytorch"]
-# PyTorch's counterpart of a stream is an `IterableDataset`, which has no indices, only a next one; the stirring is yours to write. (With workers, **each** gives the whole stream, and every item comes twice, unless
-# `__iter__` asks `get_worker_info()` which share is its own.)
+# PyTorch's counterpart of a stream is an `IterableDataset`, which has no indices, only a next one; the stirring is yours to write.
+# (With workers, **each** gives the whole stream, and every item comes twice, unless `__iter__` asks `get_worker_info()` which share is its own.)
 
 # %% tags=["pytorch"]
 class Stirred(IterableDataset):
@@ -1259,7 +1560,8 @@ except ValueError as error:
     print(f"ValueError: {error}")
 
 # %% [markdown] tags=["tensorflow"]
-# `shuffle` takes any buffer size, and does not complain. (PyTorch permutes indices, which needs no buffer, but then every item must be there to be fetched; its streams have the same trouble.)
+# `shuffle` takes any buffer size, and does not complain.
+# (PyTorch permutes indices, which needs no buffer, but then every item must be there to be fetched; its streams have the same trouble.)
 
 # %% tags=["tensorflow"]
 def stirred_labels(buffer_size):
@@ -1276,20 +1578,27 @@ for axes, buffer_size in zip(panels, (1, picture_count // 10, picture_count)):
     seen = np.array(stirred_labels(buffer_size))
     axes.scatter(np.arange(len(seen)), seen, s=2, color=plots.OTHERS[0])
     windows = seen[: steps_per_epoch * batch_size].reshape(-1, batch_size)
-    classes = spread[buffer_size] = np.mean([len(set(window)) for window in windows])
-    axes.set(title=f"buffer {buffer_size:,}: {classes:.0f} of 10 classes a batch",
-             xlabel="picture number in the epoch")
+    classes = spread[buffer_size] = np.mean(
+        [len(set(window)) for window in windows]
+    )
+    axes.set(
+        title=f"buffer {buffer_size:,}: {classes:.0f} of 10 classes a batch",
+        xlabel="picture number in the epoch",
+    )
 panels[0].set_ylabel("label")
 for buffer_size, classes in spread.items():
-    print(f"buffer {buffer_size:5,}: {classes:.0f} of 10 classes in a batch, on average")
+    print(
+        f"buffer {buffer_size:5,}: {classes:.0f} of 10 classes in a batch, on average"
+    )
 
 # %% [markdown]
-# With a tenth of the data in the buffer, a batch holds half of the classes: the first batches hold no shoe and the last no T-shirt. If the whole set does not fit into the buffer, shuffle something small **before** the
-# expensive part: the file names, not the decoded pictures.
+# With a tenth of the data in the buffer, a batch holds half of the classes: the first batches hold no shoe and the last no T-shirt.
+# If the whole set does not fit into the buffer, shuffle something small **before** the expensive part: the file names, not the decoded pictures.
 #
 # ## Does it help?
 #
-# 2,000 pictures are few, and the network has a hundred times as many weights: it will overfit. We train it three times, from the same weights and in the same order: on the pictures as they are, with all changes, and with all but the flip.
+# 2,000 pictures are few, and the network has a hundred times as many weights: it will overfit.
+# We train it three times, from the same weights and in the same order: on the pictures as they are, with all changes, and with all but the flip.
 
 # %% [markdown] tags=["pytorch"]
 # Loss and accuracy, as in lesson 2:
@@ -1297,7 +1606,9 @@ for buffer_size, classes in spread.items():
 # %% tags=["pytorch"]
 @torch.inference_mode()
 def evaluate(network, images, labels):
-    images, labels = (torch.as_tensor(array, device=device) for array in (images, labels))
+    images, labels = (
+        torch.as_tensor(array, device=device) for array in (images, labels)
+    )
     logits = network(images)
     loss = F.cross_entropy(logits, labels)
     return loss.item(), (logits.argmax(1) == labels).float().mean().item()
@@ -1312,14 +1623,19 @@ def evaluate(network, images, labels):
     return float(cross_entropy(labels, logits)), float(accuracy)
 
 # %% [markdown]
-# `only` makes the table of a run with some of the changes. The loop is lesson 2's, and takes its batches from any pipeline.
+# `only` makes the table of a run with some of the changes.
+# The loop is lesson 2's, and takes its batches from any pipeline.
 
 # %%
 def only(flip=False, shift=False, brightness=False):
     flips, tops, lefts, factors = run_changes(seed)
     middle = np.full_like(tops, largest_shift)
-    return (flips & flip, tops if shift else middle, lefts if shift else middle,
-            factors if brightness else np.ones_like(factors))
+    return (
+        flips & flip,
+        tops if shift else middle,
+        lefts if shift else middle,
+        factors if brightness else np.ones_like(factors),
+    )
 
 
 def train(loader):
@@ -1329,7 +1645,9 @@ def train(loader):
     for step, batch in enumerate(loader, 1):
         losses.append(train_step(network, optimizer, *batch))
         if step % steps_per_epoch == 0:
-            validation.append(evaluate(network, validation_images, validation_labels))
+            validation.append(
+                evaluate(network, validation_images, validation_labels)
+            )
     return network, [float(loss) for loss in losses], np.array(validation)
 
 # %% [markdown]
@@ -1348,27 +1666,42 @@ runs = {"as they are": train(plain_batches()),
 # For each, the loss on the training pictures **as they are** and on the validation pictures, both with the final weights, and the validation loss on the way:
 
 # %% tags=["nbval-ignore-output"]
-lowest = {name: int(np.argmin(validation[:, 0])) + 1 for name, (*_, validation) in runs.items()}
-plots.curves({name: validation[:, 0] for name, (_, _, validation) in runs.items()},
-             f"Lowest validation loss: as they are in epoch {lowest['as they are']}, "
-             f"with all changes in epoch {lowest['all changes']}",
-             x_label="epoch", y_label="validation loss")
+lowest = {
+    name: int(np.argmin(validation[:, 0])) + 1
+    for name, (*_, validation) in runs.items()
+}
+plots.curves(
+    {name: validation[:, 0] for name, (_, _, validation) in runs.items()},
+    f"Lowest validation loss: as they are in epoch {lowest['as they are']}, "
+    f"with all changes in epoch {lowest['all changes']}",
+    x_label="epoch",
+    y_label="validation loss",
+)
 gaps, scores = {}, {}
 for name, (network, losses, validation) in runs.items():
-    on_train, on_validation = evaluate(network, train_images, train_labels), validation[-1]
+    on_train, on_validation = (
+        evaluate(network, train_images, train_labels),
+        validation[-1],
+    )
     gaps[name] = on_validation[0] - on_train[0]
     scores[name] = on_validation[1]
-    print(f"{name:17} loss: training {on_train[0]:.2f}, validation {on_validation[0]:.2f}; "
-          f"validation accuracy {on_validation[1]:.3f}, lowest loss {validation[:, 0].min():.2f}")
+    print(
+        f"{name:17} loss: training {on_train[0]:.2f}, validation {on_validation[0]:.2f}; "
+        f"validation accuracy {on_validation[1]:.3f}, lowest loss {validation[:, 0].min():.2f}"
+    )
 if as_shipped:
     assert gaps["all changes"] < 0.5 * gaps["as they are"]
 
 # %% [markdown]
-# An honest reading. On the pictures as they are, the network comes to know its training set by heart, and its validation loss turns up: overfitting, as in lesson 2. With the changes the gap between training and
-# validation is a fraction of that. But compare the **lowest** points: stopped at the right epoch, the network without augmentation is about as good, and accuracy hardly differs (400 wrong answers of 2,000
-# have a standard error of about 18). The augmented networks learn more slowly and had not finished; more epochs might still help them. Leaving out the flip cost nothing, and may have gained: nearly all shoes of Fashion-MNIST point to the left, and a mirrored
-# one is a picture that does not come. Augmentation is no free data; it says which changes do not matter, and helps as much as
-# that is true and as the network can use it. A dense layer must learn each shifted shoe anew. The next lesson builds a network that need not.
+# An honest reading.
+# On the pictures as they are, the network comes to know its training set by heart, and its validation loss turns up: overfitting, as in lesson 2.
+# With the changes the gap between training and validation is a fraction of that.
+# But compare the **lowest** points: stopped at the right epoch, the network without augmentation is about as good, and accuracy hardly differs (400 wrong answers of 2,000 have a standard error of about 18).
+# The augmented networks learn more slowly and had not finished; more epochs might still help them.
+# Leaving out the flip cost nothing, and may have gained: nearly all shoes of Fashion-MNIST point to the left, and a mirrored one is a picture that does not come.
+# Augmentation is no free data; it says which changes do not matter, and helps as much as that is true and as the network can use it.
+# A dense layer must learn each shifted shoe anew.
+# The next lesson builds a network that need not.
 #
 # The test set is opened once, for the run that the twins share, the one with all changes; we choose nothing by it.
 #
@@ -1389,16 +1722,23 @@ twin = records.load("05_pipelines", other, parameters_used)
 # Training with all changes, step by step:
 
 # %% tags=["nbval-ignore-output"]
-plots.twins(mine, twin, "The same pictures, the same changes: the same course, step by step")
+plots.twins(
+    mine,
+    twin,
+    "The same pictures, the same changes: the same course, step by step",
+)
 print(records.compare(mine, twin))
 if twin:
-    apart = records.relative_difference(mine["losses"]["loss"], twin["losses"]["loss"])
+    apart = records.relative_difference(
+        mine["losses"]["loss"], twin["losses"]["loss"]
+    )
     assert apart[0] < 1e-5 and apart[:20].max() < 0.02 or not as_shipped
 
 # %% [markdown]
-# The first loss agrees to rounding, although between file and loss lie a decoder, a shuffle, three random changes and a network: all of it is the same. Then the curves part as in lesson 2 and for the same reasons: the place of Adam's epsilon
-# and the precision of its powers; what rounding there is rests until an input meets a kink, and then leaps (lesson 4). (Where these are aligned and the arithmetic is in float64, the losses of 100 steps, augmentation included, agree to better than 1e-10; `make proof` runs
-# that.) The pictures have no part in it: their checksums are equal in every batch that we compared.
+# The first loss agrees to rounding, although between file and loss lie a decoder, a shuffle, three random changes and a network: all of it is the same.
+# Then the curves part as in lesson 2 and for the same reasons: the place of Adam's epsilon and the precision of its powers; what rounding there is rests until an input meets a kink, and then leaps (lesson 4).
+# (Where these are aligned and the arithmetic is in float64, the losses of 100 steps, augmentation included, agree to better than 1e-10; `make proof` runs that.)
+# The pictures have no part in it: their checksums are equal in every batch that we compared.
 #
 # ## What differs
 #
@@ -1418,20 +1758,30 @@ if twin:
 # ## What you learned
 #
 # - A pipeline is measured in images a second, against what *this* network consumes; times of stages add up, so look for the slowest.
-# - Vectorising and doing things once come first, where the data fit. Workers may pay where decoding is long and its result small, if a core is free; prefetching hides the shorter of two times.
-# - Random numbers that are copied, cached or drawn once, and data stirred in too small a buffer, give no message. Numbers made from (seed, epoch, index) do not depend on who draws them.
+# - Vectorising and doing things once come first, where the data fit.
+#   Workers may pay where decoding is long and its result small, if a core is free; prefetching hides the shorter of two times.
+# - Random numbers that are copied, cached or drawn once, and data stirred in too small a buffer, give no message.
+#   Numbers made from (seed, epoch, index) do not depend on who draws them.
 # - Order and augmentation can be equal in two frameworks to the last bit, if what is random is shared.
 # - Augmentation closes the gap between training and validation; whether it makes a better network is a question of its own.
 #
 # ## Try it
 #
-# Where you change code and not a parameter, first replace the line `as_shipped = ...` under "Parameters" by `as_shipped = False`, in both notebooks if you want to compare them. Then no bound stops you, and nothing is held against the unaltered twin.
+# Where you change code and not a parameter, first set `altered = True` in the folded cell below the parameters, in both notebooks if you want to compare them.
+# Then no bound stops you, and nothing is held against the unaltered twin.
 #
-# 1. Set `batch_size = 8`, then 512, and run up to "Stage by stage". Which of the two, pipeline or network, suffers more, and why?
-# 2. Set `epochs = 60`. Do the augmented networks pass the lowest point of the other?
-# 3. Write the photographs as JPEG: suffix `.jpg`, without `compress_level` (`decode_png` reads JPEG too). How much faster is decoding, and do more hands still pay as much? Then as PNG with `compress_level=9`: the files shrink; does decoding slow down?
-# 4. Set `largest_shift = 6`. What happens to the two ends of the gap, training and validation loss?
-# 5. Add a change of your own, a dark square at a random place, to `augment` *and* `augment_one`, with its numbers drawn **last** in `draw_changes`, and pass them on in `only`. Is the cell "equal, bit for bit" still content? And the checksums, once both notebooks have run?
+# 1. Set `batch_size = 8`, then 512, and run up to "Stage by stage".
+#    Which of the two, pipeline or network, suffers more, and why?
+# 2. Set `epochs = 60`.
+#    Do the augmented networks pass the lowest point of the other?
+# 3. Write the photographs as JPEG: suffix `.jpg`, without `compress_level` (`decode_png` reads JPEG too).
+#    How much faster is decoding, and do more hands still pay as much?
+#    Then as PNG with `compress_level=9`: the files shrink; does decoding slow down?
+# 4. Set `largest_shift = 6`.
+#    What happens to the two ends of the gap, training and validation loss?
+# 5. Add a change of your own, a dark square at a random place, to `augment` *and* `augment_one`, with its numbers drawn **last** in `draw_changes`, and pass them on in `only`.
+#    Is the cell "equal, bit for bit" still content?
+#    And the checksums, once both notebooks have run?
 #
 # ## Read on
 #
@@ -1441,4 +1791,6 @@ if twin:
 # - Shorten and Khoshgoftaar, *A survey on Image Data Augmentation for Deep Learning* (2019): [doi:10.1186/s40537-019-0197-0](https://doi.org/10.1186/s40537-019-0197-0)
 # - Murray et al., *tf.data: A Machine Learning Data Processing Framework* (2021): [arXiv:2101.12127](https://arxiv.org/abs/2101.12127)
 #
-# The pictures now come as fast as the network takes them. The network still flattens them into a row of 784 numbers, and forgets which pixel was whose neighbour. In the next lesson it stops doing that.
+# The pictures now come as fast as the network takes them.
+# The network still flattens them into a row of 784 numbers, and forgets which pixel was whose neighbour.
+# In the next lesson it stops doing that.

@@ -1,18 +1,25 @@
+# ---
+# minutes: {read: 81, run: 2, exercises: 0}
+# seconds: 120
+# memory_mb: 1300
+# needs: []
+# proof: training
+# ---
+
 # %% [markdown]
 # # 6 · Convolution
 #
 # You train a small residual network to about nine right answers in ten from 10,000 images, and test a picture of what it looked at.
 #
-# - **You will build** an edge filter by hand, the layer that learns such filters, and from it a residual network with batch normalisation,
-#   dropout and augmentation; then pictures of its filters, its feature maps, and the places that spoke for its answer, with a test of what such pictures are worth.
-# - **You will learn** what a convolution computes, what padding, stride and pooling do to sizes, why deep networks have bridges, and how
-#   each framework lays out its images.
+# - **You will build** an edge filter by hand, the layer that learns such filters, and from it a residual network with batch normalisation, dropout and augmentation; then pictures of its filters, its feature maps, and the places that spoke for its answer, with a test of what such pictures are worth.
+# - **You will learn** what a convolution computes, what padding, stride and pooling do to sizes, why deep networks have bridges, and how each framework lays out its images.
 # - **You need** lessons 2 to 5: training, hooks, defaults (batch normalisation among them), augmentation.
 
 # %% [markdown]
-# The network of lesson 2 flattened an image into a row of 784 numbers. It would have learnt just as well had we shuffled the pixels of all
-# images in one and the same way: that two pixels are neighbours, it was never told. A convolution is told. Lesson 5 ended with images
-# that are shifted and flipped as they are fed; here is the network that makes the most of them.
+# The network of lesson 2 flattened an image into a row of 784 numbers.
+# It would have learnt just as well had we shuffled the pixels of all images in one and the same way: that two pixels are neighbours, it was never told.
+# A convolution is told.
+# Lesson 5 ended with images that are shifted and flipped as they are fed; here is the network that makes the most of them.
 #
 # ## Set-up
 
@@ -30,10 +37,12 @@ from tandem.pytorch import load_weights
 
 framework, other = "pytorch", "tensorflow"
 # a GPU where there is one
-device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+accelerator = torch.accelerator.current_accelerator(check_available=True)
+device = accelerator or torch.device("cpu")
 
 # %% tags=["tensorflow", "network"]
-from tandem.tensorflow import load_weights  # first: it starts TensorFlow without its log lines
+# first: it starts TensorFlow without its log lines
+from tandem.tensorflow import load_weights
 
 import time
 
@@ -45,58 +54,68 @@ from keras import layers
 from tandem import data, plots, records, weights
 
 framework, other = "tensorflow", "pytorch"
-cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)  # lesson 2
+# lesson 2
+cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 # %% [markdown]
 # ## Parameters
 
 # %% tags=["parameters", "network"]
-epochs = 12
-batch_size = 64
-learning_rate = 0.004
-beta_1 = 0.9
-beta_2 = 0.999
-epsilon = 1e-7  # Adam's: Keras' default; PyTorch's is 1e-8
-channels = 16  # of the first convolution; doubled twice on the way
-dropout = 0.125  # probability with which each feature is hidden from the last layer while training
-largest_shift = 1  # how many pixels an image may be moved while training
-mirrored = 0.5  # the share of the images that are flipped while training
-train_size = 10_000
-seed = 0
+epochs = 12  # 1 to 200: passes over the training images
+batch_size = 64  # 2 to train_size: images a step
+learning_rate = 0.004  # above 0 to 1: it falls along a cosine
+beta_1 = 0.9  # 0 to below 1: Adam's memory of gradients
+beta_2 = 0.999  # 0 to below 1: Adam's memory of their squares
+# Adam's: Keras' default; PyTorch's is 1e-8
+epsilon = 1e-7  # above 0 to 1
+# of the first convolution; doubled twice on the way
+channels = 16  # 1 to 256
+# probability with which each feature is hidden from the last layer while training
+dropout = 0.125  # 0 to below 1
+# how many pixels an image may be moved while training
+largest_shift = 1  # 0 to 14
+# the share of the images that are flipped while training
+mirrored = 0.5  # 0 to 1
+train_size = 10_000  # 100 to 10000: training images
+seed = 0  # 0 to 2**32 - 1: of weights and batch order
 
 # %% [markdown]
-# Some results cannot be the same to the last digit on every machine. There the lesson *asserts* bounds instead, for the values above only.
+# Some results cannot be the same to the last digit on every machine.
+# There the lesson *asserts* bounds instead, for the values above only.
 
-# %%
-parameters_used = {
-    "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "beta_1": beta_1,
-    "beta_2": beta_2, "epsilon": epsilon, "channels": channels, "dropout": dropout,
-    "largest_shift": largest_shift, "mirrored": mirrored, "train_size": train_size, "seed": seed,
-}
-shipped = [12, 64, 0.004, 0.9, 0.999, 1e-7, 16, 0.125, 1, 0.5, 10_000, 0]
-as_shipped = list(parameters_used.values()) == shipped
-parameters_used["as_shipped"] = as_shipped  # an altered lesson is compared with an altered twin
+# %% tags=["folded"]
+from tandem.parameters import check_parameters
+
+altered = False  # True where you change code: no bound stops you then
+parameters_used = check_parameters("06_convolution", globals(), altered)
+as_shipped = parameters_used["as_shipped"]
 
 # %% [markdown]
 # ## An edge, by hand
 #
-# What would a network want to know about a picture first? Where something begins and ends: its edges. Nine numbers, named after Irwin
-# Sobel, find them. Lay them on a patch of 3 × 3 pixels, multiply number by pixel, add up:
+# What would a network want to know about a picture first?
+# Where something begins and ends: its edges.
+# Nine numbers, named after Irwin Sobel, find them.
+# Lay them on a patch of 3 × 3 pixels, multiply number by pixel, add up:
 #
 # $$S = \begin{pmatrix} -1 & 0 & 1 \\ -2 & 0 & 2 \\ -1 & 0 & 1 \end{pmatrix}$$
 #
-# Where the patch is of one brightness the sum is zero. Where it is darker at the left than at the right, it is positive. Then move on by one
-# pixel, and again, over the whole image: 26 × 26 turns of a slow loop. Or take the sum the other way round: for each of the nine numbers, multiply the
-# *whole image*, moved by so many pixels, and add up the nine results.
+# Where the patch is of one brightness the sum is zero.
+# Where it is darker at the left than at the right, it is positive.
+# Then move on by one pixel, and again, over the whole image: 26 × 26 turns of a slow loop.
+# Or take the sum the other way round: for each of the nine numbers, multiply the *whole image*, moved by so many pixels, and add up the nine results.
 
 # %%
-(train_images, train_labels), (test_images, test_labels) = data.fashion_mnist(train_size)
+(train_images, train_labels), (test_images, test_labels) = data.fashion_mnist(
+    train_size
+)
 picture = train_images[0]
 sobel = np.array([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]], "float32")
 
 
 def by_loops(image, kernel):
-    result = np.zeros((26, 26), "float32")  # a window of 3 fits 26 times into 28 pixels
+    # a window of 3 fits 26 times into 28 pixels
+    result = np.zeros((26, 26), "float32")
     for row in range(26):
         for column in range(26):
             window = image[row : row + 3, column : column + 3]
@@ -105,12 +124,18 @@ def by_loops(image, kernel):
 
 
 def by_slices(image, kernel):
-    return sum(kernel[row, column] * image[row : row + 26, column : column + 26]
-               for row in range(3) for column in range(3))
+    return sum(
+        kernel[row, column] * image[row : row + 26, column : column + 26]
+        for row in range(3)
+        for column in range(3)
+    )
 
 
 edges = by_loops(picture, sobel)
-print("slices find what the loops find:", np.allclose(by_slices(picture, sobel), edges, atol=1e-5))
+print(
+    "slices find what the loops find:",
+    np.allclose(by_slices(picture, sobel), edges, atol=1e-5),
+)
 
 # %% [markdown]
 # Turned on its side, this **kernel** (lesson 1's word for a layer's weights; here the small window of them) finds the edges between above and below:
@@ -125,34 +150,48 @@ for axes, (name, values) in zip(row_of_axes, panels.items()):
                 vmin=-4 if signed else 0, vmax=4 if signed else 1)
     axes.set_title(name, fontsize=9)
     axes.axis("off")
-_ = figure.suptitle("Nine numbers find the outline: red where it gets brighter to the right, "
-                    "or downwards", fontsize=11, x=0.01, ha="left")
+_ = figure.suptitle(
+    "Nine numbers find the outline: red where it gets brighter to the right, "
+    "or downwards",
+    fontsize=11,
+    x=0.01,
+    ha="left",
+)
 
 # %% [markdown]
 # ## The same from the framework
 #
-# This moving weighted sum is what both frameworks call a convolution. It takes a whole batch of images, each with several **channels**
-# (a colour photograph has three), and a whole set of kernels. So a grey image and a single kernel need extra axes, and the frameworks put them in different
-# places. PyTorch has the channels before the pixels: **NCHW**, for number, channels, height, width; its kernels are (out, in, height, width). TensorFlow has them
-# last: **NHWC**, with kernels (height, width, in, out).
+# This moving weighted sum is what both frameworks call a convolution.
+# It takes a whole batch of images, each with several **channels** (a colour photograph has three), and a whole set of kernels.
+# So a grey image and a single kernel need extra axes, and the frameworks put them in different places.
+# PyTorch has the channels before the pixels: **NCHW**, for number, channels, height, width; its kernels are (out, in, height, width).
+# TensorFlow has them last: **NHWC**, with kernels (height, width, in, out).
 
 # %% tags=["pytorch"]
-images = torch.as_tensor(picture)[None, None]  # (batch, channels, height, width)
+# (batch, channels, height, width)
+images = torch.as_tensor(picture)[None, None]
 kernels = torch.as_tensor(sobel)[None, None]  # (out, in, height, width)
 result = F.conv2d(images, kernels)
 print("shape", tuple(result.shape))
-print("the framework finds what the loops find:", np.allclose(result[0, 0], edges, atol=1e-5))
+print(
+    "the framework finds what the loops find:",
+    np.allclose(result[0, 0], edges, atol=1e-5),
+)
 
 # %% tags=["tensorflow"]
 images = picture[None, ..., None]  # (batch, height, width, channels)
 kernels = sobel[..., None, None]  # (height, width, in, out)
 result = tf.nn.conv2d(images, kernels, strides=1, padding="VALID")
 print("shape", result.shape)
-print("the framework finds what the loops find:", np.allclose(result[0, ..., 0], edges, atol=1e-5))
+print(
+    "the framework finds what the loops find:",
+    np.allclose(result[0, ..., 0], edges, atol=1e-5),
+)
 
 # %% [markdown]
-# **Watch out:** what mathematics calls a convolution is something else. It turns the kernel by half a turn before it multiplies. To see who turns
-# what, take an image that is black but for one pixel, and a kernel that can be recognised:
+# **Watch out:** what mathematics calls a convolution is something else.
+# It turns the kernel by half a turn before it multiplies.
+# To see who turns what, take an image that is black but for one pixel, and a kernel that can be recognised:
 
 # %% tags=["pytorch"]
 one_pixel = torch.zeros(1, 1, 5, 5)
@@ -174,9 +213,10 @@ print("np.convolve ", np.convolve([0, 0, 1, 0, 0], [1, 2, 3], "valid"))
 print("np.correlate", np.correlate([0, 0, 1, 0, 0], [1, 2, 3], "valid"))
 
 # %% [markdown]
-# A true convolution stamps its kernel onto a bright pixel as it is, as `np.convolve` does. Ours leaves it turned: it is a **cross-correlation**, in both
-# frameworks, and so kernels move from one to the other without a flip. For a network the name does not matter, it learns the kernel either way. It matters
-# when you bring a kernel along from a book or from SciPy.
+# A true convolution stamps its kernel onto a bright pixel as it is, as `np.convolve` does.
+# Ours leaves it turned: it is a **cross-correlation**, in both frameworks, and so kernels move from one to the other without a flip.
+# For a network the name does not matter, it learns the kernel either way.
+# It matters when you bring a kernel along from a book or from SciPy.
 #
 # ## What if the axes are wrong?
 #
@@ -191,10 +231,11 @@ except RuntimeError as error:
     print(f"RuntimeError: {error}")
 
 # %% [markdown] tags=["pytorch"]
-# PyTorch notices, because you had to say `in_channels=1`, and the axis where it looks for channels has 28. Keras would not complain about channels: its layer takes as many
-# as it finds.
+# PyTorch notices, because you had to say `in_channels=1`, and the axis where it looks for channels has 28.
+# Keras would not complain about channels: its layer takes as many as it finds.
 #
-# **Watch out:** it notices only if the numbers disagree. Where they agree by accident (a picture of 3 × 3 pixels, three channels), nothing is said.
+# **Watch out:** it notices only if the numbers disagree.
+# Where they agree by accident (a picture of 3 × 3 pixels, three channels), nothing is said.
 
 # %% tags=["tensorflow"]
 # padded: without it, one row would be too little for a window of 3
@@ -204,20 +245,25 @@ print("result", layer(channels_first).shape)
 print("kernel", layer.kernel.shape)
 
 # %% [markdown] tags=["tensorflow"]
-# **Watch out:** Keras does not notice. A layer takes as many channels as it finds on the last axis, here 28, and makes its kernel to fit: it sees an image one
-# pixel high with 28 channels, and would train without complaint. The kernel's shape is where to look. PyTorch is told the number of incoming channels, and
-# raises an error when it finds another. (Without padding Keras would stop here too, but for another reason: an image one pixel high is too small for the window. A colour image, three pixels high in the wrong layout, passes.)
+# **Watch out:** Keras does not notice.
+# A layer takes as many channels as it finds on the last axis, here 28, and makes its kernel to fit: it sees an image one pixel high with 28 channels, and would train without complaint.
+# The kernel's shape is where to look.
+# PyTorch is told the number of incoming channels, and raises an error when it finds another.
+# (Without padding Keras would stop here too, but for another reason: an image one pixel high is too small for the window.
+# A colour image, three pixels high in the wrong layout, passes.)
 
 # %% [markdown]
 # ## A layer of learned filters
 #
-# Sobel's numbers were invented. A convolutional layer *learns* its kernels, many at once. If $x$ has channels $c$, then map $k$ of the result is, at row $i$ and
-# column $j$,
+# Sobel's numbers were invented.
+# A convolutional layer *learns* its kernels, many at once.
+# If $x$ has channels $c$, then map $k$ of the result is, at row $i$ and column $j$,
 #
 # $$y_{k,i,j} = b_k + \sum_c \sum_{u,v} w_{u,v,c,k}\; x_{c,\,i+u,\,j+v} .$$
 #
-# Each kernel sees **all** incoming channels, and gives one outgoing channel, called a **feature map**. Two things make this different from a dense layer: a number
-# of the result depends on a small window only, and the weights do not depend on where the window is. How much does that save, for 16 maps of one 28 × 28 image?
+# Each kernel sees **all** incoming channels, and gives one outgoing channel, called a **feature map**.
+# Two things make this different from a dense layer: a number of the result depends on a small window only, and the weights do not depend on where the window is.
+# How much does that save, for 16 maps of one 28 × 28 image?
 
 # %% tags=["pytorch"]
 layer = nn.Conv2d(1, 16, kernel_size=3, padding=1)
@@ -232,18 +278,25 @@ print("kernel", tuple(layer.kernel.shape), " result", tuple(result.shape))
 print(f"{layer.count_params()} weights")
 
 # %% [markdown]
-# Sixteen kernels of 9 numbers and 16 biases, whatever the size of the image. As many results from a dense layer, counted on paper, each with a weight for every pixel and a bias:
+# Sixteen kernels of 9 numbers and 16 biases, whatever the size of the image.
+# As many results from a dense layer, counted on paper, each with a weight for every pixel and a bias:
 
 # %%
 print(f"a dense layer would have {(28 * 28 + 1) * 28 * 28 * 16:,} weights")
 
 moved = np.roll(picture, (2, 3), axis=(0, 1))  # 2 down, 3 to the right
-same = np.allclose(by_slices(moved, sobel)[2:, 3:], by_slices(picture, sobel)[:-2, :-3], atol=1e-5)
+same = np.allclose(
+    by_slices(moved, sobel)[2:, 3:],
+    by_slices(picture, sobel)[:-2, :-3],
+    atol=1e-5,
+)
 print("shift first or convolve first, the result is the same:", same)
 
 # %% [markdown]
-# The last line is the reason why this is good for images. What the layer learns about a sleeve at the left holds for a sleeve at the right, because it *is* the same
-# weight. A dense layer must learn each place anew. The price: a convolution does not know *where* something is, except near the rim.
+# The last line is the reason why this is good for images.
+# What the layer learns about a sleeve at the left holds for a sleeve at the right, because it *is* the same weight.
+# A dense layer must learn each place anew.
+# The price: a convolution does not know *where* something is, except near the rim.
 #
 # ## Padding, stride, and the size of what comes out
 #
@@ -251,7 +304,9 @@ print("shift first or convolve first, the result is the same:", same)
 #
 # $$n' = \left\lfloor \frac{n + 2p - k}{s} \right\rfloor + 1$$
 #
-# numbers. A convolution with $k = 3$, $p = 1$, $s = 1$ keeps the size, and with $s = 2$ halves it. Formula against layer:
+# numbers.
+# A convolution with $k = 3$, $p = 1$, $s = 1$ keeps the size, and with $s = 2$ halves it.
+# Formula against layer:
 
 # %% tags=["pytorch"]
 def size_of(size, kernel, padding, stride):
@@ -261,11 +316,13 @@ def size_of(size, kernel, padding, stride):
 # %% tags=["tensorflow"]
 def size_of(size, kernel, padding, stride):
     padded = layers.ZeroPadding2D(padding)(np.zeros((1, size, size, 1)))
-    return layers.Conv2D(1, kernel, strides=stride, padding="valid")(padded).shape[1]
+    return layers.Conv2D(1, kernel, strides=stride, padding="valid")(
+        padded
+    ).shape[1]
 
 # %% [markdown]
-# In PyTorch `padding` is a number of pixels for all four sides, a pair (height, width), or one of Keras' words, `"same"` with stride 1 only. In Keras it is always a word, `"valid"` for none and `"same"` for as much as makes the result
-# $\lceil n/s \rceil$; a number of your own is a layer in front, `ZeroPadding2D`.
+# In PyTorch `padding` is a number of pixels for all four sides, a pair (height, width), or one of Keras' words, `"same"` with stride 1 only.
+# In Keras it is always a word, `"valid"` for none and `"same"` for as much as makes the result $\lceil n/s \rceil$; a number of your own is a layer in front, `ZeroPadding2D`.
 
 # %%
 print("size kernel padding stride   formula  layer")
@@ -277,35 +334,45 @@ for size, kernel, padding, stride in ((28, 3, 0, 1), (28, 3, 1, 1), (28, 5, 2, 1
     print(f"{size:4}{kernel:7}{padding:8}{stride:7}{formula:10}{found:7}")
 
 # %% [markdown]
-# **Watch out:** 28 → 14 has two answers. Where the window does not fit evenly, PyTorch's `padding=1` begins one pixel outside the image, and Keras' `"same"` with
-# stride 2 begins on its first pixel and adds one row and one column at the other end: equal shapes, other pixels (lesson 4). With stride 1 and an odd kernel the two are the same, and
-# pooling an even size needs no padding at all. Our network has only convolutions of stride 1 and pooling of even sizes, and so nothing to align.
+# **Watch out:** 28 → 14 has two answers.
+# Where the window does not fit evenly, PyTorch's `padding=1` begins one pixel outside the image, and Keras' `"same"` with stride 2 begins on its first pixel and adds one row and one column at the other end: equal shapes, other pixels (lesson 4).
+# With stride 1 and an odd kernel the two are the same, and pooling an even size needs no padding at all.
+# Our network has only convolutions of stride 1 and pooling of even sizes, and so nothing to align.
 #
 # ## Pooling: throw away where, keep whether
 #
-# A network that answers one question about the whole image must bring 28 × 28 places down to one. **Max pooling** keeps the largest number of each
-# 2 × 2 window: whether an edge was there, not exactly where.
+# A network that answers one question about the whole image must bring 28 × 28 places down to one.
+# **Max pooling** keeps the largest number of each 2 × 2 window: whether an edge was there, not exactly where.
 
 # %% tags=["pytorch"]
-small = torch.tensor([[1.0, 2, 0, 0], [3, 4, 0, 9], [0, 0, 5, 5], [0, 1, 5, 5]])
+small = torch.tensor(
+    [[1.0, 2, 0, 0], [3, 4, 0, 9], [0, 0, 5, 5], [0, 1, 5, 5]]
+)
 print("max    ", F.max_pool2d(small[None, None], 2)[0, 0].tolist())
 print("average", F.avg_pool2d(small[None, None], 2)[0, 0].tolist())
 print("average of the whole map", small[None, None].mean((2, 3)).item())
 
 # %% tags=["tensorflow"]
-small = np.array([[1, 2, 0, 0], [3, 4, 0, 9], [0, 0, 5, 5], [0, 1, 5, 5]], "float32")
+small = np.array(
+    [[1, 2, 0, 0], [3, 4, 0, 9], [0, 0, 5, 5], [0, 1, 5, 5]], "float32"
+)
 small = small[None, ..., None]
 print("max    ", layers.MaxPooling2D(2)(small)[0, ..., 0].numpy().tolist())
 print("average", layers.AveragePooling2D(2)(small)[0, ..., 0].numpy().tolist())
-print("average of the whole map", layers.GlobalAveragePooling2D()(small).numpy().item())
+print(
+    "average of the whole map",
+    layers.GlobalAveragePooling2D()(small).numpy().item(),
+)
 
 # %% [markdown]
-# Pooling has no weights. The last line, **global average pooling**, will be the end of our network: one number for each map, and no flattening. (Flattened, the numbers
-# come in another order in each framework: lesson 3 planted that bug.)
+# Pooling has no weights.
+# The last line, **global average pooling**, will be the end of our network: one number for each map, and no flattening.
+# (Flattened, the numbers come in another order in each framework: lesson 3 planted that bug.)
 #
-# Max and average pooling also widen the view. How many pixels of the image can one number of a late map see, its **receptive field**? We ask automatic differentiation: take
-# the middle number, and count the columns of the image that have a gradient. The stages are those of the network to come; all weights are one, so that nothing
-# cancels, and pooling takes the average, whose gradient reaches all four pixels.
+# Max and average pooling also widen the view.
+# How many pixels of the image can one number of a late map see, its **receptive field**?
+# We ask automatic differentiation: take the middle number, and count the columns of the image that have a gradient.
+# The stages are those of the network to come; all weights are one, so that nothing cancels, and pooling takes the average, whose gradient reaches all four pixels.
 
 # %% tags=["pytorch"]
 def columns_seen(stages):
@@ -313,7 +380,11 @@ def columns_seen(stages):
     ones, maps = torch.ones(1, 1, 3, 3), image
     for stage in stages:
         pooling = stage == "pooling"
-        maps = F.avg_pool2d(maps, 2) if pooling else F.conv2d(maps, ones, padding=1)
+        maps = (
+            F.avg_pool2d(maps, 2)
+            if pooling
+            else F.conv2d(maps, ones, padding=1)
+        )
     middle = maps.shape[-1] // 2
     gradient, = torch.autograd.grad(maps[0, 0, middle, middle], image)
     return int((gradient[0, 0].sum(0) > 0).sum())
@@ -334,10 +405,17 @@ def columns_seen(stages):
     return int(np.sum(tf.reduce_sum(gradient[0, ..., 0], 0) > 0))
 
 # %% [markdown]
-# Against it the rule. A window of size $k$ adds $k - 1$ steps, and a step is as many pixels as all strides before it, multiplied:
+# Against it the rule.
+# A window of size $k$ adds $k - 1$ steps, and a step is as many pixels as all strides before it, multiplied:
 
 # %%
-stages = ["convolution", "pooling", *3 * ["convolution"], "pooling", *3 * ["convolution"]]
+stages = [
+    "convolution",
+    "pooling",
+    *3 * ["convolution"],
+    "pooling",
+    *3 * ["convolution"],
+]
 seen, step = 1, 1
 print("stage        measured  rule")
 for number, stage in enumerate(stages, 1):
@@ -348,13 +426,15 @@ for number, stage in enumerate(stages, 1):
     print(f"{stage:13}{measured:8}{seen:6}")
 
 # %% [markdown]
-# Seven convolutions alone would see 15 pixels. With two poolings between them they see 42, more than the 28 there are: in the last map a place in the middle sees the whole image.
+# Seven convolutions alone would see 15 pixels.
+# With two poolings between them they see 42, more than the 28 there are: in the last map a place in the middle sees the whole image.
 #
 # ## Deep, with and without a bridge
 #
-# More layers see more and can say more. For a long time they could not be trained. We stack 3 × 3 convolutions of 8 channels, as many as we like, on images of
-# 14 × 14, and look at the very first kernel: how long is its gradient? Two stacks from the same weights: in the plain one each layer *replaces* the maps,
-# in the other it computes a **change**, which is added to them:
+# More layers see more and can say more.
+# For a long time they could not be trained.
+# We stack 3 × 3 convolutions of 8 channels, as many as we like, on images of 14 × 14, and look at the very first kernel: how long is its gradient?
+# Two stacks from the same weights: in the plain one each layer *replaces* the maps, in the other it computes a **change**, which is added to them:
 #
 # $$\text{plain: } x \leftarrow F(x) \qquad\qquad \text{with a bridge: } x \leftarrow x + F(x)$$
 
@@ -363,7 +443,9 @@ class Stack(nn.Module):
     def __init__(self, depth, bridge):
         super().__init__()
         self.stem = nn.Conv2d(1, 8, 3, padding=1)
-        self.layers = nn.ModuleList(nn.Conv2d(8, 8, 3, padding=1) for _ in range(depth))
+        self.layers = nn.ModuleList(
+            nn.Conv2d(8, 8, 3, padding=1) for _ in range(depth)
+        )
         self.output = nn.Linear(8, 10)
         self.bridge = bridge
 
@@ -371,12 +453,14 @@ class Stack(nn.Module):
         maps = self.stem(images)
         for layer in self.layers:
             change = layer(F.relu(maps))
-            maps = maps + change if self.bridge else change  # the bridge is one +
+            # the bridge is one +
+            maps = maps + change if self.bridge else change
         return self.output(F.relu(maps).mean((2, 3)))
 
 
 def build_stack(depth, bridge):
-    return load_weights(Stack(depth, bridge), stack_weights(depth)).to(device)  # weights: below
+    # weights: below
+    return load_weights(Stack(depth, bridge), stack_weights(depth)).to(device)
 
 # %% tags=["tensorflow"]
 def build_stack(depth, bridge):
@@ -384,11 +468,15 @@ def build_stack(depth, bridge):
     maps = layers.Conv2D(8, 3, padding="same", name="stem")(images)
     for number in range(depth):
         active = layers.ReLU()(maps)
-        change = layers.Conv2D(8, 3, padding="same", name=f"layer_{number}")(active)
-        maps = layers.Add()([maps, change]) if bridge else change  # the bridge is one Add
+        change = layers.Conv2D(8, 3, padding="same", name=f"layer_{number}")(
+            active
+        )
+        # the bridge is one Add
+        maps = layers.Add()([maps, change]) if bridge else change
     features = layers.GlobalAveragePooling2D()(layers.ReLU()(maps))
     logits = layers.Dense(10, name="output")(features)
-    return load_weights(keras.Model(images, logits), stack_weights(depth))  # weights: below
+    # weights: below
+    return load_weights(keras.Model(images, logits), stack_weights(depth))
 
 # %% [markdown]
 # Two functions: the length of the first kernel's gradient, and a short training.
@@ -396,11 +484,15 @@ def build_stack(depth, bridge):
 # %% tags=["pytorch"]
 def loss_of(stack, images, labels):
     images = torch.as_tensor(images, device=device).unsqueeze(1)
-    return F.cross_entropy(stack(images), torch.as_tensor(labels, device=device))
+    return F.cross_entropy(
+        stack(images), torch.as_tensor(labels, device=device)
+    )
 
 
 def first_gradient(stack, images, labels):
-    gradient, = torch.autograd.grad(loss_of(stack, images, labels), stack.stem.weight)
+    (gradient,) = torch.autograd.grad(
+        loss_of(stack, images, labels), stack.stem.weight
+    )
     return gradient.norm().item()
 
 
@@ -428,12 +520,17 @@ def train_stack(stack, stream):
     @tf.function
     def step(images, labels):
         with tf.GradientTape() as tape:
-            loss = cross_entropy(labels, stack(images[..., None], training=True))
+            loss = cross_entropy(
+                labels, stack(images[..., None], training=True)
+            )
         gradients = tape.gradient(loss, stack.trainable_variables)
         optimizer.apply(gradients, stack.trainable_variables)
         return loss
 
-    return [float(step(tf.convert_to_tensor(images), labels)) for images, labels in stream]
+    return [
+        float(step(tf.convert_to_tensor(images), labels))
+        for images, labels in stream
+    ]
 
 # %% [markdown]
 # The gradient at the start, for growing depth; then 60 steps of training for the stacks of 16 layers, plain and bridged.
@@ -442,7 +539,10 @@ def train_stack(stack, stream):
 def stack_weights(depth, scheme="lecun"):  # "lecun": what PyTorch's layers start with (lesson 4)
     rng = weights.generator(seed)
     stack = {"stem": weights.convolution(rng, 3, 1, 8, scheme)}
-    stack |= {f"layer_{i}": weights.convolution(rng, 3, 8, 8, scheme) for i in range(depth)}
+    stack |= {
+        f"layer_{i}": weights.convolution(rng, 3, 8, 8, scheme)
+        for i in range(depth)
+    }
     return stack | {"output": weights.dense(rng, 8, 10, scheme)}
 
 
@@ -454,8 +554,12 @@ def stream():
 halved = train_images[:1920].reshape(-1, 14, 2, 14, 2).mean(axis=(2, 4))
 depths, lengths, stack_losses = [1, 2, 4, 8, 16, 32], {}, {}
 for kind, bridge in {"plain": False, "with a bridge": True}.items():
-    lengths[kind] = [first_gradient(build_stack(depth, bridge), halved[:64], train_labels[:64])
-                     for depth in depths]
+    lengths[kind] = [
+        first_gradient(
+            build_stack(depth, bridge), halved[:64], train_labels[:64]
+        )
+        for depth in depths
+    ]
     stack_losses[kind] = train_stack(build_stack(16, bridge), stream())
 
 # %% [markdown]
@@ -463,9 +567,14 @@ for kind, bridge in {"plain": False, "with a bridge": True}.items():
 
 # %%
 _, (left, right) = plots.plt.subplots(1, 2, figsize=(9, 3.4))
-plots.curves({kind: (depths, values) for kind, values in lengths.items()},
-             "Plain, the gradient dies with depth ...", "layers", "gradient of the first kernel",
-             log=True, axes=left)
+plots.curves(
+    {kind: (depths, values) for kind, values in lengths.items()},
+    "Plain, the gradient dies with depth ...",
+    "layers",
+    "gradient of the first kernel",
+    log=True,
+    axes=left,
+)
 plots.curves(stack_losses, "... and 16 plain layers do not learn", axes=right)
 for kind, values in lengths.items():
     print(f"{kind:14} 1 layer {values[0]:.0e}, 32 layers {values[-1]:.0e}")
@@ -474,23 +583,25 @@ if as_shipped:
         stack_losses["with a bridge"][-10:])
 
 # %% [markdown]
-# Each layer of the plain stack makes the gradient nearly three times shorter, and after 16 it is of the size of a billionth: less than Adam's ε of 1e-8 or 1e-7, so that even Adam hardly
-# moves the kernel (lesson 4). The loss stays at that of ten equal guesses, $\log 10 \approx 2.30$. Across the bridge the derivative is
+# Each layer of the plain stack makes the gradient nearly three times shorter, and after 16 it is of the size of a billionth: less than Adam's ε of 1e-8 or 1e-7, so that even Adam hardly moves the kernel (lesson 4).
+# The loss stays at that of ten equal guesses, $\log 10 \approx 2.30$.
+# Across the bridge the derivative is
 #
 # $$\frac{\partial\,(x + F(x))}{\partial x} = 1 + F'(x),$$
 #
-# and however small $F'$ is, the 1 brings the gradient through, layer after layer. Such a layer is called **residual** (and the bridge a *skip connection*, *shortcut* or *residual connection*): it learns what is left to be
-# changed, and if nothing is, it only has to learn zero.
+# and however small $F'$ is, the 1 brings the gradient through, layer after layer.
+# Such a layer is called **residual** (and the bridge a *skip connection*, *shortcut* or *residual connection*): it learns what is left to be changed, and if nothing is, it only has to learn zero.
 #
 # To be honest, starting weights of the right size keep a plain stack's gradient alive too (*Try it*), and batch normalisation does as well.
-# Kaiming He and others (2015), who made the bridge the rule, had both, saw that the gradients of their plain networks were healthy, and still trained 34 layers worse than 18; with
-# bridges, 34 were better. The gradient's path is a part of the reason, not the whole of it.
+# Kaiming He and others (2015), who made the bridge the rule, had both, saw that the gradients of their plain networks were healthy, and still trained 34 layers worse than 18; with bridges, 34 were better.
+# The gradient's path is a part of the reason, not the whole of it.
 #
 # ## What training needs: dropout and augmentation
 #
-# With 10,000 images a network of this size begins to learn them by heart (lesson 2). Two remedies make it harder. **Dropout** sets to
-# zero, at every step and with probability $p$, each of the features that go into the last layer, so that none can be relied on alone. What remains is multiplied by $1 / (1 - p)$, so that their sum
-# is the same on average; when the network is used, nothing is hidden.
+# With 10,000 images a network of this size begins to learn them by heart (lesson 2).
+# Two remedies make it harder.
+# **Dropout** sets to zero, at every step and with probability $p$, each of the features that go into the last layer, so that none can be relied on alone.
+# What remains is multiplied by $1 / (1 - p)$, so that their sum is the same on average; when the network is used, nothing is hidden.
 
 # %% tags=["pytorch"]
 layer = nn.Dropout(p=0.25)
@@ -505,20 +616,28 @@ print("evaluation:", layer(values).unique().tolist())
 layer = layers.Dropout(0.25)
 values = np.ones(10_000, "float32")
 masked = layer(values, training=True).numpy()
-print("training:  ", [round(float(v), 3) for v in np.unique(masked)], f"mean {masked.mean():.1f}")
+print(
+    "training:  ",
+    [round(float(v), 3) for v in np.unique(masked)],
+    f"mean {masked.mean():.1f}",
+)
 print("evaluation:", np.unique(layer(values, training=False)).tolist())
 
 # %% [markdown]
-# This is what you would use. PyTorch's `nn.Dropout` goes by the state in which `train()` and `eval()` put the network, and its `p` is .5 unless you say otherwise; Keras'
-# `Dropout` goes by the argument `training`, and its rate must be given.
+# This is what you would use.
+# PyTorch's `nn.Dropout` goes by the state in which `train()` and `eval()` put the network, and its `p` is .5 unless you say otherwise; Keras' `Dropout` goes by the argument `training`, and its rate must be given.
 #
-# But each framework throws its own dice, even with equal seeds, and the twins could not be compared. So *our* masks are drawn by NumPy, and the network takes them as an
-# input: zeros, and ones divided by $1 - p$.
+# But each framework throws its own dice, even with equal seeds, and the twins could not be compared.
+# So *our* masks are drawn by NumPy, and the network takes them as an input: zeros, and ones divided by $1 - p$.
 #
-# **Augmentation** (lesson 5) shows every image a little different each time: flipped in half of the cases, and shifted by up to one pixel in each direction. (Lesson 5 found no gain from the flip, for a dense network and 2,000 pictures; whether a convolution makes more of it, *Try it* 2 asks.) The dice are NumPy's again:
+# **Augmentation** (lesson 5) shows every image a little different each time: flipped in half of the cases, and shifted by up to one pixel in each direction.
+# (Lesson 5 found no gain from the flip, for a dense network and 2,000 pictures; whether a convolution makes more of it, *Try it* 2 asks.)
+# The dice are NumPy's again:
 
 # %% tags=["network"]
-(train_images, train_labels), (test_images, test_labels) = data.fashion_mnist(train_size)
+(train_images, train_labels), (test_images, test_labels) = data.fashion_mnist(
+    train_size
+)
 
 
 def augment(images, rng):
@@ -540,20 +659,24 @@ def batches(seed):
         yield augment(train_images[chosen], rng), train_labels[chosen], masks
 
 # %% [markdown]
-# (The images are loaded once more because the twin proof runs this cell without the ones before it.) The boot, as ten epochs would show it:
+# (The images are loaded once more because the twin proof runs this cell without the ones before it.)
+# The boot, as ten epochs would show it:
 
 # %%
 images, labels, masks = next(batches(seed))
 print("images", images.shape, " labels", labels.shape, " masks", masks.shape)
 print("a mask holds", [round(float(value), 3) for value in np.unique(masks)])
-plots.images(augment(np.repeat(picture[None], 10, axis=0), np.random.default_rng(seed)),
-             "One boot as the network gets it: shifted by a pixel, flipped half of the time")
+plots.images(
+    augment(np.repeat(picture[None], 10, axis=0), np.random.default_rng(seed)),
+    "One boot as the network gets it: shifted by a pixel, flipped half of the time",
+)
 
 # %% [markdown]
 # ## The network
 #
-# Now the whole. Three widths, 16, 32 and 64 channels, on 28, 14 and 7 pixels, with max pooling between; the two wider ones each have a residual block of two
-# convolutions. Every convolution is followed by batch normalisation (lesson 4), and needs no bias, since the normalisation subtracts a constant again and adds its own.
+# Now the whole.
+# Three widths, 16, 32 and 64 channels, on 28, 14 and 7 pixels, with max pooling between; the two wider ones each have a residual block of two convolutions.
+# Every convolution is followed by batch normalisation (lesson 4), and needs no bias, since the normalisation subtracts a constant again and adds its own.
 #
 # $$28^2\!\times\!1 \;\to\; \underbrace{28^2\!\times\!16}_{\text{stem}} \;\to\; \text{pool} \;\to\;
 # \underbrace{14^2\!\times\!32 \;\circlearrowleft}_{\text{middle, block}} \;\to\; \text{pool} \;\to\;
@@ -563,23 +686,34 @@ plots.images(augment(np.repeat(picture[None], 10, axis=0), np.random.default_rng
 def starting_weights(seed):
     rng = weights.generator(seed)
     narrow, medium, wide = channels, 2 * channels, 4 * channels
-    sizes = {"stem": (1, narrow), "middle": (narrow, medium),
-             "middle_block_first": (medium, medium), "middle_block_second": (medium, medium),
-             "deep": (medium, wide), "deep_block_first": (wide, wide),
-             "deep_block_second": (wide, wide)}
+    sizes = {
+        "stem": (1, narrow),
+        "middle": (narrow, medium),
+        "middle_block_first": (medium, medium),
+        "middle_block_second": (medium, medium),
+        "deep": (medium, wide),
+        "deep_block_first": (wide, wide),
+        "deep_block_second": (wide, wide),
+    }
     classifier = {}
     for name, (inputs, outputs) in sizes.items():
-        classifier[name] = weights.convolution(rng, 3, inputs, outputs, "he", bias=False)
+        classifier[name] = weights.convolution(
+            rng, 3, inputs, outputs, "he", bias=False
+        )
         classifier[f"{name}_norm"] = weights.batch_norm(outputs)
-    return {"classifier": classifier | {"output": weights.dense(rng, wide, 10)}}
+    return {
+        "classifier": classifier | {"output": weights.dense(rng, wide, 10)}
+    }
 
 # %% [markdown]
 # The scheme "he", after the same author, draws each kernel with the variance $2 / \text{fan-in}$ (fan-in: the inputs of one sum, nine times the incoming channels), which keeps the size of what passes through a convolution and a ReLU.
 
 # %% tags=["pytorch", "network"]
 def normalised(inputs, outputs):
-    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
-                         nn.BatchNorm2d(outputs))  # momentum .1, eps 1e-5 by default
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
+        nn.BatchNorm2d(outputs),
+    )  # momentum .1, eps 1e-5 by default
 
 
 class Block(nn.Module):
@@ -593,8 +727,9 @@ class Block(nn.Module):
         return F.relu(maps + change)
 
 # %% [markdown] tags=["pytorch"]
-# The block's last ReLU comes after the sum. With these parts the network reads like the line above. Its `masks` are for training; without them nothing is
-# hidden:
+# The block's last ReLU comes after the sum.
+# With these parts the network reads like the line above.
+# Its `masks` are for training; without them nothing is hidden:
 
 # %% tags=["pytorch", "network"]
 class Classifier(nn.Module):
@@ -613,7 +748,8 @@ class Classifier(nn.Module):
         maps = F.max_pool2d(maps, 2)
         maps = self.deep_block(F.relu(self.deep(maps)))
         features = maps.mean((2, 3))
-        return self.output(features * masks)  # a layer of dropout would stand here
+        # a layer of dropout would stand here
+        return self.output(features * masks)
 
 
 def build_classifier(starting):
@@ -622,9 +758,13 @@ def build_classifier(starting):
 
 # %% tags=["tensorflow", "network"]
 def normalised(maps, width, name):
-    maps = layers.Conv2D(width, 3, padding="same", use_bias=False, name=name)(maps)
+    maps = layers.Conv2D(width, 3, padding="same", use_bias=False, name=name)(
+        maps
+    )
     # Keras' defaults are .99 and 1e-3; these are PyTorch's
-    return layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}_norm")(maps)
+    return layers.BatchNormalization(
+        momentum=0.9, epsilon=1e-5, name=f"{name}_norm"
+    )(maps)
 
 
 def block(maps, name):
@@ -634,8 +774,9 @@ def block(maps, name):
     return layers.ReLU(name=name)(layers.Add()([maps, change]))
 
 # %% [markdown] tags=["tensorflow"]
-# The block's last ReLU comes after the sum. With these parts the network reads like the line above. It has two inputs, the images and the `masks`; when the network is used,
-# the masks are ones:
+# The block's last ReLU comes after the sum.
+# With these parts the network reads like the line above.
+# It has two inputs, the images and the `masks`; when the network is used, the masks are ones:
 
 # %% tags=["tensorflow", "network"]
 def build_classifier(starting):
@@ -643,21 +784,27 @@ def build_classifier(starting):
     masks = keras.Input((4 * channels,), name="masks")
     maps = layers.ReLU()(normalised(images, channels, "stem"))
     maps = layers.MaxPooling2D()(maps)
-    maps = block(layers.ReLU()(normalised(maps, 2 * channels, "middle")), "middle_block")
+    maps = block(
+        layers.ReLU()(normalised(maps, 2 * channels, "middle")), "middle_block"
+    )
     maps = layers.MaxPooling2D()(maps)
-    maps = block(layers.ReLU()(normalised(maps, 4 * channels, "deep")), "deep_block")
+    maps = block(
+        layers.ReLU()(normalised(maps, 4 * channels, "deep")), "deep_block"
+    )
     features = layers.GlobalAveragePooling2D()(maps)
-    features = layers.Multiply()([features, masks])  # a layer of dropout would stand here
+    # a layer of dropout would stand here
+    features = layers.Multiply()([features, masks])
     logits = layers.Dense(10, name="output")(features)
     return load_weights(keras.Model([images, masks], logits), starting)
 
 # %% [markdown] tags=["pytorch"]
-# `channels_last` changes nothing that you can see but rounding: shapes and indices stay NCHW. It changes the order *in memory* to that of NHWC, in which the channels of a
-# pixel lie side by side (a copy in another order, read as if nothing had changed). On the CPU where we tried it, a step was about a tenth faster.
+# `channels_last` changes nothing that you can see but rounding: shapes and indices stay NCHW.
+# It changes the order *in memory* to that of NHWC, in which the channels of a pixel lie side by side (a copy in another order, read as if nothing had changed).
+# On the CPU where we tried it, a step was about a tenth faster.
 
 # %% [markdown] tags=["tensorflow"]
-# NHWC is also the order in memory: the channels of a pixel lie side by side, which suits a CPU. PyTorch can be asked for that order too, under shapes that stay NCHW; the
-# twin does.
+# NHWC is also the order in memory: the channels of a pixel lie side by side, which suits a CPU.
+# PyTorch can be asked for that order too, under shapes that stay NCHW; the twin does.
 
 # %% [markdown]
 # How many weights is that, and where are they?
@@ -672,7 +819,8 @@ for name, arrays in start.items():
 print(f"with the normalisations: {weights.count(start):,} weights to train")
 
 # %% [markdown]
-# Those are the weights that we hand in. As many as the network has?
+# Those are the weights that we hand in.
+# As many as the network has?
 
 # %% tags=["pytorch"]
 parameter_count = sum(parameter.numel() for parameter in network.parameters())
@@ -680,7 +828,9 @@ print(f"{parameter_count:,} in the network")
 assert parameter_count == weights.count(start)
 
 # %% tags=["tensorflow"]
-parameter_count = sum(int(np.prod(variable.shape)) for variable in network.trainable_variables)
+parameter_count = sum(
+    int(np.prod(variable.shape)) for variable in network.trainable_variables
+)
 print(f"{parameter_count:,} in the network")
 assert parameter_count == weights.count(start)
 
@@ -689,8 +839,8 @@ assert parameter_count == weights.count(start)
 #
 # ## Training
 #
-# A step, as in lesson 2, with one more input. And a function that answers in **evaluation mode**: batch normalisation then uses the running statistics that it has gathered
-# instead of the batch's own mean and variance, and nothing is hidden by dropout.
+# A step, as in lesson 2, with one more input.
+# And a function that answers in **evaluation mode**: batch normalisation then uses the running statistics that it has gathered instead of the batch's own mean and variance, and nothing is hidden by dropout.
 
 # %% tags=["pytorch", "network"]
 def build_optimizer(network):
@@ -699,8 +849,13 @@ def build_optimizer(network):
 
 
 def to_tensors(images, labels, masks):
-    images = torch.as_tensor(images, device=device).unsqueeze(1)  # (batch, 1, 28, 28)
-    return images, torch.as_tensor(labels, device=device), torch.as_tensor(masks, device=device)
+    # (batch, 1, 28, 28)
+    images = torch.as_tensor(images, device=device).unsqueeze(1)
+    return (
+        images,
+        torch.as_tensor(labels, device=device),
+        torch.as_tensor(masks, device=device),
+    )
 
 
 def train_step(network, optimizer, images, labels, masks):
@@ -718,17 +873,23 @@ def evaluate(network, images):
 
 # %% tags=["tensorflow", "network"]
 def build_optimizer(network, rate=learning_rate):
-    optimizer = keras.optimizers.Adam(rate, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon)
-    optimizer.build(network.trainable_variables)  # makes Adam's variables: a graph may not
+    optimizer = keras.optimizers.Adam(
+        rate, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon
+    )
+    # makes Adam's variables: a graph may not
+    optimizer.build(network.trainable_variables)
     return optimizer
 
 
 def to_tensors(images, labels, masks):
-    images = tf.convert_to_tensor(images)[..., tf.newaxis]  # (batch, 28, 28, 1)
+    # (batch, 28, 28, 1)
+    images = tf.convert_to_tensor(images)[..., tf.newaxis]
     return images, tf.convert_to_tensor(labels), tf.convert_to_tensor(masks)
 
 # %% [markdown] tags=["tensorflow"]
-# A step is a graph (lesson 3). `evaluate` gives masks of ones. **Watch out:** a Keras model with several inputs takes arrays or tensors, but not one of each: it raises an error.
+# A step is a graph (lesson 3).
+# `evaluate` gives masks of ones.
+# **Watch out:** a Keras model with several inputs takes arrays or tensors, but not one of each: it raises an error.
 
 # %% tags=["tensorflow", "network"]
 @tf.function
@@ -745,21 +906,26 @@ def evaluate(network, images):
     return network([images, nothing_hidden], training=False)
 
 # %% [markdown]
-# The learning rate falls along half a cosine to zero, over all steps (lesson 2). So the run ends by itself, and we keep no validation images: all 10,000 are for
-# training. The rate, the dropout and the shift were chosen beforehand, with 2,000 of these images held out; the number of epochs is what two cores do in less than two minutes.
+# The learning rate falls along half a cosine to zero, over all steps (lesson 2).
+# So the run ends by itself, and we keep no validation images: all 10,000 are for training.
+# The rate, the dropout and the shift were chosen beforehand, with 2,000 of these images held out; the number of epochs is what two cores do in less than two minutes.
 
 # %% tags=["pytorch", "nbval-ignore-output"]
 network = build_classifier(start)
 optimizer = build_optimizer(network)
 total_steps = epochs * (len(train_images) // batch_size)
-scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=total_steps)
+scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(
+    optimizer, T_max=total_steps
+)
 started, losses = time.perf_counter(), []
 network.train()
 for batch in batches(seed):
     losses.append(train_step(network, optimizer, *to_tensors(*batch)))
     scheduler.step()
 losses = torch.stack(losses).tolist()
-print(f"{epochs} epochs, {len(losses)} steps, {time.perf_counter() - started:.0f} s")
+print(
+    f"{epochs} epochs, {len(losses)} steps, {time.perf_counter() - started:.0f} s"
+)
 by_epoch = np.reshape(losses, (epochs, -1)).mean(axis=1)
 print("mean loss by epoch:", " ".join(f"{loss:.2f}" for loss in by_epoch))
 if as_shipped:
@@ -768,13 +934,17 @@ if as_shipped:
 # %% tags=["tensorflow", "nbval-ignore-output"]
 network = build_classifier(start)
 total_steps = epochs * (len(train_images) // batch_size)
-schedule = keras.optimizers.schedules.CosineDecay(learning_rate, decay_steps=total_steps)
+schedule = keras.optimizers.schedules.CosineDecay(
+    learning_rate, decay_steps=total_steps
+)
 optimizer = build_optimizer(network, schedule)
 started, losses = time.perf_counter(), []
 for batch in batches(seed):
     losses.append(train_step(network, optimizer, *to_tensors(*batch)))
 losses = [float(loss) for loss in losses]
-print(f"{epochs} epochs, {len(losses)} steps, {time.perf_counter() - started:.0f} s")
+print(
+    f"{epochs} epochs, {len(losses)} steps, {time.perf_counter() - started:.0f} s"
+)
 by_epoch = np.reshape(losses, (epochs, -1)).mean(axis=1)
 print("mean loss by epoch:", " ".join(f"{loss:.2f}" for loss in by_epoch))
 if as_shipped:
@@ -785,16 +955,23 @@ if as_shipped:
 #
 # ## Training mode, evaluation mode
 #
-# What if we forget the mode? Lesson 3 planted that bug and found its cause: each image is normalised by its neighbours. New here is why nobody notices. As long as the batches are a fair mixture, the score is nearly right. Now let each batch hold one kind of clothing, or two, as sorted files do:
+# What if we forget the mode?
+# Lesson 3 planted that bug and found its cause: each image is normalised by its neighbours.
+# New here is why nobody notices.
+# As long as the batches are a fair mixture, the score is nearly right.
+# Now let each batch hold one kind of clothing, or two, as sorted files do:
 
 # %% tags=["pytorch"]
 def logits_of(network, images):  # NumPy in and out, in slices: memory stays small
     slices = torch.as_tensor(images, device=device).unsqueeze(1).split(250)
-    return torch.cat([evaluate(network, part) for part in slices]).numpy(force=True)
+    return torch.cat([evaluate(network, part) for part in slices]).numpy(
+        force=True
+    )
 
 
 def accuracy_in_training_mode(images, labels):
-    confused = copy.deepcopy(network).train()  # a copy: its running averages will be spoilt
+    # a copy: its running averages will be spoilt
+    confused = copy.deepcopy(network).train()
     with torch.no_grad():
         slices = torch.as_tensor(images, device=device).unsqueeze(1).split(50)
         answers = torch.cat([confused(part).argmax(1) for part in slices])
@@ -803,15 +980,23 @@ def accuracy_in_training_mode(images, labels):
 # %% tags=["tensorflow"]
 def logits_of(network, images):  # NumPy in and out, in slices: memory stays small
     slices = np.split(images[..., None], range(250, len(images), 250))
-    return np.concatenate([evaluate(network, tf.convert_to_tensor(part)) for part in slices])
+    return np.concatenate(
+        [evaluate(network, tf.convert_to_tensor(part)) for part in slices]
+    )
 
 
 def accuracy_in_training_mode(images, labels):
-    confused = keras.models.clone_model(network)  # a copy: its running averages will be spoilt
+    # a copy: its running averages will be spoilt
+    confused = keras.models.clone_model(network)
     confused.set_weights(network.get_weights())
     ones = np.ones((50, 4 * channels), "float32")
-    answers = [np.argmax(confused([part[..., None], ones[: len(part)]], training=True), axis=1)
-               for part in np.split(images, range(50, len(images), 50))]
+    answers = [
+        np.argmax(
+            confused([part[..., None], ones[: len(part)]], training=True),
+            axis=1,
+        )
+        for part in np.split(images, range(50, len(images), 50))
+    ]
     return np.mean(np.concatenate(answers) == labels)
 
 # %% [markdown]
@@ -820,7 +1005,9 @@ def accuracy_in_training_mode(images, labels):
 # %% tags=["nbval-ignore-output"]
 some, their_labels = train_images[:1000], train_labels[:1000]
 in_order = np.argsort(their_labels, kind="stable")
-training_accuracy = np.mean(logits_of(network, some).argmax(axis=1) == their_labels)
+training_accuracy = np.mean(
+    logits_of(network, some).argmax(axis=1) == their_labels
+)
 mixed = accuracy_in_training_mode(some, their_labels)
 apart = accuracy_in_training_mode(some[in_order], their_labels[in_order])
 print(f"evaluation mode, in any order:    {training_accuracy:.2f}")
@@ -830,11 +1017,13 @@ if as_shipped:
     assert apart < 0.45 < 0.88 < min(mixed, training_accuracy)
 
 # %% [markdown]
-# The same network and the same images. **Watch out:** the score of a network in training mode is a score of the batches as much as of the network. In evaluation mode an
-# image gets the same answer in whatever company it comes. And every forward pass in training mode changes the running statistics, even if no gradient is asked for: that is why we used a copy.
+# The same network and the same images.
+# **Watch out:** the score of a network in training mode is a score of the batches as much as of the network.
+# In evaluation mode an image gets the same answer in whatever company it comes.
+# And every forward pass in training mode changes the running statistics, even if no gradient is asked for: that is why we used a copy.
 #
-# Between the twins these averages keep one small difference that no setting removes (lesson 4): PyTorch averages the variance with $n - 1$ in the denominator, Keras that with $n$. Here $n$ counts all pixels of a batch
-# and is at least 64 × 49, so it is a matter of 0.03 % and less.
+# Between the twins these averages keep one small difference that no setting removes (lesson 4): PyTorch averages the variance with $n - 1$ in the denominator, Keras that with $n$.
+# Here $n$ counts all pixels of a batch and is at least 64 × 49, so it is a matter of 0.03 % and less.
 
 # %% [markdown]
 # ## Ten kinds of clothing, 2,000 new images
@@ -845,26 +1034,37 @@ if as_shipped:
 logits = logits_of(network, test_images)
 predicted = logits.argmax(axis=1)
 test_accuracy = float(np.mean(predicted == test_labels))
-sampling_error = np.sqrt(test_accuracy * (1 - test_accuracy) / len(test_labels))
+sampling_error = np.sqrt(
+    test_accuracy * (1 - test_accuracy) / len(test_labels)
+)
 print(f"test accuracy {test_accuracy:.3f}, give or take {sampling_error:.3f}")
 if as_shipped:
     assert test_accuracy >= 0.89
 
 # %% [markdown]
-# ("Give or take", and .835 for people who are not experts: lesson 2.) The README of Fashion-MNIST lists .949 for
-# ResNet18, a much larger residual network, with augmentation, trained on all 60,000 images and tested on 10,000.
+# ("Give or take", and .835 for people who are not experts: lesson 2.)
+# The README of Fashion-MNIST lists .949 for ResNet18, a much larger residual network, with augmentation, trained on all 60,000 images and tested on 10,000.
 #
-# Which kinds does it take for which others? Each row of the **confusion matrix** is the 200 images of one kind, spread over the answers they got:
+# Which kinds does it take for which others?
+# Each row of the **confusion matrix** is the 200 images of one kind, spread over the answers they got:
 
 # %%
 names = data.FASHION_CLASSES
 confusion = np.zeros((10, 10), int)
 np.add.at(confusion, (test_labels, predicted), 1)
 figure, axes = plots.plt.subplots(figsize=(6.4, 5.4))
-axes.imshow(np.sqrt(confusion), cmap="Greys")  # the root makes the small numbers visible
+# the root makes the small numbers visible
+axes.imshow(np.sqrt(confusion), cmap="Greys")
 for row, column in zip(*np.nonzero(confusion)):
-    axes.text(column, row, confusion[row, column], ha="center", va="center", fontsize=8,
-              color="white" if confusion[row, column] > 60 else "black")
+    axes.text(
+        column,
+        row,
+        confusion[row, column],
+        ha="center",
+        va="center",
+        fontsize=8,
+        color="white" if confusion[row, column] > 60 else "black",
+    )
 axes.set_xticks(range(10), names, rotation=45, ha="right")
 axes.set_yticks(range(10), names)
 axes.grid(visible=False)
@@ -874,19 +1074,21 @@ if as_shipped:
     assert confusion[6, 6] == confusion.diagonal().min()  # shirts
 
 # %% [markdown]
-# Shirts are the worst: T-shirts, pullovers, coats and shirts are one family, and 28 × 28 grey pixels hardly show buttons. We come back to the single mistakes when we can
-# ask where the network looked.
+# Shirts are the worst: T-shirts, pullovers, coats and shirts are one family, and 28 × 28 grey pixels hardly show buttons.
+# We come back to the single mistakes when we can ask where the network looked.
 
 # %% [markdown]
 # ## The first filters
 #
-# The stem's kernels are the only ones that can be read as pictures, because they look at the image itself. Has it found Sobel's?
+# The stem's kernels are the only ones that can be read as pictures, because they look at the image itself.
+# Has it found Sobel's?
 
 # %% tags=["pytorch"]
 filters = network.stem[0].weight[:, 0].numpy(force=True)  # (16, 3, 3)
 
 # %% tags=["tensorflow"]
-filters = network.get_layer("stem").kernel.numpy()[:, :, 0].transpose(2, 0, 1)  # (16, 3, 3)
+# (16, 3, 3)
+filters = network.get_layer("stem").kernel.numpy()[:, :, 0].transpose(2, 0, 1)
 
 # %% [markdown]
 # Red is positive, blue negative, each drawn to its own largest number:
@@ -894,8 +1096,12 @@ filters = network.get_layer("stem").kernel.numpy()[:, :, 0].transpose(2, 0, 1)  
 # %%
 def small_multiples(pictures, title, columns, captions=None, cmap="RdBu_r", lowest=-1):
     rows = -(-len(pictures) // columns)
-    figure, grid = plots.plt.subplots(rows, columns, figsize=(9, 1.3 * rows * 8 / columns + 0.5),
-                                      squeeze=False)
+    figure, grid = plots.plt.subplots(
+        rows,
+        columns,
+        figsize=(9, 1.3 * rows * 8 / columns + 0.5),
+        squeeze=False,
+    )
     for axes, values, caption in zip(grid.flat, pictures, captions or len(pictures) * [""]):
         largest = np.abs(values).max() or 1
         axes.imshow(values, cmap=cmap, vmin=lowest * largest, vmax=largest)
@@ -905,30 +1111,45 @@ def small_multiples(pictures, title, columns, captions=None, cmap="RdBu_r", lowe
 
 
 at_the_start = start["stem"]["kernel"][:, :, 0].transpose(2, 0, 1)
-small_multiples([*at_the_start, *filters], columns=len(filters),
-                title="Above: the kernels at the start. Below: after training. Hardly a difference")
-lengths = np.linalg.norm(at_the_start, axis=(1, 2)) * np.linalg.norm(filters, axis=(1, 2))
+small_multiples(
+    [*at_the_start, *filters],
+    columns=len(filters),
+    title="Above: the kernels at the start. Below: after training. Hardly a difference",
+)
+lengths = np.linalg.norm(at_the_start, axis=(1, 2)) * np.linalg.norm(
+    filters, axis=(1, 2)
+)
 cosines = (at_the_start * filters).sum(axis=(1, 2)) / lengths
-print("cosine of each kernel with its start, the median over 0.9:", np.median(cosines) > 0.9)
+print(
+    "cosine of each kernel with its start, the median over 0.9:",
+    np.median(cosines) > 0.9,
+)
 
 # %% [markdown]
-# It has hardly looked for them. A kernel that kept its direction has the cosine 1, and ours are nearly there: the first layer still is what the dice made of it, and the
-# layers behind it learnt to use that. A random kernel with red on one side and blue on the other is an edge finder too. (The pictures of neat little edges in
-# textbooks come from larger kernels and millions of images.)
+# It has hardly looked for them.
+# A kernel that kept its direction has the cosine 1, and ours are nearly there: the first layer still is what the dice made of it, and the layers behind it learnt to use that.
+# A random kernel with red on one side and blue on the other is an edge finder too.
+# (The pictures of neat little edges in textbooks come from larger kernels and millions of images.)
 
 # %% [markdown]
 # ## Feature maps: one image on its way
 #
-# The boot after three stages. To look inside while the network runs, PyTorch has hooks, which report what a module puts out (lesson 3). A functional model in Keras knows its
-# graph, so a second model from the same layers can end anywhere, and at several places at once (lesson 2).
+# The boot after three stages.
+# To look inside while the network runs, PyTorch has hooks, which report what a module puts out (lesson 3).
+# A functional model in Keras knows its graph, so a second model from the same layers can end anywhere, and at several places at once (lesson 2).
 
 # %% tags=["pytorch"]
 def maps_inside(network, images, names):
     kept = {}
     modules = dict(network.named_modules())
-    hooks = [modules[name].register_forward_hook(
-                 lambda module, inputs, output, name=name: kept.update({name: output}))
-             for name in names]
+    hooks = [
+        modules[name].register_forward_hook(
+            lambda module, inputs, output, name=name: kept.update(
+                {name: output}
+            )
+        )
+        for name in names
+    ]
     network.eval()
     logits = network(torch.as_tensor(images, device=device).unsqueeze(1))
     for hook in hooks:
@@ -937,20 +1158,28 @@ def maps_inside(network, images, names):
 
 
 with torch.no_grad():
-    kept, _ = maps_inside(network, picture[None], ["stem", "middle_block", "deep_block"])
-maps = {name: values[0].numpy(force=True) for name, values in kept.items()}  # (channels, h, w)
+    kept, _ = maps_inside(
+        network, picture[None], ["stem", "middle_block", "deep_block"]
+    )
+# (channels, h, w)
+maps = {name: values[0].numpy(force=True) for name, values in kept.items()}
 
 # %% tags=["tensorflow"]
 def maps_inside(network, images, names):
     outputs = [network.get_layer(name).output for name in names]
-    looking = keras.Model(network.inputs, [*outputs, network.output])  # the same layers
+    # the same layers
+    looking = keras.Model(network.inputs, [*outputs, network.output])
     ones = np.ones((len(images), 4 * channels), "float32")
     *kept, logits = looking([images[..., None], ones], training=False)
     return dict(zip(names, kept)), logits
 
 
-kept, _ = maps_inside(network, picture[None], ["stem_norm", "middle_block", "deep_block"])
-maps = {name: values[0].numpy().transpose(2, 0, 1) for name, values in kept.items()}
+kept, _ = maps_inside(
+    network, picture[None], ["stem_norm", "middle_block", "deep_block"]
+)
+maps = {
+    name: values[0].numpy().transpose(2, 0, 1) for name, values in kept.items()
+}
 
 # %% [markdown]
 # Eight maps of each stage, those with the most activity; the stem's after its ReLU:
@@ -959,20 +1188,32 @@ maps = {name: values[0].numpy().transpose(2, 0, 1) for name, values in kept.item
 chosen_maps = []
 for values in maps.values():
     active = np.maximum(values, 0)
-    chosen_maps += list(active[np.argsort(-active.sum(axis=(1, 2)), kind="stable")[:8]])
-captions = [f"{name.removesuffix('_norm')}, {len(values)} maps" if column == 0 else ""
-            for name, values in maps.items() for column in range(8)]
-small_multiples(chosen_maps, "Above, the boot and its edges; below, places without a picture",
-                columns=8, captions=captions, cmap="gray", lowest=0)
+    chosen_maps += list(
+        active[np.argsort(-active.sum(axis=(1, 2)), kind="stable")[:8]]
+    )
+captions = [
+    f"{name.removesuffix('_norm')}, {len(values)} maps" if column == 0 else ""
+    for name, values in maps.items()
+    for column in range(8)
+]
+small_multiples(
+    chosen_maps,
+    "Above, the boot and its edges; below, places without a picture",
+    columns=8,
+    captions=captions,
+    cmap="gray",
+    lowest=0,
+)
 
 # %% [markdown]
-# The stem still draws the boot. Seven pixels wide, a map no longer shows *what*; it says that something of one sort is there, roughly where. Those 64 maps are averaged, and the last layer
-# decides from 64 numbers.
+# The stem still draws the boot.
+# Seven pixels wide, a map no longer shows *what*; it says that something of one sort is there, roughly where.
+# Those 64 maps are averaged, and the last layer decides from 64 numbers.
 #
 # ## Grad-CAM: where did it look?
 #
-# Which places made the network say "Sandal"? Grad-CAM (Selvaraju and others, 2016) takes the last maps $A_k$, asks how much the logit $z$ of a class would rise with each map, on average over
-# its places, and adds the maps with these weights; what speaks against the class is left out:
+# Which places made the network say "Sandal"?
+# Grad-CAM (Selvaraju and others, 2016) takes the last maps $A_k$, asks how much the logit $z$ of a class would rise with each map, on average over its places, and adds the maps with these weights; what speaks against the class is left out:
 #
 # $$\alpha_k = \frac{1}{49}\sum_{i,j} \frac{\partial z}{\partial A_{k,i,j}}, \qquad
 # \text{map} = \mathrm{relu}\Bigl(\sum_k \alpha_k A_k\Bigr)$$
@@ -981,7 +1222,8 @@ small_multiples(chosen_maps, "Above, the boot and its edges; below, places witho
 def grad_cam(network, images, chosen, layer="deep_block"):
     kept, logits = maps_inside(network, images, [layer])
     chosen = torch.as_tensor(chosen, device=device)
-    score = logits.gather(1, chosen[:, None]).sum()  # images do not mix: one sum, all gradients
+    # images do not mix: one sum, all gradients
+    score = logits.gather(1, chosen[:, None]).sum()
     gradient, = torch.autograd.grad(score, kept[layer])
     importance = gradient.mean((2, 3), keepdim=True)
     heat = F.relu((importance * kept[layer]).sum(1))
@@ -1004,8 +1246,10 @@ def grad_cam(network, images, chosen, layer="deep_block"):
 output_kernel = network.get_layer("output").kernel.numpy()  # (64, 10)
 
 # %% [markdown]
-# In our network $\alpha_k$ needs no gradient: between the maps and the logits are only a mean and a dense layer, so it must be the dense layer's weight, divided by 49. A good test of
-# the code. (With a head of several layers the gradient is what works.) Then one image of each kind that was recognised:
+# In our network $\alpha_k$ needs no gradient: between the maps and the logits are only a mean and a dense layer, so it must be the dense layer's weight, divided by 49.
+# A good test of the code.
+# (With a head of several layers the gradient is what works.)
+# Then one image of each kind that was recognised:
 
 # %%
 def overlay(axes, image, heat_map, caption):
@@ -1016,26 +1260,41 @@ def overlay(axes, image, heat_map, caption):
     axes.axis("off")
 
 
-right = [np.flatnonzero((test_labels == kind) & (predicted == kind))[:1] for kind in range(10)]
+right = [
+    np.flatnonzero((test_labels == kind) & (predicted == kind))[:1]
+    for kind in range(10)
+]
 right = np.concatenate(right)
 looked, importance = grad_cam(network, test_images[right], predicted[right])
 by_hand = output_kernel[:, predicted[right]].T / 49
-print("importance is the output weight / 49:", np.allclose(importance, by_hand, atol=1e-5))
+print(
+    "importance is the output weight / 49:",
+    np.allclose(importance, by_hand, atol=1e-5),
+)
 figure, grid = plots.plt.subplots(2, 5, figsize=(7.5, 3.8))
 for axes, image, heat_map, kind in zip(grid.flat, test_images[right], looked, predicted[right]):
     overlay(axes, image, heat_map, names[kind])
-_ = figure.suptitle("Bright: the places that spoke for the answer", fontsize=11, x=0.01, ha="left")
+_ = figure.suptitle(
+    "Bright: the places that spoke for the answer",
+    fontsize=11,
+    x=0.01,
+    ha="left",
+)
 
 # %% [markdown]
-# The light falls on the garment, more or less, and sometimes beside it. **Watch out:** a map of 7 × 7 places is drawn here as if it were sharp, and we have measured that each place sees 42
-# pixels: from the middle the whole image, from a corner most of it. A bright place says where in the *map* something was, not which pixels it came from. And each map is drawn from its own smallest to its own largest value: compare places within a picture, never two pictures.
+# The light falls on the garment, more or less, and sometimes beside it.
+# **Watch out:** a map of 7 × 7 places is drawn here as if it were sharp, and we have measured that each place sees 42 pixels: from the middle the whole image, from a corner most of it.
+# A bright place says where in the *map* something was, not which pixels it came from.
+# And each map is drawn from its own smallest to its own largest value: compare places within a picture, never two pictures.
 #
 # ## The worst mistakes
 #
 # The images to which the network gave the least probability for the truth; what spoke for its answer; and what would have spoken for the truth:
 
 # %%
-probabilities = np.exp(logits - np.logaddexp.reduce(logits, axis=1, keepdims=True))
+probabilities = np.exp(
+    logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
+)
 of_truth = probabilities[np.arange(len(test_labels)), test_labels]
 worst = np.argsort(of_truth)[:6]
 figure, grid = plots.plt.subplots(3, 6, figsize=(9, 5.4))
@@ -1052,13 +1311,18 @@ for row, asked in enumerate((None, predicted[worst], test_labels[worst])):
             p = probabilities[index, kind]
             overlay(axes, test_images[index], looked[column],
                     f"{word}{names[kind]} {p:{'.2f' if p > 0.01 else '.0e'}}")
-_ = figure.suptitle("The worst mistakes: sure, and wrong. Some labels are doubtful too",
-                    fontsize=11, x=0.01, ha="left")
+_ = figure.suptitle(
+    "The worst mistakes: sure, and wrong. Some labels are doubtful too",
+    fontsize=11,
+    x=0.01,
+    ha="left",
+)
 
 # %% [markdown]
-# Such pictures are easily believed. So we test them on all 2,000 test images: cover the hottest place with a black square of 9 × 9 pixels, and count the answers that change. If the hottest place
-# is what decided, there must be more of them than with a square on any place of the garment, chosen at random. And since a place of `middle_block` sees 16 pixels only, we try a sharper
-# map as well, Grad-CAM of that layer:
+# Such pictures are easily believed.
+# So we test them on all 2,000 test images: cover the hottest place with a black square of 9 × 9 pixels, and count the answers that change.
+# If the hottest place is what decided, there must be more of them than with a square on any place of the garment, chosen at random.
+# And since a place of `middle_block` sees 16 pixels only, we try a sharper map as well, Grad-CAM of that layer:
 
 # %% tags=["nbval-ignore-output"]
 def answers_changed(centres):
@@ -1073,35 +1337,54 @@ def hottest(layer):
         some = slice(start, start + 100)
         for heat_map in grad_cam(network, test_images[some], predicted[some], layer)[0]:
             size = len(heat_map)
-            yield [int((place + 0.5) * 28 / size) for place in divmod(heat_map.argmax(), size)]
+            yield [
+                int((place + 0.5) * 28 / size)
+                for place in divmod(heat_map.argmax(), size)
+            ]
 
 
 rng = np.random.default_rng(seed)
-places = {"random place": [rng.choice(np.argwhere(image > 0.2)) for image in test_images],
-          "hottest of 7 × 7": list(hottest("deep_block")),
-          "hottest of 14 × 14": list(hottest("middle_block"))}
+places = {
+    "random place": [
+        rng.choice(np.argwhere(image > 0.2)) for image in test_images
+    ],
+    "hottest of 7 × 7": list(hottest("deep_block")),
+    "hottest of 14 × 14": list(hottest("middle_block")),
+}
 changed = {name: answers_changed(centres) for name, centres in places.items()}
 for name, answers in changed.items():
     print(f"{name:20}covered, {answers.mean():.0%} of the answers change")
 
 # %% [markdown]
-# The broad map is a little better than chance, and the sharper one worse? But the comparison is not fair: a random place lies on the garment, by our choice, and a hottest one need not; beside it there is little to cover. So, only those images in which the hottest place *is* on the garment:
+# The broad map is a little better than chance, and the sharper one worse?
+# But the comparison is not fair: a random place lies on the garment, by our choice, and a hottest one need not; beside it there is little to cover.
+# So, only those images in which the hottest place *is* on the garment:
 
 # %% tags=["nbval-ignore-output"]
 for name in list(places)[1:]:
-    on = np.array([image[tuple(place)] > 0.2 for image, place in zip(test_images, places[name])])
+    on = np.array(
+        [
+            image[tuple(place)] > 0.2
+            for image, place in zip(test_images, places[name])
+        ]
+    )
     hot, chance = changed[name][on], changed["random place"][on]
     error = np.sqrt(np.sum(hot != chance)) / on.sum()
-    print(f"{name:20}on the garment in {on.mean():.0%} of the images; of the answers to these change "
-          f"{hot.mean():.0%},\n{'':20}by a random place {chance.mean():.0%}: "
-          f"{hot.mean() - chance.mean():+.2f} ± {error:.2f}")
+    print(
+        f"{name:20}on the garment in {on.mean():.0%} of the images; of the answers to these change "
+        f"{hot.mean():.0%},\n{'':20}by a random place {chance.mean():.0%}: "
+        f"{hot.mean() - chance.mean():+.2f} ± {error:.2f}"
+    )
     assert not as_shipped or "14" in name or hot.mean() > chance.mean() + error
 
 # %% [markdown]
-# So it was not the map that failed at first, but our comparison. On the garment, the hottest of the 7 × 7 places decides more often than a random place in the same images, by some seven to eleven points, and that is many standard errors: it does say something about the image. Not much: two answers of three survive the square. And the sharper map
-# has nothing to show, a little less than chance in one notebook and a little more in the other.
+# So it was not the map that failed at first, but our comparison.
+# On the garment, the hottest of the 7 × 7 places decides more often than a random place in the same images, by some seven to eleven points, and that is many standard errors: it does say something about the image.
+# Not much: two answers of three survive the square.
+# And the sharper map has nothing to show, a little less than chance in one notebook and a little more in the other.
 #
-# A picture that explains a network is a claim about it. Test it before you show it to somebody, and test the test.
+# A picture that explains a network is a claim about it.
+# Test it before you show it to somebody, and test the test.
 #
 # ## The twin check
 #
@@ -1120,8 +1403,12 @@ twin = records.load("06_convolution", other, parameters_used)
 # Step by step, and the scores:
 
 # %% tags=["nbval-ignore-output"]
-plots.twins(mine, twin, "Smoothed, one curve; below, step by step, rounding grows to some per cent",
-            window=50)
+plots.twins(
+    mine,
+    twin,
+    "Smoothed, one curve; below, step by step, rounding grows to some per cent",
+    window=50,
+)
 print(records.compare(mine, twin))
 if as_shipped and twin:
     apart = records.relative_difference(losses, twin["losses"]["loss"])
@@ -1129,25 +1416,37 @@ if as_shipped and twin:
     assert abs(test_accuracy - twin["scores"]["test_accuracy"]) <= 0.01
 
 # %% [markdown]
-# The first losses differ by rounding, if at all; then the difference grows, within some tens of steps, to a per cent, and slowly on to six or seven, since the losses get smaller; single steps reach thirty. The two places of Adam's $\epsilon$ (lesson 2) make about as much of it as rounding does; and ReLU and max pooling are switches, which turn a small difference into a large one (lesson 4). The twin proof runs this network in float64, with Adam's $\epsilon$ in one place and PyTorch's running variance multiplied by $(n-1)/n$: after 100 steps losses, weights, running statistics and the answers in evaluation mode agree to nine digits or more. So these are two runs of one network,
-# as two seeds would be.
+# The first losses differ by rounding, if at all; then the difference grows, within some tens of steps, to a per cent, and slowly on to six or seven, since the losses get smaller; single steps reach thirty.
+# The two places of Adam's $\epsilon$ (lesson 2) make about as much of it as rounding does; and ReLU and max pooling are switches, which turn a small difference into a large one (lesson 4).
+# The twin proof runs this network in float64, with Adam's $\epsilon$ in one place and PyTorch's running variance multiplied by $(n-1)/n$: after 100 steps losses, weights, running statistics and the answers in evaluation mode agree to nine digits or more.
+# So these are two runs of one network, as two seeds would be.
 #
-# Do they make the *same* mistakes? Both answered the same 2,000 images, so we can count those on which only one of them was right. If each of these was a toss of a
-# coin, the difference of the accuracies has the standard error $\sqrt{n_1 + n_2}\,/\,2000$:
+# Do they make the *same* mistakes?
+# Both answered the same 2,000 images, so we can count those on which only one of them was right.
+# If each of these was a toss of a coin, the difference of the accuracies has the standard error $\sqrt{n_1 + n_2}\,/\,2000$:
 
 # %% tags=["nbval-ignore-output"]
 if twin:
-    my_mistakes, twins_mistakes = (set(record["scores"]["mistakes"]) for record in (mine, twin))
-    only_i, only_twin = len(my_mistakes - twins_mistakes), len(twins_mistakes - my_mistakes)
+    my_mistakes, twins_mistakes = (
+        set(record["scores"]["mistakes"]) for record in (mine, twin)
+    )
+    only_i, only_twin = (
+        len(my_mistakes - twins_mistakes),
+        len(twins_mistakes - my_mistakes),
+    )
     print(f"both wrong: {len(my_mistakes & twins_mistakes)}; "
           f"only this notebook: {only_i}; only the twin: {only_twin}")
-    print(f"difference of the accuracies {(only_twin - only_i) / len(test_labels):+.4f}, "
-          f"give or take {np.sqrt(only_i + only_twin) / len(test_labels):.4f}")
+    print(
+        f"difference of the accuracies {(only_twin - only_i) / len(test_labels):+.4f}, "
+        f"give or take {np.sqrt(only_i + only_twin) / len(test_labels):.4f}"
+    )
 
 # %% [markdown]
-# **C12: TensorFlow models are more accurate, most of all early in training.** The article behind these lessons (lesson 2) says so without a source. Here is what this lesson measured: two accuracies within a point of each other, a difference of less
-# than two standard errors, and loss curves that begin as one. One pair of runs cannot exclude a difference of a point; but it
-# would have to come from somewhere, and the networks are the same. What *can* make one framework's network better early on is its defaults, and lesson 4 measured those.
+# **C12: TensorFlow models are more accurate, most of all early in training.**
+# The article behind these lessons (lesson 2) says so without a source.
+# Here is what this lesson measured: two accuracies within a point of each other, a difference of less than two standard errors, and loss curves that begin as one.
+# One pair of runs cannot exclude a difference of a point; but it would have to come from somewhere, and the networks are the same.
+# What *can* make one framework's network better early on is its defaults, and lesson 4 measured those.
 #
 # ## What differs
 #
@@ -1167,23 +1466,34 @@ if twin:
 # %% [markdown]
 # ## What you learned
 #
-# - A convolution is a small weighted sum, moved over the image: nine numbers find edges, and a layer learns its own. It is a cross-correlation in both frameworks.
+# - A convolution is a small weighted sum, moved over the image: nine numbers find edges, and a layer learns its own.
+#   It is a cross-correlation in both frameworks.
 # - Its weights do not depend on the image's size or on the place; padding, stride and pooling decide what size comes out, and how much of the image one number sees.
 # - Bridges let the gradient through where a plain stack loses it.
 # - A network of 116,602 weights, trained within two minutes on a laptop's two cores, gives about nine right answers in ten; and the same ones, nearly, in both frameworks.
-# - PyTorch keeps images as (number, channels, height, width) and kernels as (out, in, height, width), TensorFlow (number, height, width, channels) and (height, width, in, out). With the wrong axes one raises an error, the other may build a wrong network.
+# - PyTorch keeps images as (number, channels, height, width) and kernels as (out, in, height, width), TensorFlow (number, height, width, channels) and (height, width, in, out).
+#   With the wrong axes one raises an error, the other may build a wrong network.
 # - Evaluation mode is part of the network: without it, the answer for an image depends on its neighbours.
 # - Pictures of what a network "looks at" are claims, and claims can be tested.
 #
 # ## Try it
 #
-# Where you change code and not a parameter, first replace the line `as_shipped = ...` under "Parameters" by `as_shipped = False`, in both notebooks if you want to compare them. Then no bound stops you, and nothing is held against the unaltered twin.
+# Where you change code and not a parameter, first set `altered = True` in the folded cell below the parameters, in both notebooks if you want to compare them.
+# Then no bound stops you, and nothing is held against the unaltered twin.
 #
-# 1. In `stack_weights` set `scheme="he"`. What becomes of the plain stack's gradient and of its loss? And of the other one's? Why does a network with bridges want smaller weights, or batch normalisation?
-# 2. Set `largest_shift = 0`, or `dropout = 0.0`, or `mirrored = 0.0`. What becomes of the last epoch's loss, and what of the test accuracy? Which of the differences is larger than the give or take?
-# 3. Set `channels = 8`. How many weights are left, how long does an epoch take, and what does it cost in accuracy?
-# 4. Take the bridges out of the two blocks, in both notebooks (`maps + change`, in Keras `layers.Add()([maps, change])`, becomes `change`). The network is only seven convolutions deep: does it matter here?
-# 5. Ask the network twice, about each test image and about its mirror image, and average the two probabilities. What does that do to the accuracy, and why can it help at all?
+# 1. In `stack_weights` set `scheme="he"`.
+#    What becomes of the plain stack's gradient and of its loss?
+#    And of the other one's?
+#    Why does a network with bridges want smaller weights, or batch normalisation?
+# 2. Set `largest_shift = 0`, or `dropout = 0.0`, or `mirrored = 0.0`.
+#    What becomes of the last epoch's loss, and what of the test accuracy?
+#    Which of the differences is larger than the give or take?
+# 3. Set `channels = 8`.
+#    How many weights are left, how long does an epoch take, and what does it cost in accuracy?
+# 4. Take the bridges out of the two blocks, in both notebooks (`maps + change`, in Keras `layers.Add()([maps, change])`, becomes `change`).
+#    The network is only seven convolutions deep: does it matter here?
+# 5. Ask the network twice, about each test image and about its mirror image, and average the two probabilities.
+#    What does that do to the accuracy, and why can it help at all?
 #
 # ## Read on
 #
@@ -1194,4 +1504,5 @@ if twin:
 # - Dumoulin and Visin, *A guide to convolution arithmetic for deep learning* (2016): [arXiv:1603.07285](https://arxiv.org/abs/1603.07285)
 # - PyTorch: [Conv2d](https://docs.pytorch.org/docs/stable/generated/torch.nn.Conv2d.html); Keras: [Conv2D](https://keras.io/api/layers/convolution_layers/convolution2d/)
 #
-# So much for images, for now: neighbours in a plane. In lesson 7 the neighbours stand in a row, one after the other, and the row can have any length.
+# So much for images, for now: neighbours in a plane.
+# In lesson 7 the neighbours stand in a row, one after the other, and the row can have any length.

@@ -1,19 +1,27 @@
+# ---
+# minutes: {read: 124, run: 1, exercises: 0}
+# seconds: 90
+# memory_mb: 1300
+# needs: []
+# proof: training
+# ---
+
 # %% [markdown]
 # # 7 · Recurrence
 #
 # Tell a surname's language from its letters, with an LSTM and a GRU that you first build by hand; then forecast tomorrow's temperature.
 #
-# - **You will build** recurrent cells from bare tensors, equal to the framework's own; two networks that read names of any length; the
-#   naive-Bayes rival that they are measured against; a weather forecast a day ahead.
-# - **You will learn** what an embedding is; how padding spoils an answer, and how masks and packing mend it; why gradients vanish on long
-#   sequences, what a gate does about it, and how to clip those that explode.
-# - **You need** lessons 1 and 2: gradients, layers, a training loop. Lesson 6 is where the idea of sharing weights came from.
+# - **You will build** recurrent cells from bare tensors, equal to the framework's own; two networks that read names of any length; the naive-Bayes rival that they are measured against; a weather forecast a day ahead.
+# - **You will learn** what an embedding is; how padding spoils an answer, and how masks and packing mend it; why gradients vanish on long sequences, what a gate does about it, and how to clip those that explode.
+# - **You need** lessons 1 and 2: gradients, layers, a training loop.
+#   Lesson 6 is where the idea of sharing weights came from.
 
 # %% [markdown]
 # ## Set-up
 #
-# A convolution (lesson 6) uses the same few weights at every place of an image. This lesson uses the same weights at every *moment* of a
-# sequence. What is new is that the moments have an order, and that sequences differ in length.
+# A convolution (lesson 6) uses the same few weights at every place of an image.
+# This lesson uses the same weights at every *moment* of a sequence.
+# What is new is that the moments have an order, and that sequences differ in length.
 
 # %% tags=["pytorch", "network"]
 import copy
@@ -31,11 +39,14 @@ from tandem.pytorch import load_weights
 
 framework, other = "pytorch", "tensorflow"
 # a GPU where there is one
-device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
-torch.set_num_threads(1)  # matrices this small are not worth sharing among threads
+accelerator = torch.accelerator.current_accelerator(check_available=True)
+device = accelerator or torch.device("cpu")
+# matrices this small are not worth sharing among threads
+torch.set_num_threads(1)
 
 # %% tags=["tensorflow", "network"]
-from tandem.tensorflow import load_weights  # first: it starts TensorFlow without its log lines
+# first: it starts TensorFlow without its log lines
+from tandem.tensorflow import load_weights
 
 import math
 from itertools import islice
@@ -57,48 +68,48 @@ tf.config.experimental.enable_tensor_float_32_execution(False)
 # Change one, then run everything below.
 
 # %% tags=["parameters", "network"]
-epochs = 8
-batch_size = 64
-learning_rate = 0.01  # in the first epoch; it falls towards zero over the run
-beta_1 = 0.9
-beta_2 = 0.999
-epsilon = 1e-7  # Adam's: Keras' default; PyTorch's is 1e-8
-embedding_features = 32
-units = 96
-longest_gradient = 1.0  # longer ones are clipped
-hidden_letters = 0.1  # the share of letters that are made illegible in training
-weather_units = 16
-weather_epochs = 20
-weather_batch_size = 32
-weather_learning_rate = 0.005
-seed = 0
+epochs = 8  # 1 to 200: passes over the names
+batch_size = 64  # 1 to 4096: names a step
+# in the first epoch; it falls towards zero over the run
+learning_rate = 0.01  # above 0 to 1
+beta_1 = 0.9  # 0 to below 1: Adam's memory of gradients
+beta_2 = 0.999  # 0 to below 1: Adam's memory of their squares
+# Adam's: Keras' default; PyTorch's is 1e-8
+epsilon = 1e-7  # above 0 to 1
+embedding_features = 32  # 1 to 1000: numbers that stand for a letter
+units = 96  # 1 to 1000: of the recurrent layer
+longest_gradient = 1.0  # above 0 to 1000: longer ones are clipped
+# the share of letters that are made illegible in training
+hidden_letters = 0.1  # 0 to below 1
+weather_units = 16  # 1 to 1000: of the recurrent layer
+weather_epochs = 20  # 1 to 500: passes over the days
+weather_batch_size = 32  # 1 to 700: days a step
+weather_learning_rate = 0.005  # above 0 to 1: how far a step goes
+seed = 0  # 0 to 2**32 - 1: of weights and batch order
 
 # %% [markdown]
 # Bounds on results that are not the same on every machine are asserted for these values only.
 
-# %%
-parameters_used = {
-    "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate,
-    "beta_1": beta_1, "beta_2": beta_2, "epsilon": epsilon,
-    "embedding_features": embedding_features, "units": units,
-    "longest_gradient": longest_gradient, "hidden_letters": hidden_letters,
-    "weather_units": weather_units, "weather_epochs": weather_epochs,
-    "weather_batch_size": weather_batch_size, "weather_learning_rate": weather_learning_rate,
-    "seed": seed,
-}
-shipped = [8, 64, 0.01, 0.9, 0.999, 1e-7, 32, 96, 1.0, 0.1, 16, 20, 32, 0.005, 0]
-as_shipped = list(parameters_used.values()) == shipped
-parameters_used["as_shipped"] = as_shipped  # an altered lesson is compared with an altered twin
+# %% tags=["folded"]
+from tandem.parameters import check_parameters
+
+altered = False  # True where you change code: no bound stops you then
+parameters_used = check_parameters("07_recurrence", globals(), altered)
+as_shipped = parameters_used["as_shipped"]
 
 # %% [markdown]
 # ## Surnames of fourteen languages
 #
-# What language is *Lindqvist*? You know before you know how you know. We have 16,367 surnames from fourteen lists of names borne in a country today (from the Python package Faker):
+# What language is *Lindqvist*?
+# You know before you know how you know.
+# We have 16,367 surnames from fourteen lists of names borne in a country today (from the Python package Faker):
 
 # %% tags=["network"]
 names, languages_of_names = data.surnames()
 languages = sorted(set(languages_of_names))
-labels = np.array([languages.index(language) for language in languages_of_names])
+labels = np.array(
+    [languages.index(language) for language in languages_of_names]
+)
 
 # %% [markdown]
 # How many there are of each, and a few of them:
@@ -110,8 +121,10 @@ for label, language in enumerate(languages):
     print(f"{language:11}{len(members):6,}   {', '.join(some)}")
 
 # %% [markdown]
-# The lists are uneven, so "always Polish" is already right for 24 % of the names. And a name borne in a country need not be of its language: *Lindqvist* is in the Swedish list and in the Finnish one, *Nguyen* in the
-# English, the French and the Swedish. Whoever sees *Nguyen* alone can give only one answer, so nobody is right everywhere. How high is the ceiling?
+# The lists are uneven, so "always Polish" is already right for 24 % of the names.
+# And a name borne in a country need not be of its language: *Lindqvist* is in the Swedish list and in the Finnish one, *Nguyen* in the English, the French and the Swedish.
+# Whoever sees *Nguyen* alone can give only one answer, so nobody is right everywhere.
+# How high is the ceiling?
 
 # %%
 appearances = {name: [] for name in names}
@@ -119,14 +132,20 @@ for name, label in zip(names, labels):
     appearances[name].append(languages[label])
 shared = {name: where for name, where in appearances.items() if len(where) > 1}
 most = max(shared, key=lambda name: len(shared[name]))
-print(f"{len(shared)} names are in several lists; {most}: {', '.join(shared[most])}")
+print(
+    f"{len(shared)} names are in several lists; {most}: {', '.join(shared[most])}"
+)
 print(f"always Polish: {np.mean(labels == languages.index('Polish')):.3f}")
-print(f"one answer a name, always the right one of its lists: {len(appearances) / len(names):.3f}")
+print(
+    f"one answer a name, always the right one of its lists: {len(appearances) / len(names):.3f}"
+)
 
 # %% [markdown]
-# A name in three lists can be answered rightly for one of them. So .965 is the best that anyone can do.
+# A name in three lists can be answered rightly for one of them.
+# So .965 is the best that anyone can do.
 #
-# As in lesson 2 we split three ways: names to train on, names to decide with, and names to test with, which decide nothing. The lists are sorted, so the split is by a shuffled order:
+# As in lesson 2 we split three ways: names to train on, names to decide with, and names to test with, which decide nothing.
+# The lists are sorted, so the split is by a shuffled order:
 
 # %% tags=["network"]
 shuffled = np.random.default_rng((7, 7)).permutation(len(names))
@@ -135,35 +154,49 @@ test_set, validation_set, train_set = np.split(shuffled, [3000, 4367])
 # %% [markdown]
 # ## Letters in order
 #
-# Could the dense network of lesson 2 do this? It wants a fixed number of inputs, and names have 2 to 20 letters. Count each letter, then, and feed it the counts? Then
-# these pairs are one and the same input:
+# Could the dense network of lesson 2 do this?
+# It wants a fixed number of inputs, and names have 2 to 20 letters.
+# Count each letter, then, and feed it the counts?
+# Then these pairs are one and the same input:
 
 # %%
 for pair in (("Davis", "Vidas"), ("Salmi", "Milas"), ("Giles", "Siegl"), ("Young", "Guyon")):
     same = sorted(pair[0].lower()) == sorted(pair[1].lower())
-    print(", ".join(f"{name} ({appearances[name][0]})" for name in pair), f"- same letters: {same}")
+    print(
+        ", ".join(f"{name} ({appearances[name][0]})" for name in pair),
+        f"- same letters: {same}",
+    )
 
 # %% [markdown]
-# The order is the point. One input for each letter at each place, then (114 kinds of characters, 20 places)? That has the order, but the ending *-ová*, which makes a Slovak woman's
-# name, would be another three inputs for each length of name, and had to be learnt anew for each. We want something that reads letter by letter and does the same thing with each.
+# The order is the point.
+# One input for each letter at each place, then (114 kinds of characters, 20 places)?
+# That has the order, but the ending *-ová*, which makes a Slovak woman's name, would be another three inputs for each length of name, and had to be learnt anew for each.
+# We want something that reads letter by letter and does the same thing with each.
 #
 # ## From letters to vectors: the embedding
 #
-# First, every character gets a number. 0 is kept for "no letter here", 1 for "illegible"; both will be needed.
+# First, every character gets a number.
+# 0 is kept for "no letter here", 1 for "illegible"; both will be needed.
 #
-# **Watch out:** "é" can be stored as one character or as two, an *e* and an accent that joins it. They look the same and get different numbers. Ours were checked:
+# **Watch out:** "é" can be stored as one character or as two, an *e* and an accent that joins it.
+# They look the same and get different numbers.
+# Ours were checked:
 
 # %% tags=["network"]
 alphabet = sorted(set("".join(names)))
 PADDING, ILLEGIBLE, FIRST_LETTER = 0, 1, 2
-number_of = {letter: number for number, letter in enumerate(alphabet, FIRST_LETTER)}
+number_of = {
+    letter: number for number, letter in enumerate(alphabet, FIRST_LETTER)
+}
 tokens = FIRST_LETTER + len(alphabet)
 
 
 def encode(some_names, length=20):
     letters = np.full((len(some_names), length), PADDING, "int64")
     for row, name in zip(letters, some_names):
-        row[: len(name)] = [number_of.get(letter, ILLEGIBLE) for letter in name]
+        row[: len(name)] = [
+            number_of.get(letter, ILLEGIBLE) for letter in name
+        ]
     return letters
 
 # %% [markdown]
@@ -172,13 +205,16 @@ def encode(some_names, length=20):
 # %%
 import unicodedata
 
-assert all(unicodedata.is_normalized("NFC", name) for name in names)  # one character a letter
+# one character a letter
+assert all(unicodedata.is_normalized("NFC", name) for name in names)
 print(f"{len(alphabet)} characters: {''.join(alphabet)!r}")
 print(encode(["Ek", "Nováková", "Ó Caoáin"], length=10))
 
 # %% [markdown]
-# The numbers themselves mean nothing: *b* is not twice *a*. So each number gets a **row of its own in a table of weights**, and these rows are learnt like any other weights. That is an
-# **embedding**. A look-up by number is the same as a product of a row with a single 1 (one-hot) with the table, without the multiplications by zero:
+# The numbers themselves mean nothing: *b* is not twice *a*.
+# So each number gets a **row of its own in a table of weights**, and these rows are learnt like any other weights.
+# That is an **embedding**.
+# A look-up by number is the same as a product of a row with a single 1 (one-hot) with the table, without the multiplications by zero:
 
 # %% tags=["pytorch"]
 rng = weights.generator(seed)
@@ -196,7 +232,9 @@ print(tuple(letters.shape), "->", tuple(looked_up.shape),
 rng = weights.generator(seed)
 table = weights.embedding(rng, tokens, embedding_features, scale=0.3)
 embedding = layers.Embedding(tokens, embedding_features)
-load_weights(keras.Sequential([keras.Input((None,)), embedding]), {"embedding": table})
+load_weights(
+    keras.Sequential([keras.Input((None,)), embedding]), {"embedding": table}
+)
 
 letters = encode(["Nováková"], length=8)
 looked_up = embedding(letters)
@@ -209,8 +247,9 @@ print(letters.shape, "->", looked_up.shape,
 #
 # ## A recurrent cell
 #
-# Now read them. Keep a vector $h$, the **hidden state**: what has been understood so far. For each letter, make a new one from the letter and the old one, always with the
-# same weights:
+# Now read them.
+# Keep a vector $h$, the **hidden state**: what has been understood so far.
+# For each letter, make a new one from the letter and the old one, always with the same weights:
 #
 # $$h_t = \tanh(x_t W + h_{t-1} U + b), \qquad h_0 = 0$$
 
@@ -249,7 +288,8 @@ def zeros(count, rows=1):
     return (tf.zeros((rows, units)),) * count
 
 # %% [markdown]
-# The state is in a tuple because the next cell will keep two vectors. Weights that are not trained yet are enough to see the two things that we wanted: names of any length, and an answer that depends on the order.
+# The state is in a tuple because the next cell will keep two vectors.
+# Weights that are not trained yet are enough to see the two things that we wanted: names of any length, and an answer that depends on the order.
 # $W$ is drawn after Glorot and $U$ orthogonal, a matrix that turns a vector and keeps its length, as Keras does it:
 
 # %%
@@ -262,46 +302,61 @@ rnn_arrays = {
     "recurrent_kernel": orthogonal(rng, units),
     "bias": np.zeros(units, "float32"),
 }
-moments, samples = 60, 32  # for the next section: long sequences, and one random look at the state
-long_inputs = rng.normal(size=(moments, samples, embedding_features)).astype("float32")
+# for the next section: long sequences, and one random look at the state
+moments, samples = 60, 32
+long_inputs = rng.normal(size=(moments, samples, embedding_features)).astype(
+    "float32"
+)
 direction = rng.normal(size=(samples, units)).astype("float32")
 
 # %% [markdown]
 # Three names, two of them made of the same letters:
 
 # %% tags=["pytorch"]
-as_tensors = {kind: torch.as_tensor(array) for kind, array in rnn_arrays.items()}
+as_tensors = {
+    kind: torch.as_tensor(array) for kind, array in rnn_arrays.items()
+}
 with torch.inference_mode():
     for name in ("davis", "vidas", "mac glionnáin"):
         vectors = embedding(torch.as_tensor(encode([name], len(name))))
         hidden = read(rnn_step, vectors, zeros(1), as_tensors)
-        print(f"{name:14}{hidden.shape[1]:3} states of {hidden.shape[2]}; the last one begins "
-              f"{hidden[0, -1, :3].numpy().round(2)}")
+        print(
+            f"{name:14}{hidden.shape[1]:3} states of {hidden.shape[2]}; the last one begins "
+            f"{hidden[0, -1, :3].numpy().round(2)}"
+        )
 
 # %% tags=["tensorflow"]
 for name in ("davis", "vidas", "mac glionnáin"):
     vectors = embedding(encode([name], len(name)))
     hidden = read(rnn_step, vectors, zeros(1), rnn_arrays)
-    print(f"{name:14}{hidden.shape[1]:3} states of {hidden.shape[2]}; the last one begins "
-          f"{hidden[0, -1, :3].numpy().round(2)}")
+    print(
+        f"{name:14}{hidden.shape[1]:3} states of {hidden.shape[2]}; the last one begins "
+        f"{hidden[0, -1, :3].numpy().round(2)}"
+    )
 
 # %% [markdown]
 # ## How far back does the gradient reach?
 #
-# The last state answers for the whole name. To learn that a *Mac* at the beginning matters, the gradient must come back from there through every state between. Each step back multiplies it by
-# $U$ and by the slopes of $\tanh$, which are at most 1. Fifty factors of a half are $10^{-15}$. We measure it: let random
-# vectors stand for a sequence of 60 moments, and ask how the last state depends on the input $t$ moments earlier.
+# The last state answers for the whole name.
+# To learn that a *Mac* at the beginning matters, the gradient must come back from there through every state between.
+# Each step back multiplies it by $U$ and by the slopes of $\tanh$, which are at most 1.
+# Fifty factors of a half are $10^{-15}$.
+# We measure it: let random vectors stand for a sequence of 60 moments, and ask how the last state depends on the input $t$ moments earlier.
 
 # %% tags=["pytorch"]
 def reach(step, count, arrays):
     arrays = {kind: torch.as_tensor(array) for kind, array in arrays.items()}
-    inputs = [torch.tensor(moment, requires_grad=True) for moment in long_inputs]
+    inputs = [
+        torch.tensor(moment, requires_grad=True) for moment in long_inputs
+    ]
     state = zeros(count, samples)
     for x in inputs:
         state = step(x, state, **arrays)
     seen = (state[0] * torch.as_tensor(direction)).sum()
     gradients = torch.autograd.grad(seen, inputs)
-    return np.array([gradient.double().norm().item() for gradient in reversed(gradients)])
+    return np.array(
+        [gradient.double().norm().item() for gradient in reversed(gradients)]
+    )
 
 # %% tags=["tensorflow"]
 def reach(step, count, arrays):
@@ -323,20 +378,29 @@ def reach(step, count, arrays):
 small = weights.kernel(weights.generator(seed), (units, units), "lecun")
 reaches = {
     "tanh, orthogonal U (Keras')": reach(rnn_step, 1, rnn_arrays),
-    "tanh, small U (PyTorch's)": reach(rnn_step, 1, rnn_arrays | {"recurrent_kernel": small}),
-    "tanh, four times the small U": reach(rnn_step, 1, rnn_arrays | {"recurrent_kernel": 4 * small}),
+    "tanh, small U (PyTorch's)": reach(
+        rnn_step, 1, rnn_arrays | {"recurrent_kernel": small}
+    ),
+    "tanh, four times the small U": reach(
+        rnn_step, 1, rnn_arrays | {"recurrent_kernel": 4 * small}
+    ),
 }
 for label, norms in reaches.items():
-    print(f"{label:33}40 moments back: 10 to the {np.log10(norms[40] / norms[0]):.0f}")
+    print(
+        f"{label:33}40 moments back: 10 to the {np.log10(norms[40] / norms[0]):.0f}"
+    )
 
 # %% [markdown]
-# The last line **explodes**: a letter long ago outweighs everything since. The two others **vanish**: the network cannot learn from the beginning of a long sequence, because to the gradient the
-# beginning does not exist. No size of $U$ is right for all lengths. For an explosion there is a remedy by force (further down); a vanished gradient needs another cell.
+# The last line **explodes**: a letter long ago outweighs everything since.
+# The two others **vanish**: the network cannot learn from the beginning of a long sequence, because to the gradient the beginning does not exist.
+# No size of $U$ is right for all lengths.
+# For an explosion there is a remedy by force (further down); a vanished gradient needs another cell.
 #
 # ## The LSTM: a memory with gates
 #
-# Hochreiter and Schmidhuber's idea: keep a second vector, the **cell** $c$, that is not multiplied by a matrix from moment to moment. It is multiplied, number by number ($\odot$), by a **gate** between 0
-# and 1, and then something is *added*. With $\sigma$ the sigmoid (lesson 1), each of the four below a dense layer of $x_t$ and $h_{t-1}$ with weights of its own:
+# Hochreiter and Schmidhuber's idea: keep a second vector, the **cell** $c$, that is not multiplied by a matrix from moment to moment.
+# It is multiplied, number by number ($\odot$), by a **gate** between 0 and 1, and then something is *added*.
+# With $\sigma$ the sigmoid (lesson 1), each of the four below a dense layer of $x_t$ and $h_{t-1}$ with weights of its own:
 #
 # $$\begin{aligned}
 # i &= \sigma(\cdot) \;\text{what to let in} & f &= \sigma(\cdot) \;\text{what to keep} &
@@ -344,8 +408,10 @@ for label, norms in reaches.items():
 # \end{aligned}$$
 # $$c_t = f \odot c_{t-1} + i \odot g, \qquad h_t = o \odot \tanh(c_t)$$
 #
-# Where $f$ is near 1, $c_{t-1}$ passes on unchanged, and so does the gradient. The four kernels lie side by side in one matrix, and one product serves all. The gate $f$ is called the *forget gate*, although it keeps where it is near 1. Its kernel is the second, and its bias starts at 1, so that the cell keeps before it has learnt to (Keras' default, after Jozefowicz
-# et al. 2015; PyTorch starts it near 0).
+# Where $f$ is near 1, $c_{t-1}$ passes on unchanged, and so does the gradient.
+# The four kernels lie side by side in one matrix, and one product serves all.
+# The gate $f$ is called the *forget gate*, although it keeps where it is near 1.
+# Its kernel is the second, and its bias starts at 1, so that the cell keeps before it has learnt to (Keras' default, after Jozefowicz et al. 2015; PyTorch starts it near 0).
 
 # %% tags=["pytorch"]
 def lstm_step(x, state, kernel, recurrent_kernel, bias):
@@ -364,7 +430,9 @@ def lstm_step(x, state, kernel, recurrent_kernel, bias):
     return tf.sigmoid(show) * tf.tanh(cell), cell
 
 # %% [markdown]
-# Six lines. Is that the framework's LSTM? The same weights into the layer, the same three names through both:
+# Six lines.
+# Is that the framework's LSTM?
+# The same weights into the layer, the same three names through both:
 
 # %% tags=["pytorch"]
 lstm_arrays = weights.lstm(rng, embedding_features, units)
@@ -372,8 +440,12 @@ lstm = nn.LSTM(embedding_features, units, batch_first=True)
 nn.init.zeros_(lstm.bias_hh_l0).requires_grad_(False)  # why: the next section
 load_weights(lstm, {"recurrent": lstm_arrays})
 
-vectors = embedding(torch.as_tensor(encode(["Nováková", "Stroholm", "Kowalska"], 8)))
-as_tensors = {kind: torch.as_tensor(array) for kind, array in lstm_arrays.items()}
+vectors = embedding(
+    torch.as_tensor(encode(["Nováková", "Stroholm", "Kowalska"], 8))
+)
+as_tensors = {
+    kind: torch.as_tensor(array) for kind, array in lstm_arrays.items()
+}
 by_hand = read(lstm_step, vectors, zeros(2, 3), as_tensors)
 outputs, (last_hidden, last_cell) = lstm(vectors)
 print("states:", tuple(outputs.shape), "largest difference below 1e-5:",
@@ -394,17 +466,20 @@ print("states:", outputs.shape, "largest difference below 1e-5:",
 assert np.allclose(outputs, by_hand, atol=1e-5)
 
 # %% [markdown] tags=["pytorch"]
-# **Watch out:** `nn.LSTM` expects time first, (moments, names, features), unless told `batch_first=True`; given the wrong one it reads across names, without a word. And it returns a pair: all hidden states, and the last
-# ones, which even with `batch_first=True` come as (layers, names, units). Keras' LSTM has the batch first, and returns the last state only, unless told `return_sequences=True`.
+# **Watch out:** `nn.LSTM` expects time first, (moments, names, features), unless told `batch_first=True`; given the wrong one it reads across names, without a word.
+# And it returns a pair: all hidden states, and the last ones, which even with `batch_first=True` come as (layers, names, units).
+# Keras' LSTM has the batch first, and returns the last state only, unless told `return_sequences=True`.
 
 # %% [markdown] tags=["tensorflow"]
-# **Watch out:** Keras' LSTM returns the last hidden state only, unless told `return_sequences=True`; without it, (3, 96) instead of (3, 8, 96). PyTorch's returns both, and has
-# time first unless told `batch_first=True`.
+# **Watch out:** Keras' LSTM returns the last hidden state only, unless told `return_sequences=True`; without it, (3, 96) instead of (3, 8, 96).
+# PyTorch's returns both, and has time first unless told `batch_first=True`.
 
 # %% [markdown]
 # ## One bias or two
 #
-# PyTorch's LSTM has **two** biases, which it adds, because cuDNN, NVIDIA's library, has two; Keras' has one. As a function, two are one. In training they are not: both get the same gradient, each takes its step, and so **their sum moves twice as far**.
+# PyTorch's LSTM has **two** biases, which it adds, because cuDNN, NVIDIA's library, has two; Keras' has one.
+# As a function, two are one.
+# In training they are not: both get the same gradient, each takes its step, and so **their sum moves twice as far**.
 
 # %% [markdown] tags=["pytorch"]
 # One step of plain gradient descent, with both learning, and with one at rest:
@@ -413,15 +488,22 @@ assert np.allclose(outputs, by_hand, atol=1e-5)
 for both_learn in (True, False):
     layer = copy.deepcopy(lstm)
     layer.bias_hh_l0.requires_grad_(both_learn)
-    biases = [bias for bias in (layer.bias_ih_l0, layer.bias_hh_l0) if bias.requires_grad]
+    biases = [
+        bias
+        for bias in (layer.bias_ih_l0, layer.bias_hh_l0)
+        if bias.requires_grad
+    ]
     before = (layer.bias_ih_l0 + layer.bias_hh_l0).detach()
     layer(vectors.detach())[0][:, -1].sum().backward()
     torch.optim.SGD(biases, lr=0.01).step()
     moved = (layer.bias_ih_l0 + layer.bias_hh_l0 - before).norm().item()
-    print(f"{len(biases)} learning: the sum of the biases moves by {moved:.3f}")
+    print(
+        f"{len(biases)} learning: the sum of the biases moves by {moved:.3f}"
+    )
 
 # %% [markdown] tags=["pytorch"]
-# Adam does it too. To have the twins equal, the second bias is set to zero and kept there by `requires_grad_(False)`; our `load_weights` refuses an LSTM in which both learn.
+# Adam does it too.
+# To have the twins equal, the second bias is set to zero and kept there by `requires_grad_(False)`; our `load_weights` refuses an LSTM in which both learn.
 
 # %% [markdown] tags=["tensorflow"]
 # To have the twins equal, the other notebook sets the second of its biases to zero and keeps it there.
@@ -429,11 +511,15 @@ for both_learn in (True, False):
 # %% [markdown]
 # ## The GRU: one state, two gates
 #
-# Cho and others' cell does without the second vector. An **update** gate $z$ mixes the old state with a candidate, and a **reset** gate $r$ decides how much of the old state the candidate may see. Both are computed from $x_t$ and $h_{t-1}$, as the LSTM's gates are. (The update gate keeps when it is near 1, whatever its name says.)
+# Cho and others' cell does without the second vector.
+# An **update** gate $z$ mixes the old state with a candidate, and a **reset** gate $r$ decides how much of the old state the candidate may see.
+# Both are computed from $x_t$ and $h_{t-1}$, as the LSTM's gates are.
+# (The update gate keeps when it is near 1, whatever its name says.)
 #
 # $$h_t = z \odot h_{t-1} + (1 - z) \odot \tanh\bigl(x_t W_n + b_n + r \odot (h_{t-1} U_n + d_n)\bigr)$$
 #
-# That is the form that the libraries compute: the reset gate multiplies *after* the matrix product; Cho's own puts it before. So the bias $d_n$ inside its bracket is not the same as $b_n$ outside, and here two biases are really two.
+# That is the form that the libraries compute: the reset gate multiplies *after* the matrix product; Cho's own puts it before.
+# So the bias $d_n$ inside its bracket is not the same as $b_n$ outside, and here two biases are really two.
 
 # %% tags=["pytorch"]
 def gru_step(x, state, kernel, recurrent_kernel, bias, recurrent_bias):
@@ -441,7 +527,10 @@ def gru_step(x, state, kernel, recurrent_kernel, bias, recurrent_bias):
     reset_x, update_x, candidate_x = (x @ kernel + bias).chunk(3, dim=-1)
     from_state = hidden @ recurrent_kernel + recurrent_bias
     reset_h, update_h, candidate_h = from_state.chunk(3, dim=-1)
-    reset, update = (reset_x + reset_h).sigmoid(), (update_x + update_h).sigmoid()
+    reset, update = (
+        (reset_x + reset_h).sigmoid(),
+        (update_x + update_h).sigmoid(),
+    )
     candidate = torch.tanh(candidate_x + reset * candidate_h)
     return (update * hidden + (1 - update) * candidate,)
 
@@ -449,10 +538,15 @@ def gru_step(x, state, kernel, recurrent_kernel, bias, recurrent_bias):
 gru_arrays = weights.gru(rng, embedding_features, units)
 gru = load_weights(nn.GRU(embedding_features, units, batch_first=True),
                         {"recurrent": gru_arrays})
-as_tensors = {kind: torch.as_tensor(array) for kind, array in gru_arrays.items()}
+as_tensors = {
+    kind: torch.as_tensor(array) for kind, array in gru_arrays.items()
+}
 by_hand = read(gru_step, vectors, zeros(1, 3), as_tensors)
 outputs, last_hidden = gru(vectors)
-print("largest difference below 1e-5:", bool((outputs - by_hand).abs().max() < 1e-5))
+print(
+    "largest difference below 1e-5:",
+    bool((outputs - by_hand).abs().max() < 1e-5),
+)
 assert torch.allclose(outputs, by_hand, atol=1e-5)
 
 # %% tags=["tensorflow"]
@@ -461,7 +555,10 @@ def gru_step(x, state, kernel, recurrent_kernel, bias, recurrent_bias):
     reset_x, update_x, candidate_x = tf.split(x @ kernel + bias, 3, axis=-1)
     from_state = hidden @ recurrent_kernel + recurrent_bias
     reset_h, update_h, candidate_h = tf.split(from_state, 3, axis=-1)
-    reset, update = tf.sigmoid(reset_x + reset_h), tf.sigmoid(update_x + update_h)
+    reset, update = (
+        tf.sigmoid(reset_x + reset_h),
+        tf.sigmoid(update_x + update_h),
+    )
     candidate = tf.tanh(candidate_x + reset * candidate_h)
     return (update * hidden + (1 - update) * candidate,)
 
@@ -472,30 +569,56 @@ load_weights(keras.Sequential([keras.Input((None, embedding_features)), gru]),
              {"recurrent": gru_arrays})
 by_hand = read(gru_step, vectors, zeros(1, 3), gru_arrays)
 outputs = gru(vectors)
-print("largest difference below 1e-5:", bool(tf.reduce_max(tf.abs(outputs - by_hand)) < 1e-5))
+print(
+    "largest difference below 1e-5:",
+    bool(tf.reduce_max(tf.abs(outputs - by_hand)) < 1e-5),
+)
 assert np.allclose(outputs, by_hand, atol=1e-5)
 
 # %% [markdown] tags=["pytorch"]
-# **Watch out:** PyTorch keeps the gates in the order reset, update, candidate; Keras keeps update, reset, candidate. Once transposed, all shapes fit, so weights carried over without the exchange load silently, into another network. `load_weights` exchanges them. What if it did not exchange them?
+# **Watch out:** PyTorch keeps the gates in the order reset, update, candidate; Keras keeps update, reset, candidate.
+# Once transposed, all shapes fit, so weights carried over without the exchange load silently, into another network.
+# `load_weights` exchanges them.
+# What if it did not exchange them?
 
 # %% [markdown] tags=["tensorflow"]
-# **Watch out:** Keras keeps the gates in the order update, reset, candidate; PyTorch keeps reset, update, candidate. Once transposed, all shapes fit, so weights carried over without the exchange load silently, into another network. `load_weights` exchanges
-# them. (`reset_after=False` is Cho's own form, another function; PyTorch has no such cell.) What if `load_weights` did not exchange them?
+# **Watch out:** Keras keeps the gates in the order update, reset, candidate; PyTorch keeps reset, update, candidate.
+# Once transposed, all shapes fit, so weights carried over without the exchange load silently, into another network.
+# `load_weights` exchanges them.
+# (`reset_after=False` is Cho's own form, another function; PyTorch has no such cell.)
+# What if `load_weights` did not exchange them?
 
 # %% tags=["pytorch"]
-exchanged = {kind: torch.cat([array.chunk(3, -1)[gate] for gate in (1, 0, 2)], -1)
-             for kind, array in as_tensors.items()}
-wrong, right = read(gru_step, vectors, zeros(1, 3), exchanged)[:, -1], outputs[:, -1]
-print(f"gates exchanged: the last states are off by {(wrong - right).norm() / right.norm():.0%}")
+exchanged = {
+    kind: torch.cat([array.chunk(3, -1)[gate] for gate in (1, 0, 2)], -1)
+    for kind, array in as_tensors.items()
+}
+wrong, right = (
+    read(gru_step, vectors, zeros(1, 3), exchanged)[:, -1],
+    outputs[:, -1],
+)
+print(
+    f"gates exchanged: the last states are off by {(wrong - right).norm() / right.norm():.0%}"
+)
 
 # %% tags=["tensorflow"]
-exchanged = {kind: np.concatenate([np.split(array, 3, -1)[gate] for gate in (1, 0, 2)], -1)
-             for kind, array in gru_arrays.items()}
-wrong, right = read(gru_step, vectors, zeros(1, 3), exchanged)[:, -1], outputs[:, -1]
-print(f"gates exchanged: the last states are off by {tf.norm(wrong - right) / tf.norm(right):.0%}")
+exchanged = {
+    kind: np.concatenate(
+        [np.split(array, 3, -1)[gate] for gate in (1, 0, 2)], -1
+    )
+    for kind, array in gru_arrays.items()
+}
+wrong, right = (
+    read(gru_step, vectors, zeros(1, 3), exchanged)[:, -1],
+    outputs[:, -1],
+)
+print(
+    f"gates exchanged: the last states are off by {tf.norm(wrong - right) / tf.norm(right):.0%}"
+)
 
 # %% [markdown]
-# Do gates keep the gradient alive? The same measurement, each cell as it starts, and with its keeping gate opened:
+# Do gates keep the gradient alive?
+# The same measurement, each cell as it starts, and with its keeping gate opened:
 
 # %%
 def opened(arrays, gate, amount):
@@ -505,16 +628,24 @@ def opened(arrays, gate, amount):
 
 
 reaches |= {
-    "LSTM, keep bias 0 (PyTorch's is near)": reach(lstm_step, 2, opened(lstm_arrays, 1, 0)),
-    "LSTM, keep bias 1 (Keras' start)": reach(lstm_step, 2, opened(lstm_arrays, 1, 1)),
+    "LSTM, keep bias 0 (PyTorch's is near)": reach(
+        lstm_step, 2, opened(lstm_arrays, 1, 0)
+    ),
+    "LSTM, keep bias 1 (Keras' start)": reach(
+        lstm_step, 2, opened(lstm_arrays, 1, 1)
+    ),
     "GRU, update bias 0 (the start)": reach(gru_step, 1, gru_arrays),
     "GRU, update bias 1": reach(gru_step, 1, opened(gru_arrays, 1, 1)),
 }
 for label, norms in reaches.items():
-    print(f"{label:39}10 to the {np.log10(norms[40] / norms[0]):5.1f}, 40 moments back")
+    print(
+        f"{label:39}10 to the {np.log10(norms[40] / norms[0]):5.1f}, 40 moments back"
+    )
 _, axes = plots.plt.subplots(figsize=(7.0, 4.4))
-colours = [plots.OTHERS[number] for number in (2, 2, 2, 0, 0, 1, 1)]  # tanh, LSTM, GRU
-styles = ("-", ":", "-.", "--", "-", "--", "-")  # gates: half-open dashed, open solid
+# tanh, LSTM, GRU
+colours = [plots.OTHERS[number] for number in (2, 2, 2, 0, 0, 1, 1)]
+# gates: half-open dashed, open solid
+styles = ("-", ":", "-.", "--", "-", "--", "-")
 for (label, norms), colour, style in zip(reaches.items(), colours, styles):
     axes.plot(norms / norms[0], style, color=colour, label=label)
 axes.set(title="Between vanishing and exploding: an open gate", yscale="log",
@@ -523,46 +654,66 @@ axes.set(title="Between vanishing and exploding: an open gate", yscale="log",
 _ = axes.legend(fontsize=8, loc="lower left")
 
 # %% [markdown]
-# It is the open gate that helps most: a bias of 1 instead of 0 is worth several powers of ten, while LSTM and GRU with the same bias are about one apart. A gate whose bias is 0 stands near one half, and halves the cell at every moment. The ways through $h$ and the other gates add something to the gradient; but with half-open gates both cells forget even faster than the orthogonal tanh cell.
+# It is the open gate that helps most: a bias of 1 instead of 0 is worth several powers of ten, while LSTM and GRU with the same bias are about one apart.
+# A gate whose bias is 0 stands near one half, and halves the cell at every moment.
+# The ways through $h$ and the other gates add something to the gradient; but with half-open gates both cells forget even faster than the orthogonal tanh cell.
 #
-# Over names of 7 letters all this is milder; over 40 words or days it is a factor of many powers of ten. And of course a network may learn to open its gates, if enough gradient gets through to teach it.
+# Over names of 7 letters all this is milder; over 40 words or days it is a factor of many powers of ten.
+# And of course a network may learn to open its gates, if enough gradient gets through to teach it.
 #
 # ## Clipping what explodes
 #
-# Against explosion there is force: if the gradient is longer than a limit, shorten it to the limit, direction unchanged. "The gradient" means that of **all** weights, as one long vector. Two weights, with
-# gradients of length 5 and 12, together 13, a limit of 1, and one step of plain descent with learning rate 1:
+# Against explosion there is force: if the gradient is longer than a limit, shorten it to the limit, direction unchanged.
+# "The gradient" means that of **all** weights, as one long vector.
+# Two weights, with gradients of length 5 and 12, together 13, a limit of 1, and one step of plain descent with learning rate 1:
 
 # %% tags=["pytorch"]
 first, second = (nn.Parameter(torch.zeros(2)) for _ in range(2))
-(first @ torch.tensor([3.0, 4.0]) + second @ torch.tensor([0.0, 12.0])).backward()
+(
+    first @ torch.tensor([3.0, 4.0]) + second @ torch.tensor([0.0, 12.0])
+).backward()
 length = nn.utils.clip_grad_norm_([first, second], max_norm=1.0)
 torch.optim.SGD([first, second], lr=1.0).step()
 print(f"length before: {length:.1f}")
 for weight in (first, second):
     print("moved by", weight.detach().numpy().round(3))
-print("length of the whole move:", round(torch.cat([first, second]).norm().item(), 3))
+print(
+    "length of the whole move:",
+    round(torch.cat([first, second]).norm().item(), 3),
+)
 
 # %% [markdown] tags=["pytorch"]
-# `clip_grad_norm_` takes all parameters together, works in place, and returns the length *before*, a number well worth logging. It must stand between `backward` and `step`. **Watch out:** Keras' optimisers have an argument
-# `clipnorm` that looks the same and shortens each weight's gradient *by itself*: here to lengths 1 and 1, which is another direction. What corresponds to PyTorch's is `global_clipnorm`.
+# `clip_grad_norm_` takes all parameters together, works in place, and returns the length *before*, a number well worth logging.
+# It must stand between `backward` and `step`.
+# **Watch out:** Keras' optimisers have an argument `clipnorm` that looks the same and shortens each weight's gradient *by itself*: here to lengths 1 and 1, which is another direction.
+# What corresponds to PyTorch's is `global_clipnorm`.
 
 # %% tags=["tensorflow"]
 gradients = [tf.constant([3.0, 4.0]), tf.constant([0.0, 12.0])]
 for argument in ("clipnorm", "global_clipnorm"):
     first, second = keras.Variable([0.0, 0.0]), keras.Variable([0.0, 0.0])
-    keras.optimizers.SGD(learning_rate=1.0, **{argument: 1.0}).apply(gradients, [first, second])
+    keras.optimizers.SGD(learning_rate=1.0, **{argument: 1.0}).apply(
+        gradients, [first, second]
+    )
     whole = float(tf.norm(tf.concat([first, second], axis=0)))
-    print(f"{argument:16} moved by {first.numpy().round(3)} and {second.numpy().round(3)}, "
-          f"together {whole:.3f}")
+    print(
+        f"{argument:16} moved by {first.numpy().round(3)} and {second.numpy().round(3)}, "
+        f"together {whole:.3f}"
+    )
 
 # %% [markdown] tags=["tensorflow"]
-# **Watch out:** `clipnorm` shortens each weight's gradient *by itself*: both moved by 1, although one gradient was more than twice the other. That is another direction. `global_clipnorm` takes all weights together, as PyTorch's `clip_grad_norm_` does.
+# **Watch out:** `clipnorm` shortens each weight's gradient *by itself*: both moved by 1, although one gradient was more than twice the other.
+# That is another direction.
+# `global_clipnorm` takes all weights together, as PyTorch's `clip_grad_norm_` does.
 # In a loop of your own, `tf.clip_by_global_norm(gradients, limit)` also returns the length before, a number well worth logging.
 
 # %% [markdown]
 # ## Padding: the wrong answer first
 #
-# A batch is one table, so its names must have one length, and the short ones are filled up. With what? With zeros, and zero is a number like any other: it has a row in the embedding, and the cell reads it. *Ek* alone, and *Ek* filled up to 10 and to 20:
+# A batch is one table, so its names must have one length, and the short ones are filled up.
+# With what?
+# With zeros, and zero is a number like any other: it has a row in the embedding, and the cell reads it.
+# *Ek* alone, and *Ek* filled up to 10 and to 20:
 
 # %% tags=["pytorch"]
 alone = embedding(torch.as_tensor(encode(["Ek"], 2)))
@@ -571,21 +722,29 @@ for length in (10, 20):
     padded = embedding(torch.as_tensor(encode(["Ek"], length)))
     wrong = gru(padded)[1][0, 0]
     apart = ((wrong - right).norm() / right.norm()).item()
-    print(f"filled up to {length}: the last state is off by {apart:.0%} of its length")
+    print(
+        f"filled up to {length}: the last state is off by {apart:.0%} of its length"
+    )
 
 # %% tags=["tensorflow"]
 right = gru(embedding(encode(["Ek"], 2)))[0, -1]
 for length in (10, 20):
     wrong = gru(embedding(encode(["Ek"], length)))[0, -1]
     apart = float(tf.norm(wrong - right) / tf.norm(right))
-    print(f"filled up to {length}: the last state is off by {apart:.0%} of its length")
+    print(
+        f"filled up to {length}: the last state is off by {apart:.0%} of its length"
+    )
 
 # %% [markdown]
-# One name, three answers, depending on its neighbours in the batch. Nothing warns. So the cell must be kept from reading what is no letter.
+# One name, three answers, depending on its neighbours in the batch.
+# Nothing warns.
+# So the cell must be kept from reading what is no letter.
 
 # %% [markdown] tags=["pytorch"]
-# PyTorch's way is **packing**: the table and the lengths become a `PackedSequence`, which holds the real letters only, moment by moment: at moment 1 all names, at moment 9 only those that still go on. The cell does no work for the rest.
-# `enforce_sorted=False` has it sort the names by length, and put the result back in order. **Watch out:** the lengths must be on the CPU.
+# PyTorch's way is **packing**: the table and the lengths become a `PackedSequence`, which holds the real letters only, moment by moment: at moment 1 all names, at moment 9 only those that still go on.
+# The cell does no work for the rest.
+# `enforce_sorted=False` has it sort the names by length, and put the result back in order.
+# **Watch out:** the lengths must be on the CPU.
 
 # %% tags=["pytorch"]
 batch = encode(["Ek", "Nováková", "Ó Caoáin", "Young"])
@@ -596,22 +755,31 @@ print("names still going on at each moment:", packed.batch_sizes.tolist())
 print(f"{len(packed.data)} letters are read instead of {batch.size}")
 
 # %% [markdown] tags=["pytorch"]
-# From a packed sequence the layer's "last state" is that after each name's own last letter. The alternative without packing: read the padding too, and pick the state at the last letter out of all states; what is read later cannot change it.
+# From a packed sequence the layer's "last state" is that after each name's own last letter.
+# The alternative without packing: read the padding too, and pick the state at the last letter out of all states; what is read later cannot change it.
 
 # %% [markdown] tags=["tensorflow"]
-# Keras' way is a **mask**: with `mask_zero=True` the embedding sends along, beside its vectors, a table that is true where there was a letter. Where it is false, the recurrent layer keeps its state as it is.
+# Keras' way is a **mask**: with `mask_zero=True` the embedding sends along, beside its vectors, a table that is true where there was a letter.
+# Where it is false, the recurrent layer keeps its state as it is.
 
 # %% tags=["tensorflow"]
 batch = encode(["Ek", "Nováková", "Ó Caoáin", "Young"])
 masking = layers.Embedding(tokens, embedding_features, mask_zero=True)
-load_weights(keras.Sequential([keras.Input((None,)), masking]), {"embedding": table})
+load_weights(
+    keras.Sequential([keras.Input((None,)), masking]), {"embedding": table}
+)
 mask = masking.compute_mask(batch)
 print(mask.numpy().astype(int)[:, :10])
-print(f"{int(tf.reduce_sum(tf.cast(mask, tf.int32)))} letters count, {batch.size} are read")
+print(
+    f"{int(tf.reduce_sum(tf.cast(mask, tf.int32)))} letters count, {batch.size} are read"
+)
 
 # %% [markdown] tags=["tensorflow"]
-# The mask travels with the tensor (as `_keras_mask`), from layer to layer, and each layer that knows masks uses it. The cell is still computed at every moment, and the result thrown away where there is no letter. PyTorch's **packing** saves that work: the table and the lengths become one list of the real letters only, moment by moment, at moment 1 those of all names, at moment 9 of those that still go on. The cell reads nothing else. The alternative without masks: pick the state at the last letter out of all
-# states; what is read later cannot change it.
+# The mask travels with the tensor (as `_keras_mask`), from layer to layer, and each layer that knows masks uses it.
+# The cell is still computed at every moment, and the result thrown away where there is no letter.
+# PyTorch's **packing** saves that work: the table and the lengths become one list of the real letters only, moment by moment, at moment 1 those of all names, at moment 9 of those that still go on.
+# The cell reads nothing else.
+# The alternative without masks: pick the state at the last letter out of all states; what is read later cannot change it.
 
 # %% [markdown]
 # The last state that each way leads to, against each name read alone, without any padding:
@@ -620,32 +788,45 @@ print(f"{int(tf.reduce_sum(tf.cast(mask, tf.int32)))} letters count, {batch.size
 alone = torch.cat([gru(embedding(row[:length][None]))[1][0]
                    for row, length in zip(torch.as_tensor(batch), lengths)])
 states, last_read = gru(embedding(torch.as_tensor(batch)))
-ways = {"padding read": last_read[0], "packed": gru(packed)[1][0],
-        "state at the last letter": states[torch.arange(len(batch)), lengths - 1]}
+ways = {
+    "padding read": last_read[0],
+    "packed": gru(packed)[1][0],
+    "state at the last letter": states[torch.arange(len(batch)), lengths - 1],
+}
 for way, result in ways.items():
-    print(f"{way:25} equal to unpadded: {torch.allclose(result, alone, atol=1e-5)}")
+    print(
+        f"{way:25} equal to unpadded: {torch.allclose(result, alone, atol=1e-5)}"
+    )
 
 # %% tags=["tensorflow"]
 lengths = (batch != PADDING).sum(axis=1)
 alone = tf.concat([gru(embedding(row[None, :length]))[:, -1]
                    for row, length in zip(batch, lengths)], axis=0)
 states = gru(embedding(batch))
-ways = {"padding read": states[:, -1], "masked": gru(masking(batch))[:, -1],
-        "state at the last letter": tf.gather(states, lengths - 1, batch_dims=1),
-        "masked, then doubled and halved": gru(masking(batch) * 2 / 2)[:, -1]}
+ways = {
+    "padding read": states[:, -1],
+    "masked": gru(masking(batch))[:, -1],
+    "state at the last letter": tf.gather(states, lengths - 1, batch_dims=1),
+    "masked, then doubled and halved": gru(masking(batch) * 2 / 2)[:, -1],
+}
 for way, result in ways.items():
-    print(f"{way:32} equal to unpadded: {np.allclose(result, alone, atol=1e-5)}")
+    print(
+        f"{way:32} equal to unpadded: {np.allclose(result, alone, atol=1e-5)}"
+    )
 
 # %% [markdown] tags=["pytorch"]
 # Make this test a habit: the answer to a name must not depend on what else is in its batch.
 
 # %% [markdown] tags=["tensorflow"]
-# **Watch out:** the last line doubled the vectors and halved them again, between the two layers. The numbers are the same, the mask is gone: a bare operation makes a new tensor, and nothing complains. So make this test a habit: the answer to a name must not depend on what else is in its batch.
+# **Watch out:** the last line doubled the vectors and halved them again, between the two layers.
+# The numbers are the same, the mask is gone: a bare operation makes a new tensor, and nothing complains.
+# So make this test a habit: the answer to a name must not depend on what else is in its batch.
 
 # %% [markdown]
 # ## Two readers
 #
-# Now the classifiers: embedding, recurrent cell, and a dense layer from the last state to fourteen logits. One with an LSTM, one with a GRU, trained side by side on the same batches.
+# Now the classifiers: embedding, recurrent cell, and a dense layer from the last state to fourteen logits.
+# One with an LSTM, one with a GRU, trained side by side on the same batches.
 
 # %% tags=["network"]
 def starting_weights(seed):
@@ -653,7 +834,9 @@ def starting_weights(seed):
     recurrent = {"lstm": weights.lstm, "gru": weights.gru}
     return {
         player: {
-            "embedding": weights.embedding(rng, tokens, embedding_features, scale=0.3),
+            "embedding": weights.embedding(
+                rng, tokens, embedding_features, scale=0.3
+            ),
             "recurrent": cell(rng, embedding_features, units),
             "output": weights.dense(rng, units, len(languages)),
         }
@@ -661,11 +844,14 @@ def starting_weights(seed):
     }
 
 # %% [markdown]
-# The batches need thought twice. **First, time:** the longest name of a batch says how many moments are needed, and a batch of mixed names is mostly padding (names have about 7 letters, the longest 20). Sort the names by
-# length, and each batch needs few moments; but sort all, and the batches are the same in every epoch. The usual compromise is **bucketing**: draw eight batches at random, sort only within these, and take the eight in random order.
+# The batches need thought twice.
+# **First, time:** the longest name of a batch says how many moments are needed, and a batch of mixed names is mostly padding (names have about 7 letters, the longest 20).
+# Sort the names by length, and each batch needs few moments; but sort all, and the batches are the same in every epoch.
+# The usual compromise is **bucketing**: draw eight batches at random, sort only within these, and take the eight in random order.
 #
-# **Second, overfitting:** 12,000 names are few, and after some epochs such a network knows them by heart (lesson 2). Augmentation (lesson 5) is a remedy to try here too: a name with a letter that cannot be read is still a name of its language. One letter
-# in ten is made illegible, anew in each batch, by NumPy's dice, so that both twins see the same ones.
+# **Second, overfitting:** 12,000 names are few, and after some epochs such a network knows them by heart (lesson 2).
+# Augmentation (lesson 5) is a remedy to try here too: a name with a letter that cannot be read is still a name of its language.
+# One letter in ten is made illegible, anew in each batch, by NumPy's dice, so that both twins see the same ones.
 
 # %% tags=["network"]
 all_letters = encode(names)
@@ -677,10 +863,14 @@ def batches(seed):
     rng = np.random.default_rng((seed, 1))
     for group in data.batch_order(len(train_set), together * batch_size, epochs, seed):
         group = train_set[group]
-        group = group[np.argsort(lengths[group], kind="stable")].reshape(together, batch_size)
+        group = group[np.argsort(lengths[group], kind="stable")].reshape(
+            together, batch_size
+        )
         for chosen in rng.permutation(group):
             letters = all_letters[chosen, : lengths[chosen].max()].copy()
-            hidden = (rng.random(letters.shape) < hidden_letters) & (letters != PADDING)
+            hidden = (rng.random(letters.shape) < hidden_letters) & (
+                letters != PADDING
+            )
             letters[hidden] = ILLEGIBLE
             yield letters, labels[chosen]
 
@@ -691,10 +881,16 @@ def batches(seed):
 letter_of = np.array(["", "?"] + alphabet)
 letters, answers = next(batches(seed))
 steps_per_epoch = together * (len(train_set) // (together * batch_size))
-sorted_batches = [len(letters[0]) for letters, _ in islice(batches(seed), steps_per_epoch)]
-mixed_batches = [lengths[train_set[chosen]].max()
-                 for chosen in data.batch_order(len(train_set), batch_size, 1, seed)]
-print(f"moments a batch: {np.mean(mixed_batches):.1f} mixed, {np.mean(sorted_batches):.1f} sorted")
+sorted_batches = [
+    len(letters[0]) for letters, _ in islice(batches(seed), steps_per_epoch)
+]
+mixed_batches = [
+    lengths[train_set[chosen]].max()
+    for chosen in data.batch_order(len(train_set), batch_size, 1, seed)
+]
+print(
+    f"moments a batch: {np.mean(mixed_batches):.1f} mixed, {np.mean(sorted_batches):.1f} sorted"
+)
 for row, answer in zip(letters[:5], answers):
     print(f"{''.join(letter_of[row]):15}{languages[answer]}")
 
@@ -714,11 +910,13 @@ class Reader(nn.Module):
         packed = pack_padded_sequence(self.embedding(letters), lengths,
                                       batch_first=True, enforce_sorted=False)
         _, last = self.recurrent(packed)
-        hidden = last[0] if isinstance(last, tuple) else last  # LSTM: (hidden, cell)
+        # LSTM: (hidden, cell)
+        hidden = last[0] if isinstance(last, tuple) else last
         return self.output(hidden[0])  # of the only layer
 
 # %% [markdown] tags=["pytorch"]
-# `build_lstm` puts the second bias to rest, as above. (In the GRU both learn: there they differ.)
+# `build_lstm` puts the second bias to rest, as above.
+# (In the GRU both learn: there they differ.)
 
 # %% tags=["pytorch", "network"]
 def build_lstm(starting):
@@ -733,7 +931,9 @@ def build_gru(starting):
 
 
 def to_tensors(letters, labels):
-    return torch.as_tensor(letters, device=device), torch.as_tensor(labels, device=device)
+    return torch.as_tensor(letters, device=device), torch.as_tensor(
+        labels, device=device
+    )
 
 
 @torch.inference_mode()
@@ -742,16 +942,22 @@ def evaluate(network, letters):
 
 
 def predict(network, letters):
-    return evaluate(network, torch.as_tensor(letters, device=device)).numpy(force=True)
+    return evaluate(network, torch.as_tensor(letters, device=device)).numpy(
+        force=True
+    )
 
 # %% tags=["tensorflow", "network"]
 def reader(recurrent):
-    return keras.Sequential([
-        keras.Input((None,), dtype="int64"),
-        layers.Embedding(tokens, embedding_features, mask_zero=True, name="embedding"),
-        recurrent,
-        layers.Dense(len(languages), name="output"),
-    ])
+    return keras.Sequential(
+        [
+            keras.Input((None,), dtype="int64"),
+            layers.Embedding(
+                tokens, embedding_features, mask_zero=True, name="embedding"
+            ),
+            recurrent,
+            layers.Dense(len(languages), name="output"),
+        ]
+    )
 
 
 def build_lstm(starting):
@@ -777,15 +983,20 @@ def set_rate(optimizer, rate):
 
 
 def build_optimizer(network):
-    optimizer = keras.optimizers.Adam(learning_rate=learning_rate, beta_1=beta_1,
-                                      beta_2=beta_2, epsilon=epsilon)
+    optimizer = keras.optimizers.Adam(
+        learning_rate=learning_rate,
+        beta_1=beta_1,
+        beta_2=beta_2,
+        epsilon=epsilon,
+    )
     optimizer.build(network.trainable_variables)
     return optimizer
 
 
 @tf.function(reduce_retracing=True)
 def evaluate(network, letters):
-    return tf.nn.softmax(network(letters, training=False))  # a probability for each language
+    # a probability for each language
+    return tf.nn.softmax(network(letters, training=False))
 
 
 def predict(network, letters):
@@ -795,10 +1006,15 @@ def predict(network, letters):
 # One trap is left before the step: a letter that occurs twice.
 
 # %% [markdown] tags=["pytorch"]
-# When a letter occurs several times in a batch, its row in the table gets several gradients. PyTorch adds them up, and gives the optimiser one. We take a letter that occurs twice, once with gradients that nearly cancel and once with two that agree, and one step of Adam, which moves any weight by about
-# the learning rate, here .1.
+# When a letter occurs several times in a batch, its row in the table gets several gradients.
+# PyTorch adds them up, and gives the optimiser one.
+# We take a letter that occurs twice, once with gradients that nearly cancel and once with two that agree, and one step of Adam, which moves any weight by about the learning rate, here .1.
 #
-# **Watch out**, when you compare: Keras 3.15 on TensorFlow does not add them before Adam squares them. It squares 4 and 3 one by one and divides by 5, where PyTorch divides by 1. There the two lines below say 0.02 and 0.14, unless the loop adds the gradients first, as the twin's does. (Clipping is fooled as well: it takes the length of 4 and −3 for 5.) Lesson 8 returns to it.
+# **Watch out**, when you compare: Keras 3.15 on TensorFlow does not add them before Adam squares them.
+# It squares 4 and 3 one by one and divides by 5, where PyTorch divides by 1.
+# There the two lines below say 0.02 and 0.14, unless the loop adds the gradients first, as the twin's does.
+# (Clipping is fooled as well: it takes the length of 4 and −3 for 5.)
+# Lesson 8 returns to it.
 
 # %% tags=["pytorch"]
 for pair in ([4.0, -3.0], [4.0, 4.0]):
@@ -811,8 +1027,10 @@ for pair in ([4.0, -3.0], [4.0, 4.0]):
           f"the letter moves by {-twice.weight.item():.2f}")
 
 # %% [markdown] tags=["tensorflow"]
-# When a letter occurs several times in a batch, its row in the table gets several gradients. TensorFlow hands them over one by one, as `IndexedSlices` (rows and their numbers), to save memory with large tables. We take a letter that occurs twice, once with gradients that nearly cancel and once with two that agree, and one step of Adam, which moves any weight by about the
-# learning rate, here .1. As the gradient comes, and added up first:
+# When a letter occurs several times in a batch, its row in the table gets several gradients.
+# TensorFlow hands them over one by one, as `IndexedSlices` (rows and their numbers), to save memory with large tables.
+# We take a letter that occurs twice, once with gradients that nearly cancel and once with two that agree, and one step of Adam, which moves any weight by about the learning rate, here .1.
+# As the gradient comes, and added up first:
 
 # %% tags=["tensorflow"]
 for pair in ([4.0, -3.0], [4.0, 4.0]):
@@ -826,19 +1044,30 @@ for pair in ([4.0, -3.0], [4.0, 4.0]):
         if added_first:
             gradient = tf.convert_to_tensor(gradient)
         keras.optimizers.Adam(learning_rate=0.1).apply([gradient], [twice])
-        print(f"{pair}: {kind}, {'added first' if added_first else 'as it comes'}: "
-              f"the letter moves by {-twice.numpy().item():.2f}")
+        print(
+            f"{pair}: {kind}, {'added first' if added_first else 'as it comes'}: "
+            f"the letter moves by {-twice.numpy().item():.2f}"
+        )
 
 # %% [markdown] tags=["tensorflow"]
-# **Watch out:** given the slices, Keras 3.15's Adam squares the two *one by one*. For 4 and −3 it divides by 5 where the true gradient, their sum, has the size 1: the step is too short. Where the occurrences agree it is too long. PyTorch adds first. `tf.convert_to_tensor` adds them, so it is in our step; the price is a gradient as large as the table, and our table is small.
-# In `fit` the trap is there too, unseen. Lesson 8 returns to it.
+# **Watch out:** given the slices, Keras 3.15's Adam squares the two *one by one*.
+# For 4 and −3 it divides by 5 where the true gradient, their sum, has the size 1: the step is too short.
+# Where the occurrences agree it is too long.
+# PyTorch adds first.
+# `tf.convert_to_tensor` adds them, so it is in our step; the price is a gradient as large as the table, and our table is small.
+# In `fit` the trap is there too, unseen.
+# Lesson 8 returns to it.
 #
 # Clipping is fooled as well, `global_clipnorm` and `tf.clip_by_global_norm` alike: of slices they take the length of the list, where the gradient has another.
 
 # %% tags=["tensorflow"]
-slices = tf.IndexedSlices(tf.constant([[4.0], [-3.0]]), tf.constant([0, 0]), tf.constant([1, 1]))
+slices = tf.IndexedSlices(
+    tf.constant([[4.0], [-3.0]]), tf.constant([0, 0]), tf.constant([1, 1])
+)
 for gradient in (slices, tf.convert_to_tensor(slices)):
-    print(f"{type(gradient).__name__:14} length {tf.linalg.global_norm([gradient]):.0f}")
+    print(
+        f"{type(gradient).__name__:14} length {tf.linalg.global_norm([gradient]):.0f}"
+    )
 
 # %% [markdown] tags=["tensorflow"]
 # So we add first, then clip.
@@ -848,8 +1077,14 @@ for gradient in (slices, tf.convert_to_tensor(slices)):
 
 # %% tags=["pytorch", "network"]
 def build_optimizer(network):
-    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    return torch.optim.Adam(learning, lr=learning_rate, betas=(beta_1, beta_2), eps=epsilon)
+    learning = [
+        parameter
+        for parameter in network.parameters()
+        if parameter.requires_grad
+    ]
+    return torch.optim.Adam(
+        learning, lr=learning_rate, betas=(beta_1, beta_2), eps=epsilon
+    )
 
 
 def set_rate(optimizer, rate):
@@ -874,10 +1109,15 @@ def reader_step(network, optimizer, letters, labels):
     with tf.GradientTape() as tape:
         loss = cross_entropy(labels, network(letters, training=True))
     gradients = tape.gradient(loss, network.trainable_variables)
-    gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]  # adds them first
+    # adds them first
+    gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
     length = tf.linalg.global_norm(gradients)
-    shorten = tf.minimum(longest_gradient / (length + 1e-6), 1)  # PyTorch's 1e-6; Keras has none
-    optimizer.apply([shorten * gradient for gradient in gradients], network.trainable_variables)
+    # PyTorch's 1e-6; Keras has none
+    shorten = tf.minimum(longest_gradient / (length + 1e-6), 1)
+    optimizer.apply(
+        [shorten * gradient for gradient in gradients],
+        network.trainable_variables,
+    )
     return loss
 
 
@@ -887,7 +1127,9 @@ def train_step(lstm, gru, lstm_optimizer, gru_optimizer, letters, labels):
             reader_step(gru, gru_optimizer, letters, labels))
 
 # %% [markdown]
-# The loop of lesson 2, for both networks. The learning rate falls along half a cosine, here once an epoch and by our own hand, so that both sides use the same number. After each epoch we look at the validation names, only to see how it goes: we keep the weights of the last epoch.
+# The loop of lesson 2, for both networks.
+# The learning rate falls along half a cosine, here once an epoch and by our own hand, so that both sides use the same number.
+# After each epoch we look at the validation names, only to see how it goes: we keep the weights of the last epoch.
 
 # %%
 start = starting_weights(seed)
@@ -900,32 +1142,45 @@ for step, batch in enumerate(batches(seed)):
         for optimizer in optimizers:
             rate = learning_rate * (1 + math.cos(math.pi * epoch / epochs)) / 2
             set_rate(optimizer, rate)
-    losses.append(train_step(*readers.values(), *optimizers, *to_tensors(*batch)))
+    losses.append(
+        train_step(*readers.values(), *optimizers, *to_tensors(*batch))
+    )
     if within == steps_per_epoch - 1:
         for name, network in readers.items():
-            answers = predict(network, all_letters[validation_set]).argmax(axis=1)
+            answers = predict(network, all_letters[validation_set]).argmax(
+                axis=1
+            )
             validation[name].append(np.mean(answers == labels[validation_set]))
 losses = np.array([[float(loss) for loss in pair] for pair in losses])
 
 # %% [markdown]
-# Did they learn? (Smoothed over a quarter of an epoch: a batch of long names is easy and has a loss near 0, a batch of short ones near 1.)
+# Did they learn?
+# (Smoothed over a quarter of an epoch: a batch of long names is easy and has a loss near 0, a batch of short ones near 1.)
 
 # %%
 _, panels = plots.plt.subplots(1, 2, figsize=(8.5, 3.4))
-plots.curves({"LSTM": losses[:, 0], "GRU": losses[:, 1]}, "The loss keeps falling ...",
-             window=steps_per_epoch // 4, axes=panels[0])
+plots.curves(
+    {"LSTM": losses[:, 0], "GRU": losses[:, 1]},
+    "The loss keeps falling ...",
+    window=steps_per_epoch // 4,
+    axes=panels[0],
+)
 plots.curves(validation, "... the validation names gain little more",
              x_label="epoch", y_label="share of right answers", axes=panels[1])
 if as_shipped:
     assert losses[-steps_per_epoch:].mean() < 0.8
 
 # %% [markdown]
-# (And the clipping? When we counted, it shortened about one gradient in ten during the first fifty steps, the longest of length 3, a few in the next hundred, and then none: names are short, and little explodes here. It is a safety belt.)
+# (And the clipping?
+# When we counted, it shortened about one gradient in ten during the first fifty steps, the longest of length 3, a few in the next hundred, and then none: names are short, and little explodes here.
+# It is a safety belt.)
 #
 # ## The rival: counting pieces
 #
-# Is that good? A number alone says nothing, so here is a rival without any gradient. **Naive Bayes** cuts a name into pieces of one to $n$ letters (with marks for beginning and end, so *^M* and *á$* are pieces), and counts how often each piece occurs in each
-# language. A new name gets the language under which its pieces, taken as independent, are likeliest:
+# Is that good?
+# A number alone says nothing, so here is a rival without any gradient.
+# **Naive Bayes** cuts a name into pieces of one to $n$ letters (with marks for beginning and end, so *^M* and *á$* are pieces), and counts how often each piece occurs in each language.
+# A new name gets the language under which its pieces, taken as independent, are likeliest:
 #
 # $$\log P(\text{language} \mid \text{name}) = \log P(\text{language}) + \sum_{\text{pieces}} \log \frac{\text{count} + a}{\text{all counts of the language} + a \cdot \text{kinds of pieces}} + \text{const.}$$
 #
@@ -940,36 +1195,59 @@ def pieces(name, longest):
 
 def naive_bayes(asked, longest, added):
     known = {}
-    rows = [[known.setdefault(piece, len(known)) for piece in pieces(names[i], longest)]
-            for i in train_set]
+    rows = [
+        [
+            known.setdefault(piece, len(known))
+            for piece in pieces(names[i], longest)
+        ]
+        for i in train_set
+    ]
     counts = np.full((len(known), len(languages)), float(added))
     for row, label in zip(rows, labels[train_set]):
         np.add.at(counts[:, label], row, 1)
     logarithms = np.log(counts / counts.sum(axis=0))
     prior = np.log(np.bincount(labels[train_set]) / len(train_set))
-    found = [[known[piece] for piece in pieces(names[i], longest) if piece in known] for i in asked]
+    found = [
+        [known[piece] for piece in pieces(names[i], longest) if piece in known]
+        for i in asked
+    ]
     scores = np.array([prior + logarithms[row].sum(axis=0) for row in found])
     return np.exp(scores - np.logaddexp.reduce(scores, axis=1, keepdims=True))
 
 # %% [markdown]
-# A rival deserves its best settings. The validation names choose, from a table large enough that the best does not lie at its edge:
+# A rival deserves its best settings.
+# The validation names choose, from a table large enough that the best does not lie at its edge:
 
 # %%
 def accuracy(probabilities, of):
     return np.mean(probabilities.argmax(axis=1) == labels[of])
 
 
-settings = {(longest, added): accuracy(naive_bayes(validation_set, longest, added), validation_set)
-            for longest in (3, 4, 5, 6) for added in (1, 0.1, 0.01)}
+settings = {
+    (longest, added): accuracy(
+        naive_bayes(validation_set, longest, added), validation_set
+    )
+    for longest in (3, 4, 5, 6)
+    for added in (1, 0.1, 0.01)
+}
 for longest in (3, 4, 5, 6):
-    print(f"pieces up to {longest}:   " + "   ".join(
-        f"a = {added}: {settings[longest, added]:.3f}" for added in (1, 0.1, 0.01)))
+    print(
+        f"pieces up to {longest}:   "
+        + "   ".join(
+            f"a = {added}: {settings[longest, added]:.3f}"
+            for added in (1, 0.1, 0.01)
+        )
+    )
 best = max(settings, key=settings.get)
 print(f"chosen: pieces up to {best[0]}, a = {best[1]}")
 
 # %% [markdown]
-# Need it be one or the other? The network reads the letters in order, the rival counts pieces, and whoever knows different things can help the other. We multiply their probabilities. But the rival counts the letters of *-owski* several times over, as *ows*, *wsk*, *ski*, as though they were independent witnesses, and so is far too sure of itself. A power $w < 1$
-# cools it. The validation names choose $w$:
+# Need it be one or the other?
+# The network reads the letters in order, the rival counts pieces, and whoever knows different things can help the other.
+# We multiply their probabilities.
+# But the rival counts the letters of *-owski* several times over, as *ows*, *wsk*, *ski*, as though they were independent witnesses, and so is far too sure of itself.
+# A power $w < 1$ cools it.
+# The validation names choose $w$:
 
 # %% tags=["nbval-ignore-output"]
 def mixture(networks, rival, power):
@@ -988,98 +1266,152 @@ print(f"chosen: w = {power}")
 # %% [markdown]
 # ## The test
 #
-# Everything is chosen; now the 3,000 test names. Beside the two networks and the rival we enter the mean of what the two networks say, and the product with naive Bayes, "all three".
+# Everything is chosen; now the 3,000 test names.
+# Beside the two networks and the rival we enter the mean of what the two networks say, and the product with naive Bayes, "all three".
 
 # %% tags=["nbval-ignore-output"]
 said = {"naive Bayes, Laplace, up to 3": naive_bayes(test_set, 3, 1),
         "naive Bayes, chosen": naive_bayes(test_set, *best)}
-said |= {name: predict(network, all_letters[test_set]) for name, network in readers.items()}
+said |= {
+    name: predict(network, all_letters[test_set])
+    for name, network in readers.items()
+}
 said["LSTM and GRU together"] = (said["LSTM"] + said["GRU"]) / 2
-said["all three"] = mixture(said["LSTM and GRU together"], said["naive Bayes, chosen"], power)
+said["all three"] = mixture(
+    said["LSTM and GRU together"], said["naive Bayes, chosen"], power
+)
 truth = labels[test_set]
 surprise = {}
 for name, probabilities in said.items():
     right = probabilities.argmax(axis=1) == truth
     each = -np.log(probabilities[np.arange(len(truth)), truth])
     surprise[name] = each.mean()
-    print(f"{name:30} accuracy {right.mean():.3f} ± {right.std() / math.sqrt(len(truth)):.3f}   "
-          f"mean surprise {each.mean():.2f} ± {each.std() / math.sqrt(len(truth)):.2f}")
+    print(
+        f"{name:30} accuracy {right.mean():.3f} ± {right.std() / math.sqrt(len(truth)):.3f}   "
+        f"mean surprise {each.mean():.2f} ± {each.std() / math.sqrt(len(truth)):.2f}"
+    )
 
 # %% [markdown]
-# "Mean surprise" is the loss, $-\log p$ of the true language. ± is one standard error (lesson 4's was a 95 % interval, about twice as wide), and we say "beats" from two on. It covers the draw of the test names only: another seed or other training names would move the networks too.
+# "Mean surprise" is the loss, $-\log p$ of the true language. ± is one standard error (lesson 4's was a 95 % interval, about twice as wide), and we say "beats" from two on.
+# It covers the draw of the test names only: another seed or other training names would move the networks too.
 #
-# All answer the same names, so for a comparison only those count where exactly *one* of two is right. With $g$ names gained and $l$ lost, the difference of the accuracies is $(g-l)/n$, give or take about $\sqrt{g+l}/n$:
+# All answer the same names, so for a comparison only those count where exactly *one* of two is right.
+# With $g$ names gained and $l$ lost, the difference of the accuracies is $(g-l)/n$, give or take about $\sqrt{g+l}/n$:
 
 # %% tags=["nbval-ignore-output"]
 def against(first, second):
-    right, other_right = (said[name].argmax(axis=1) == truth for name in (first, second))
+    right, other_right = (
+        said[name].argmax(axis=1) == truth for name in (first, second)
+    )
     gained, lost = np.sum(right & ~other_right), np.sum(other_right & ~right)
-    gain, error = (gained - lost) / len(truth), math.sqrt(gained + lost) / len(truth)
+    gain, error = (
+        (gained - lost) / len(truth),
+        math.sqrt(gained + lost) / len(truth),
+    )
     print(f"{first:21} against {second:29}  {gain:+.3f} ± {error:.3f}   "
           f"one right: {gained + lost}, none: {np.sum(~right & ~other_right)}")
     return gain, error
 
 
 rivals, ours = list(said)[:2], list(said)[2:]
-compared = {(first, second): against(first, second) for second in rivals for first in ours}
+compared = {
+    (first, second): against(first, second)
+    for second in rivals
+    for first in ours
+}
 against("GRU", "LSTM")
 if as_shipped:
     gain, error = compared["LSTM and GRU together", "naive Bayes, chosen"]
     assert abs(gain) < 4 * error
     gain, error = compared["all three", "naive Bayes, chosen"]
     assert gain > 2 * error
-    assert surprise["LSTM and GRU together"] < 0.8 < 2 < surprise["naive Bayes, chosen"]
+    assert (
+        surprise["LSTM and GRU together"]
+        < 0.8
+        < 2
+        < surprise["naive Bayes, chosen"]
+    )
 
 # %% [markdown]
-# So, honestly: **neither network alone beats counting**, if the counting is done well. The LSTM loses to the tuned counts by about three standard errors. The GRU and the pair are a little behind, by less than two, so we cannot tell; the pair does beat the counts as Laplace would take them. (The GRU's leads over the LSTM and over Laplace's counts are near two; among nine comparisons, one such may be chance.) Pieces of up to five letters are very good evidence, and 12,000 names are few for a network that has to find such pieces by
-# itself.
+# So, honestly: **neither network alone beats counting**, if the counting is done well.
+# The LSTM loses to the tuned counts by about three standard errors.
+# The GRU and the pair are a little behind, by less than two, so we cannot tell; the pair does beat the counts as Laplace would take them.
+# (The GRU's leads over the LSTM and over Laplace's counts are near two; among nine comparisons, one such may be chance.)
+# Pieces of up to five letters are very good evidence, and 12,000 names are few for a network that has to find such pieces by itself.
 #
-# What does beat the rival, by far more than two standard errors, is network *and* rival together. It is not a network that won there; each knew something that the other did not. Most errors are shared, though: of the 638 to 655 that the pair and the tuned counts make each, about 470 are on the same names, and on about 350 names exactly one of the two is right.
+# What does beat the rival, by far more than two standard errors, is network *and* rival together.
+# It is not a network that won there; each knew something that the other did not.
+# Most errors are shared, though: of the 638 to 655 that the pair and the tuned counts make each, about 470 are on the same names, and on about 350 names exactly one of the two is right.
 #
-# What does a network lack? Hardly the names that it has read:
+# What does a network lack?
+# Hardly the names that it has read:
 
 # %% tags=["nbval-ignore-output"]
 some = train_set[:3000]
-on_training = np.mean([predict(network, all_letters[some]) for network in readers.values()], axis=0)
-print(f"the pair is right on {accuracy(on_training, some):.2f} of its own training names")
+on_training = np.mean(
+    [predict(network, all_letters[some]) for network in readers.values()],
+    axis=0,
+)
+print(
+    f"the pair is right on {accuracy(on_training, some):.2f} of its own training names"
+)
 if as_shipped:
     assert accuracy(on_training, some) > 0.85
 
 # %% [markdown]
-# Against less than eight in ten of the test names: it knows many of its names by heart, not only by rules that hold for others. And some names nobody can know. A test name that stands in training too stands there under another language:
+# Against less than eight in ten of the test names: it knows many of its names by heart, not only by rules that hold for others.
+# And some names nobody can know.
+# A test name that stands in training too stands there under another language:
 
 # %% tags=["nbval-ignore-output"]
 known = {names[i] for i in train_set}
 elsewhere = np.array([names[i] in known for i in test_set])
-print(f"{elsewhere.sum()} of {len(test_set):,} test names were learnt under another language")
+print(
+    f"{elsewhere.sum()} of {len(test_set):,} test names were learnt under another language"
+)
 for name in ("LSTM and GRU together", "naive Bayes, chosen"):
     wrong = said[name].argmax(axis=1) != truth
-    print(f"{name}: {wrong.sum()} errors, {wrong[elsewhere].sum()} of them on these names")
+    print(
+        f"{name}: {wrong.sum()} errors, {wrong[elsewhere].sum()} of them on these names"
+    )
     assert not as_shipped or wrong[elsewhere].mean() > 0.7
 
 # %% [markdown]
 # That explains about four of the 21 or 22 points that either lacks, and not the rest.
 #
-# And the surprise? There naive Bayes is far behind, and it spoils even the mixture, which answers best. Whose probabilities can be believed is said to be **calibrated**: of the answers given with probability .9, nine in ten are right. Who is?
+# And the surprise?
+# There naive Bayes is far behind, and it spoils even the mixture, which answers best.
+# Whose probabilities can be believed is said to be **calibrated**: of the answers given with probability .9, nine in ten are right.
+# Who is?
 
 # %%
 _, axes = plots.plt.subplots(figsize=(5.5, 4.0))
-axes.plot([0, 1], [0, 1], color=plots.OTHERS[2], linestyle=":", label="calibrated")
+axes.plot(
+    [0, 1], [0, 1], color=plots.OTHERS[2], linestyle=":", label="calibrated"
+)
 for name, mark in (("LSTM and GRU together", "o"), ("naive Bayes, chosen", "D")):
     sure = said[name].max(axis=1)
     right = said[name].argmax(axis=1) == truth
     parts = np.split(np.argsort(sure), 12)
-    axes.plot([sure[part].mean() for part in parts], [right[part].mean() for part in parts],
-              marker=mark, label=name)
-axes.set(title="The networks are nearly calibrated; naive Bayes is far too sure",
-         xlabel="probability of the answer (a twelfth of the names a point)",
-         ylabel="share of right answers")
+    axes.plot(
+        [sure[part].mean() for part in parts],
+        [right[part].mean() for part in parts],
+        marker=mark,
+        label=name,
+    )
+axes.set(
+    title="The networks are nearly calibrated; naive Bayes is far too sure",
+    xlabel="probability of the answer (a twelfth of the names a point)",
+    ylabel="share of right answers",
+)
 _ = axes.legend()
 
 # %% [markdown]
 # The networks come close, though a little too sure in places; naive Bayes says nearly 1 for about five names in six, whether all such answers are right or little more than half.
 #
-# Language by language, the strengths differ. And the length of the list is not all: both do far better on Finnish than on English, with little more than a third of the names. (The short lists are measured roughly; Portuguese has about twenty test names.)
+# Language by language, the strengths differ.
+# And the length of the list is not all: both do far better on Finnish than on English, with little more than a third of the names.
+# (The short lists are measured roughly; Portuguese has about twenty test names.)
 
 # %%
 in_training = np.bincount(labels[train_set], minlength=len(languages))
@@ -1087,36 +1419,51 @@ by_size = np.argsort(in_training)
 _, axes = plots.plt.subplots(figsize=(7.0, 4.2))
 for name, mark in (("LSTM and GRU together", "o"), ("naive Bayes, chosen", "D")):
     right = said[name].argmax(axis=1) == truth
-    axes.plot([right[truth == label].mean() for label in by_size],
-              [f"{languages[label]} ({in_training[label]:,})" for label in by_size],
-              mark, label=name, markerfacecolor="none", markeredgewidth=2)
-axes.set(title="In doubt the networks say Polish; naive Bayes finds more Slovak and Spanish",
-         xlabel="share of the language's test names that is answered rightly",
-         ylabel="language (training names)")
+    axes.plot(
+        [right[truth == label].mean() for label in by_size],
+        [f"{languages[label]} ({in_training[label]:,})" for label in by_size],
+        mark,
+        label=name,
+        markerfacecolor="none",
+        markeredgewidth=2,
+    )
+axes.set(
+    title="In doubt the networks say Polish; naive Bayes finds more Slovak and Spanish",
+    xlabel="share of the language's test names that is answered rightly",
+    ylabel="language (training names)",
+)
 _ = axes.legend()
 
 # %% [markdown]
-# A share of the names that are *found* can be had cheaply: whoever says Polish more often finds more Polish names. How often does each say it, and how often rightly?
+# A share of the names that are *found* can be had cheaply: whoever says Polish more often finds more Polish names.
+# How often does each say it, and how often rightly?
 
 # %% tags=["nbval-ignore-output"]
 polish = languages.index("Polish")
 for name in ("LSTM and GRU together", "naive Bayes, chosen"):
     answered = said[name].argmax(axis=1) == polish
-    print(f"{name:22} says Polish {answered.sum()} times for {np.sum(truth == polish)} names, "
-          f"rightly in {np.mean(truth[answered] == polish):.0%}")
+    print(
+        f"{name:22} says Polish {answered.sum()} times for {np.sum(truth == polish)} names, "
+        f"rightly in {np.mean(truth[answered] == polish):.0%}"
+    )
 
 # %% [markdown]
-# The networks lean towards the longest list when they do not know. That costs nothing in accuracy, and it is a habit to know before one asks about a short one.
+# The networks lean towards the longest list when they do not know.
+# That costs nothing in accuracy, and it is a habit to know before one asks about a short one.
 #
 # ## What the network believes, letter by letter
 #
-# A recurrent network has an opinion after every letter. To see it, we ask for the answer to *L*, *Li*, *Lin* ... as if each were the whole name. None of the three stands in training under the language under which it is tested.
+# A recurrent network has an opinion after every letter.
+# To see it, we ask for the answer to *L*, *Li*, *Lin* ... as if each were the whole name.
+# None of the three stands in training under the language under which it is tested.
 
 # %%
 shown = ["Lundkvist", "Mikulák", "Lindqvist"]
 _, panels = plots.plt.subplots(1, 3, figsize=(9.0, 4.2), sharey=True)
 for axes, name in zip(panels, shown):
-    beliefs = predict(readers["LSTM"], encode([name[: end + 1] for end in range(len(name))]))
+    beliefs = predict(
+        readers["LSTM"], encode([name[: end + 1] for end in range(len(name))])
+    )
     axes.imshow(beliefs.T, cmap="viridis", vmin=0, vmax=1, aspect="auto")
     axes.set_xticks(range(len(name)), name)
     axes.set_yticks(range(len(languages)), languages)
@@ -1124,43 +1471,67 @@ for axes, name in zip(panels, shown):
     axes.set_xlabel("read so far")
     axes.grid(visible=False)
 panels[0].set_ylabel("language")
-_ = panels[0].get_figure().suptitle(
-    "Belief (dark: 0, bright: 1) changes with every letter, up to the last ones",
-    fontsize=11, x=0.01, ha="left")
+_ = (
+    panels[0]
+    .get_figure()
+    .suptitle(
+        "Belief (dark: 0, bright: 1) changes with every letter, up to the last ones",
+        fontsize=11,
+        x=0.01,
+        ha="left",
+    )
+)
 
 # %% [markdown]
-# *Lindqvist*, with which we began, was learnt as a Finnish name and is tested as a Swedish one: the network says Swedish, and keeps something for Finnish. In the middle of a name the two twins may believe different things. Their rounding has gone separate ways (see the twin check), and half a name is
-# not what they were trained on.
+# *Lindqvist*, with which we began, was learnt as a Finnish name and is tested as a Swedish one: the network says Swedish, and keeps something for Finnish.
+# In the middle of a name the two twins may believe different things.
+# Their rounding has gone separate ways (see the twin check), and half a name is not what they were trained on.
 #
 # ## Another sequence: the weather
 #
-# The same cell reads days as well as letters: 1,461 days of Seattle, from 2012 to 2015. What will be tomorrow's highest temperature, given the last two weeks? Each day is six numbers: rain (its logarithm, as a few days have most of it), highest and lowest temperature, wind, and
-# the season, as a point on a circle, so that December is next to January.
+# The same cell reads days as well as letters: 1,461 days of Seattle, from 2012 to 2015.
+# What will be tomorrow's highest temperature, given the last two weeks?
+# Each day is six numbers: rain (its logarithm, as a few days have most of it), highest and lowest temperature, wind, and the season, as a point on a circle, so that December is next to January.
 #
-# The split is by **time**: 2012 and 2013 to learn, 2014 to decide, 2015 to test. **Watch out:** a split by shuffling, as for the names, would put Tuesday into the training days and Wednesday into the test. Their windows share 13 of 14 days, and Wednesday's weather is half told. That is
-# **leakage**: a good score that no real forecast will have. For the same reason the scaling uses the training years only.
+# The split is by **time**: 2012 and 2013 to learn, 2014 to decide, 2015 to test.
+# **Watch out:** a split by shuffling, as for the names, would put Tuesday into the training days and Wednesday into the test.
+# Their windows share 13 of 14 days, and Wednesday's weather is half told.
+# That is **leakage**: a good score that no real forecast will have.
+# For the same reason the scaling uses the training years only.
 
 # %%
 dates, weather = data.seattle_weather()
 years = dates.astype("datetime64[Y]").astype(int) + 1970
 season = 2 * np.pi * (dates - dates.astype("datetime64[Y]")).astype(int) / 366
-days = np.column_stack([np.log1p(weather[:, 0]), weather[:, 1:], np.sin(season), np.cos(season)])
+days = np.column_stack(
+    [np.log1p(weather[:, 0]), weather[:, 1:], np.sin(season), np.cos(season)]
+)
 measured = days[years <= 2013, :4]  # of the training years
 days[:, :4] = (days[:, :4] - measured.mean(axis=0)) / measured.std(axis=0)
 
 two_weeks = 14
 tomorrow = np.arange(two_weeks, len(days))  # the days to forecast
-windows = np.stack([days[day - two_weeks : day] for day in tomorrow]).astype("float32")
+windows = np.stack([days[day - two_weeks : day] for day in tomorrow]).astype(
+    "float32"
+)
 highest = weather[:, 1]
 target, today = highest[tomorrow], highest[tomorrow - 1]
-learn, decide, test = (years[tomorrow] <= 2013, years[tomorrow] == 2014, years[tomorrow] == 2015)
+learn, decide, test = (
+    years[tomorrow] <= 2013,
+    years[tomorrow] == 2014,
+    years[tomorrow] == 2015,
+)
 
 # %% [markdown]
-# Before any network, the forecasts that cost nothing: **tomorrow is like today**; **the season's normal**, the mean of the training years within ten days of that date; and a **linear regression**, by least squares, from the last days and the season to the change. How many days it looks at, 2014 decides, as it will decide for the network when to stop. The error is the mean absolute error in degrees:
+# Before any network, the forecasts that cost nothing: **tomorrow is like today**; **the season's normal**, the mean of the training years within ten days of that date; and a **linear regression**, by least squares, from the last days and the season to the change.
+# How many days it looks at, 2014 decides, as it will decide for the network when to stop.
+# The error is the mean absolute error in degrees:
 
 # %%
 def normal(day):
-    apart = np.abs((season[tomorrow] - season[day] + np.pi) % (2 * np.pi) - np.pi)
+    apart = np.abs(
+        (season[tomorrow] - season[day] + np.pi) % (2 * np.pi) - np.pi
+    )
     return target[learn & (apart < 2 * np.pi * 10.5 / 366)].mean()
 
 
@@ -1173,14 +1544,19 @@ def linear_regression(count):
 
 count = min(range(1, two_weeks + 1), key=lambda count: np.abs(
     linear_regression(count) - target)[decide].mean())
-forecasts = {"like today": today,
-             "the season's normal": np.array([normal(day) for day in tomorrow]),
-             f"linear regression, {count} days": linear_regression(count)}
+forecasts = {
+    "like today": today,
+    "the season's normal": np.array([normal(day) for day in tomorrow]),
+    f"linear regression, {count} days": linear_regression(count),
+}
 for name, forecast in forecasts.items():
-    print(f"{name:28}{np.abs(forecast - target)[test].mean():.2f} °C off in 2015")
+    print(
+        f"{name:28}{np.abs(forecast - target)[test].mean():.2f} °C off in 2015"
+    )
 
 # %% [markdown]
-# "Like today" is a strong rival, so we let the network start from it: it forecasts only the **change** from today. An LSTM of 16 units and one dense number; the loss is the mean absolute error itself; after each epoch we look at 2014 and remember the best weights (lesson 2).
+# "Like today" is a strong rival, so we let the network start from it: it forecasts only the **change** from today.
+# An LSTM of 16 units and one dense number; the loss is the mean absolute error itself; after each epoch we look at 2014 and remember the best weights (lesson 2).
 
 # %%
 rng = weights.generator(seed)
@@ -1201,7 +1577,9 @@ def weather_batches():
 class Forecaster(nn.Module):
     def __init__(self):
         super().__init__()
-        self.recurrent = nn.LSTM(days.shape[1], weather_units, batch_first=True)
+        self.recurrent = nn.LSTM(
+            days.shape[1], weather_units, batch_first=True
+        )
         nn.init.zeros_(self.recurrent.bias_hh_l0).requires_grad_(False)
         self.output = nn.Linear(weather_units, 1)
 
@@ -1214,8 +1592,12 @@ class Forecaster(nn.Module):
 
 # %% tags=["pytorch"]
 forecaster = load_weights(Forecaster(), weather_start).to(device)
-optimizer = torch.optim.Adam(forecaster.parameters(), lr=weather_learning_rate, eps=epsilon)
-tensors = [torch.as_tensor(array, device=device) for array in (windows, changes)]
+optimizer = torch.optim.Adam(
+    forecaster.parameters(), lr=weather_learning_rate, eps=epsilon
+)
+tensors = [
+    torch.as_tensor(array, device=device) for array in (windows, changes)
+]
 validation_errors, steps = [], int(learn.sum()) // weather_batch_size
 for step, batch in enumerate(weather_batches(), 1):
     inputs, wanted = to_tensors(*batch)
@@ -1225,7 +1607,9 @@ for step, batch in enumerate(weather_batches(), 1):
     if step % steps == 0:
         with torch.inference_mode():
             found = forecaster(tensors[0])
-            validation_errors.append(F.l1_loss(found[decide], tensors[1][decide]).item())
+            validation_errors.append(
+                F.l1_loss(found[decide], tensors[1][decide]).item()
+            )
         if validation_errors[-1] == min(validation_errors):
             best_changes = found[:, 0].numpy(force=True)
 
@@ -1235,17 +1619,28 @@ forecaster = load_weights(keras.Sequential([
     layers.LSTM(weather_units, name="recurrent"),
     layers.Dense(1, name="output"),
 ]), weather_start)
-forecaster.compile(keras.optimizers.Adam(weather_learning_rate, epsilon=epsilon), loss="mae")
+forecaster.compile(
+    keras.optimizers.Adam(weather_learning_rate, epsilon=epsilon), loss="mae"
+)
 
 # %% [markdown] tags=["tensorflow"]
-# Windows all have 14 days: nothing to pad, nothing to mask. And this time `fit` will do.
+# Windows all have 14 days: nothing to pad, nothing to mask.
+# And this time `fit` will do.
 
 # %% tags=["tensorflow"]
 validation_errors = forecaster.fit(
-    weather_batches(), steps_per_epoch=int(learn.sum()) // weather_batch_size, epochs=weather_epochs,
-    shuffle=False, verbose=0, validation_data=(windows[decide], changes[decide]),
+    weather_batches(),
+    steps_per_epoch=int(learn.sum()) // weather_batch_size,
+    epochs=weather_epochs,
+    shuffle=False,
+    verbose=0,
+    validation_data=(windows[decide], changes[decide]),
     validation_batch_size=365,
-    callbacks=[keras.callbacks.EarlyStopping(patience=weather_epochs, restore_best_weights=True)],
+    callbacks=[
+        keras.callbacks.EarlyStopping(
+            patience=weather_epochs, restore_best_weights=True
+        )
+    ],
 ).history["val_loss"]
 best_changes = forecaster.predict(windows, batch_size=1500, verbose=0)[:, 0]
 
@@ -1257,31 +1652,56 @@ plots.curves({"LSTM": validation_errors}, "2014 decides which epoch is kept",
              x_label="epoch", y_label="mean error in 2014 (°C)")
 
 # %% [markdown]
-# The verdict in degrees. Days are not independent (a warm spell lasts), so the interval is a **bootstrap by weeks**: draw 52 times among the 52 whole weeks of 2015, with repetition, 2,000 times, and see how much the difference of the two errors varies. (The last day of the year drops out.)
+# The verdict in degrees.
+# Days are not independent (a warm spell lasts), so the interval is a **bootstrap by weeks**: draw 52 times among the 52 whole weeks of 2015, with repetition, 2,000 times, and see how much the difference of the two errors varies.
+# (The last day of the year drops out.)
 
 # %% tags=["nbval-ignore-output"]
 forecasts["LSTM, two weeks"] = today + best_changes
-errors = {name: np.abs(forecast - target)[test][:364] for name, forecast in forecasts.items()}
+errors = {
+    name: np.abs(forecast - target)[test][:364]
+    for name, forecast in forecasts.items()
+}
 drawn = np.random.default_rng(seed).integers(0, 52, (2000, 52))
 for name in list(errors)[:-1]:
-    gain = (errors[name] - errors["LSTM, two weeks"]).reshape(52, 7).mean(axis=1)
+    gain = (
+        (errors[name] - errors["LSTM, two weeks"]).reshape(52, 7).mean(axis=1)
+    )
     low, high = np.percentile(gain[drawn].mean(axis=1), [2.5, 97.5])
-    print(f"{name:28}{errors[name].mean():.2f} °C off; the LSTM is better by {gain.mean():.2f} "
-          f"(95 %: {low:.2f} to {high:.2f})")
+    print(
+        f"{name:28}{errors[name].mean():.2f} °C off; the LSTM is better by {gain.mean():.2f} "
+        f"(95 %: {low:.2f} to {high:.2f})"
+    )
 if as_shipped:
     assert errors["LSTM, two weeks"].mean() < errors["like today"].mean()
 
 # %% [markdown]
-# Yes: the network beats "tomorrow is like today", by a seventh of a degree or so, and the interval stays above zero, for this seed and this year. And no: whether it beats the linear regression, which takes a millisecond to fit, these 52 weeks cannot say; the interval has zero well inside. This network found little that the last two days do not tell a regression; a real forecast knows what the air is doing elsewhere. Two months of it:
+# Yes: the network beats "tomorrow is like today", by a seventh of a degree or so, and the interval stays above zero, for this seed and this year.
+# And no: whether it beats the linear regression, which takes a millisecond to fit, these 52 weeks cannot say; the interval has zero well inside.
+# This network found little that the last two days do not tell a regression; a real forecast knows what the air is doing elsewhere.
+# Two months of it:
 
 # %%
 window = slice(np.flatnonzero(test)[0] + 90, np.flatnonzero(test)[0] + 151)
-_, (upper, lower) = plots.plt.subplots(2, figsize=(8.0, 4.8), sharex=True, height_ratios=(3, 2))
-upper.plot(dates[tomorrow][window], target[window], color=plots.OTHERS[2], label="measured")
-upper.plot(dates[tomorrow][window], forecasts["LSTM, two weeks"][window], color=plots.OTHERS[0],
-           label="LSTM, the day before")
-upper.set(title="The forecast follows, a day late: it does not see a sudden change coming",
-          ylabel="highest temperature (°C)")
+_, (upper, lower) = plots.plt.subplots(
+    2, figsize=(8.0, 4.8), sharex=True, height_ratios=(3, 2)
+)
+upper.plot(
+    dates[tomorrow][window],
+    target[window],
+    color=plots.OTHERS[2],
+    label="measured",
+)
+upper.plot(
+    dates[tomorrow][window],
+    forecasts["LSTM, two weeks"][window],
+    color=plots.OTHERS[0],
+    label="LSTM, the day before",
+)
+upper.set(
+    title="The forecast follows, a day late: it does not see a sudden change coming",
+    ylabel="highest temperature (°C)",
+)
 upper.legend()
 for name, colour in (("like today", plots.OTHERS[3]), ("LSTM, two weeks", plots.OTHERS[0])):
     lower.plot(dates[tomorrow][window], (forecasts[name] - target)[window],
@@ -1298,11 +1718,18 @@ _ = lower.legend(ncols=2, fontsize=8)
 # %%
 by_epoch = losses.reshape(epochs, -1, 2).mean(axis=1)
 mine = records.save(
-    "07_recurrence", framework, parameters_used,
-    {"LSTM loss": losses[:steps_per_epoch, 0], "GRU loss": losses[:steps_per_epoch, 1],
-     "LSTM loss by epoch": by_epoch[:, 0], "GRU loss by epoch": by_epoch[:, 1]},
+    "07_recurrence",
+    framework,
+    parameters_used,
+    {
+        "LSTM loss": losses[:steps_per_epoch, 0],
+        "GRU loss": losses[:steps_per_epoch, 1],
+        "LSTM loss by epoch": by_epoch[:, 0],
+        "GRU loss by epoch": by_epoch[:, 1],
+    },
     parameters_of_both=sum(weights.count(start[player]) for player in start),
-    accuracy_LSTM=accuracy(said["LSTM"], test_set), accuracy_GRU=accuracy(said["GRU"], test_set),
+    accuracy_LSTM=accuracy(said["LSTM"], test_set),
+    accuracy_GRU=accuracy(said["GRU"], test_set),
     accuracy_together=accuracy(said["LSTM and GRU together"], test_set),
     accuracy_all_three=accuracy(said["all three"], test_set),
     weather_error=errors["LSTM, two weeks"].mean(),
@@ -1313,20 +1740,37 @@ twin = records.load("07_recurrence", other, parameters_used)
 # The LSTM epoch by epoch, the scores, and the second step:
 
 # %% tags=["nbval-ignore-output"]
-plots.twins(mine, twin, "Epoch by epoch, the means stay together", curve="LSTM loss by epoch")
+plots.twins(
+    mine,
+    twin,
+    "Epoch by epoch, the means stay together",
+    curve="LSTM loss by epoch",
+)
 print(records.compare(mine, twin))
 if twin:
     for curve in ("LSTM loss", "GRU loss"):
-        apart = records.relative_difference(mine["losses"][curve], twin["losses"][curve])
+        apart = records.relative_difference(
+            mine["losses"][curve], twin["losses"][curve]
+        )
         print(f"{curve}, step 2: {apart[1]:.0e} apart; "
               f"the largest of the first epoch: {apart.max():.0e}")
         assert not as_shipped or apart[0] < 1e-6 and apart[:20].max() < 0.02
 if as_shipped and twin:
-    assert abs(mine["scores"]["accuracy_together"] - twin["scores"]["accuracy_together"]) < 0.02
+    assert (
+        abs(
+            mine["scores"]["accuracy_together"]
+            - twin["scores"]["accuracy_together"]
+        )
+        < 0.02
+    )
 
 # %% [markdown]
-# The first losses agree to the last digits of float32. At step 2 they are up to a few ten-thousandths apart, far more than rounding. It is the place of Adam's $\epsilon$ again (lesson 2), which decides how far a weight moves whose gradient is tiny. We tried `epsilon = 1e-11` in both: the
-# difference at step 2 falls a hundredfold or more, to a few ten-millionths. What is left grows, until the losses of single batches may differ by a tenth and more, while the means over an epoch stay within a per cent or so, and the accuracies within their error. In float64, with $\epsilon$ aligned, the same two networks agree to fourteen digits over a hundred steps: `make proof` does that.
+# The first losses agree to the last digits of float32.
+# At step 2 they are up to a few ten-thousandths apart, far more than rounding.
+# It is the place of Adam's $\epsilon$ again (lesson 2), which decides how far a weight moves whose gradient is tiny.
+# We tried `epsilon = 1e-11` in both: the difference at step 2 falls a hundredfold or more, to a few ten-millionths.
+# What is left grows, until the losses of single batches may differ by a tenth and more, while the means over an epoch stay within a per cent or so, and the accuracies within their error.
+# In float64, with $\epsilon$ aligned, the same two networks agree to fourteen digits over a hundred steps: `make proof` does that.
 #
 # ## What differs
 #
@@ -1344,21 +1788,32 @@ if as_shipped and twin:
 # %% [markdown]
 # ## What you learned
 #
-# - An embedding is a table of learnt vectors, one for each character; a recurrent cell reads them with the same weights at every moment. LSTM and GRU are six to eight lines each, and equal to the built-in ones.
-# - A gradient that comes back through many moments vanishes or explodes. An open gate keeps it alive, and only an *open* one; against explosion there is clipping, over all weights together.
-# - Padding must not be read. Packing and masks see to it, and can be tested in a line: the answer for a name alone and for the same name in a batch must be equal.
-# - A score means something beside a rival. Counting pieces of names, and "tomorrow is like today", are hard rivals; with the sampling error stated, you can say what was beaten and what was not.
+# - An embedding is a table of learnt vectors, one for each character; a recurrent cell reads them with the same weights at every moment.
+#   LSTM and GRU are six to eight lines each, and equal to the built-in ones.
+# - A gradient that comes back through many moments vanishes or explodes.
+#   An open gate keeps it alive, and only an *open* one; against explosion there is clipping, over all weights together.
+# - Padding must not be read.
+#   Packing and masks see to it, and can be tested in a line: the answer for a name alone and for the same name in a batch must be equal.
+# - A score means something beside a rival.
+#   Counting pieces of names, and "tomorrow is like today", are hard rivals; with the sampling error stated, you can say what was beaten and what was not.
 #
 # ## Try it
 #
-# Where you change code and not a parameter, first replace the line `as_shipped = ...` under "Parameters" by `as_shipped = False`, in both notebooks if you want to compare them. Then no bound stops you, and nothing is held against the unaltered twin.
+# Where you change code and not a parameter, first set `altered = True` in the folded cell below the parameters, in both notebooks if you want to compare them.
+# Then no bound stops you, and nothing is held against the unaltered twin.
 #
-# 1. Set `hidden_letters = 0.0`. What becomes of the training loss, and of the accuracy and the surprise on the test names?
-# 2. Set `units = 32`. How much accuracy did the other two thirds of the units buy?
-# 3. Let only one network vote with naive Bayes. How much of the gain stays?
-# 4. Read only the first four letters of each name, then only the last four: `encode([name[:4] for name in names])`, then `name[-4:]`, where `all_letters` is made. In which part of a name is the language written?
-# 5. Set `epsilon = 1e-11` and run both twins. How far apart are they at step 2, and at step 184?
-# 6. Put your own surname into `shown`, in place of one of the three. A letter that stands in none of the lists counts as illegible.
+# 1. Set `hidden_letters = 0.0`.
+#    What becomes of the training loss, and of the accuracy and the surprise on the test names?
+# 2. Set `units = 32`.
+#    How much accuracy did the other two thirds of the units buy?
+# 3. Let only one network vote with naive Bayes.
+#    How much of the gain stays?
+# 4. Read only the first four letters of each name, then only the last four: `encode([name[:4] for name in names])`, then `name[-4:]`, where `all_letters` is made.
+#    In which part of a name is the language written?
+# 5. Set `epsilon = 1e-11` and run both twins.
+#    How far apart are they at step 2, and at step 184?
+# 6. Put your own surname into `shown`, in place of one of the three.
+#    A letter that stands in none of the lists counts as illegible.
 #
 # ## Read on
 #
@@ -1369,4 +1824,5 @@ if as_shipped and twin:
 # - PyTorch: [LSTM](https://docs.pytorch.org/docs/stable/generated/torch.nn.LSTM.html), [pack_padded_sequence](https://docs.pytorch.org/docs/stable/generated/torch.nn.utils.rnn.pack_padded_sequence.html)
 # - Keras: [LSTM layer](https://keras.io/api/layers/recurrent_layers/lstm/), [Understanding masking and padding](https://keras.io/guides/understanding_masking_and_padding/)
 #
-# One vector has to carry everything that was read. The next lesson lets the network look back at every letter instead, and choose which: attention.
+# One vector has to carry everything that was read.
+# The next lesson lets the network look back at every letter instead, and choose which: attention.

@@ -1,21 +1,29 @@
+# ---
+# minutes: {read: 128, run: 2, exercises: 0}
+# seconds: 180
+# memory_mb: 1300
+# needs: []
+# proof: training
+# ---
+
 # %% [markdown]
 # # 11 · DCGAN: a forger and a critic
 #
 # A network that never sees a photograph learns to draw clothes, more than half of them recognisable, from a rival's votes, real or fake.
 #
-# - **You will build** a generator and a discriminator (a DCGAN), the two training steps that set them against each other, and a
-#   distance that says how far the drawings are from photographs.
-# - **You will learn** transposed convolutions and their alignment; the non-saturating loss; how to keep two players' gradients apart;
-#   what mode collapse looks like, how to bring it about, and how batch normalisation prevents it.
-# - **You need** lesson 6 (convolution, batch normalisation). Lesson 4 helps with the question why two twins part.
+# - **You will build** a generator and a discriminator (a DCGAN), the two training steps that set them against each other, and a distance that says how far the drawings are from photographs.
+# - **You will learn** transposed convolutions and their alignment; the non-saturating loss; how to keep two players' gradients apart; what mode collapse looks like, how to bring it about, and how batch normalisation prevents it.
+# - **You need** lesson 6 (convolution, batch normalisation).
+#   Lesson 4 helps with the question why two twins part.
 
 # %% [markdown]
-# Every network so far had a right answer to compare with. Nobody has the right answer to "draw a shirt". Goodfellow and others (2014)
-# found a way around: train a second network to tell drawings from photographs, and let *that* be the teacher. This lesson follows the
-# convolutional recipe of Radford, Metz and Chintala (2015), small enough for a laptop.
+# Every network so far had a right answer to compare with.
+# Nobody has the right answer to "draw a shirt".
+# Goodfellow and others (2014) found a way around: train a second network to tell drawings from photographs, and let *that* be the teacher.
+# This lesson follows the convolutional recipe of Radford, Metz and Chintala (2015), small enough for a laptop.
 #
-# It also tests a claim of the article behind this curriculum (Codecademy, "PyTorch vs TensorFlow: Choosing the Best Framework for Deep
-# Learning", 2024): *GANs are easier in PyTorch*. Both notebooks count the lines and names that a training step needs.
+# It also tests a claim of the article behind this curriculum (Codecademy, "PyTorch vs TensorFlow: Choosing the Best Framework for Deep Learning", 2024): *GANs are easier in PyTorch*.
+# Both notebooks count the lines and names that a training step needs.
 #
 # ## Set-up
 
@@ -34,10 +42,12 @@ from tandem.pytorch import load_weights
 
 framework, other = "pytorch", "tensorflow"
 # a GPU where there is one
-device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+accelerator = torch.accelerator.current_accelerator(check_available=True)
+device = accelerator or torch.device("cpu")
 
 # %% tags=["tensorflow", "network"]
-from tandem.tensorflow import load_weights  # first: it starts TensorFlow without its log lines
+# first: it starts TensorFlow without its log lines
+from tandem.tensorflow import load_weights
 
 import ast
 import inspect
@@ -57,36 +67,41 @@ framework, other = "tensorflow", "pytorch"
 # ## Parameters
 
 # %% tags=["parameters", "network"]
-epochs = 5
-batch_size = 32
-learning_rate = 1e-3
-beta_1 = 0.5  # Adam's memory of past gradients; .9 by default in both, .5 in the DCGAN paper
-beta_2 = 0.999
-epsilon = 1e-12  # Adam's; 1e-8 by default in PyTorch, 1e-7 in Keras: see "The smallest knob"
-slope = 0.2  # of LeakyReLU below zero; by default .01 in PyTorch, .3 in Keras' layer
-latent_size = 64  # numbers of noise behind one picture
-channels = 32
-train_size = 10_000
-seed = 0
+epochs = 5  # 1 to 200: passes over the photographs
+batch_size = 32  # 2 to train_size: photographs a step
+learning_rate = 1e-3  # above 0 to 1: of both players
+# Adam's memory of past gradients; .9 by default in both, .5 in the DCGAN paper
+beta_1 = 0.5  # 0 to below 1
+beta_2 = 0.999  # 0 to below 1: and of their squares
+# Adam's; 1e-8 by default in PyTorch, 1e-7 in Keras: see "The smallest knob"
+epsilon = 1e-12  # above 0 to 1
+# of LeakyReLU below zero; by default .01 in PyTorch, .3 in Keras' layer
+slope = 0.2  # 0 to 1
+latent_size = 64  # 1 to 1000: numbers of noise behind one picture
+channels = 32  # 1 to 256: of the widest maps, halved once
+train_size = 10_000  # 100 to 10000: photographs
+seed = 0  # 0 to 2**32 - 1: of weights, noise and batch order
 
 # %% [markdown]
-# Two networks in a race do not end at the same digits on every machine. Where a result cannot reproduce, the lesson *asserts* bounds,
-# for the values above only; with your own, nothing stops you.
+# Two networks in a race do not end at the same digits on every machine.
+# Where a result cannot reproduce, the lesson *asserts* bounds, for the values above only; with your own, nothing stops you.
 
-# %%
-shipped = (5, 32, 1e-3, 0.5, 0.999, 1e-12, 0.2, 64, 32, 10_000, 0)
-as_shipped = shipped == (epochs, batch_size, learning_rate, beta_1, beta_2, epsilon, slope,
-                         latent_size, channels, train_size, seed)
+# %% tags=["folded"]
+from tandem.parameters import check_parameters
+
+altered = False  # True where you change code: no bound stops you then
+parameters_used = check_parameters("11_dcgan", globals(), altered)
+as_shipped = parameters_used["as_shipped"]
 
 # %% [markdown]
 # ## Photographs and noise
 #
-# The discriminator needs photographs, the generator needs noise. From a vector of random numbers, its **latent**, it makes one
-# picture; another latent, another picture. The photographs are scaled to [-1, 1], because the generator will end in a tanh, whose
-# values lie there: were they left in [0, 1], the discriminator could tell a fake by its first pixel below zero.
+# The discriminator needs photographs, the generator needs noise.
+# From a vector of random numbers, its **latent**, it makes one picture; another latent, another picture.
+# The photographs are scaled to [-1, 1], because the generator will end in a tanh, whose values lie there: were they left in [0, 1], the discriminator could tell a fake by its first pixel below zero.
 #
-# Each step takes one batch of photographs and **two** batches of noise, one for each player. All of it comes from NumPy, so the twin
-# notebook trains on the same pictures and the same noise in the same order.
+# Each step takes one batch of photographs and **two** batches of noise, one for each player.
+# All of it comes from NumPy, so the twin notebook trains on the same pictures and the same noise in the same order.
 
 # %% tags=["network"]
 (train_images, _), (test_images, test_labels) = data.fashion_mnist(train_size)
@@ -100,26 +115,43 @@ def latents(rng, count):
 def batches(seed):
     noise = np.random.default_rng((seed, 11))
     for chosen in data.batch_order(len(train_images), batch_size, epochs, seed):
-        yield train_images[chosen], latents(noise, batch_size), latents(noise, batch_size)
+        yield (
+            train_images[chosen],
+            latents(noise, batch_size),
+            latents(noise, batch_size),
+        )
 
 # %% [markdown]
 # No labels: neither player is told what a shirt is, or that there are ten kinds of clothes.
 
 # %%
 images, latents_d, latents_g = next(batches(seed))
-print("photographs", images.shape, f"from {images.min():.0f} to {images.max():.0f}")
-print("noise      ", latents_d.shape, "for one player,", latents_g.shape, "for the other")
-plots.images((train_images[:20] + 1) / 2, "What the discriminator will call real")
+print(
+    "photographs",
+    images.shape,
+    f"from {images.min():.0f} to {images.max():.0f}",
+)
+print(
+    "noise      ",
+    latents_d.shape,
+    "for one player,",
+    latents_g.shape,
+    "for the other",
+)
+plots.images(
+    (train_images[:20] + 1) / 2, "What the discriminator will call real"
+)
 
 # %% [markdown]
 # ## Growing a picture: the transposed convolution
 #
-# A discriminator shrinks a picture to one number, as any classifier does: convolutions with stride 2 halve it. The generator has to
-# go the other way, and its tool is the **transposed convolution**: each input pixel stamps a copy of the kernel, scaled by its value,
-# onto the output; the stamps are `stride` pixels apart, and where they overlap, they add. With stride 2 the picture doubles.
+# A discriminator shrinks a picture to one number, as any classifier does: convolutions with stride 2 halve it.
+# The generator has to go the other way, and its tool is the **transposed convolution**: each input pixel stamps a copy of the kernel, scaled by its value, onto the output; the stamps are `stride` pixels apart, and where they overlap, they add.
+# With stride 2 the picture doubles.
 #
-# One question decides whether twins agree: where exactly does the stamp fall? We ask with a row of four pixels, of which one is
-# bright, and a kernel `1 2 3 …` that can be recognised. Four pixels should become eight.
+# One question decides whether twins agree: where exactly does the stamp fall?
+# We ask with a row of four pixels, of which one is bright, and a kernel `1 2 3 …` that can be recognised.
+# Four pixels should become eight.
 
 # %% tags=["pytorch"]
 row = torch.tensor([[[0.0, 1.0, 0.0, 0.0]]])  # (batch, channels, width)
@@ -127,7 +159,11 @@ row = torch.tensor([[[0.0, 1.0, 0.0, 0.0]]])  # (batch, channels, width)
 
 def stamp(size, **options):
     kernel = torch.arange(1.0, size + 1).reshape(1, 1, size)
-    return F.conv_transpose1d(row, kernel, stride=2, **options)[0, 0].int().tolist()
+    return (
+        F.conv_transpose1d(row, kernel, stride=2, **options)[0, 0]
+        .int()
+        .tolist()
+    )
 
 
 print("kernel 3", stamp(3, padding=1, output_padding=1))
@@ -135,7 +171,8 @@ print("kernel 4", stamp(4, padding=1))
 print("kernel 5", stamp(5, padding=2, output_padding=1))
 
 # %% tags=["tensorflow"]
-row = np.array([[[0.0], [1.0], [0.0], [0.0]]], "float32")  # (batch, width, channels)
+# (batch, width, channels)
+row = np.array([[[0.0], [1.0], [0.0], [0.0]]], "float32")
 
 
 def stamp(size, padding):
@@ -148,101 +185,132 @@ for size in (3, 4, 5):
     print("kernel", size, stamp(size, "same"))
 
 # %% [markdown] tags=["pytorch"]
-# Eight pixels each time. `padding` cuts that many pixels off **both** ends of the full result; for the odd kernels one too many is
-# then gone, and `output_padding=1` gives one back at the right.
+# Eight pixels each time.
+# `padding` cuts that many pixels off **both** ends of the full result; for the odd kernels one too many is then gone, and `output_padding=1` gives one back at the right.
 #
-# **Watch out:** Keras' `padding="same"` also gives eight pixels, and for kernels 3 and 5 it is another eight: half of the cut at each
-# end, and if the cut is odd, the one pixel more goes at the right. Here is its answer, made by hand. With weights carried over from
-# one framework to the other, every picture is a pixel off, in each such layer, and all shapes are right. For kernel 4 both cut one
-# pixel at each end: the same.
+# **Watch out:** Keras' `padding="same"` also gives eight pixels, and for kernels 3 and 5 it is another eight: half of the cut at each end, and if the cut is odd, the one pixel more goes at the right.
+# Here is its answer, made by hand.
+# With weights carried over from one framework to the other, every picture is a pixel off, in each such layer, and all shapes are right.
+# For kernel 4 both cut one pixel at each end: the same.
 
 # %% tags=["pytorch"]
-print("kernel 3 in Keras", stamp(3)[:8])  # no padding: all of it, then cut at the right alone
+# no padding: all of it, then cut at the right alone
+print("kernel 3 in Keras", stamp(3)[:8])
 print("kernel 4 in Keras", stamp(4)[1:-1])
 print("kernel 5 in Keras", stamp(5)[1:9])
 
 # %% [markdown] tags=["tensorflow"]
-# Eight pixels each time. `padding="same"` cuts the full result down to twice the input, half of the cut at each end; if the cut is
-# odd, the one pixel more goes at the right.
+# Eight pixels each time.
+# `padding="same"` cuts the full result down to twice the input, half of the cut at each end; if the cut is odd, the one pixel more goes at the right.
 #
-# **Watch out:** PyTorch has no "same" here. One writes `padding=1, output_padding=1` for kernel 3 (`padding=2` for 5), gets eight
-# pixels too, and they are another eight. Here is its answer, made by hand. With weights carried over from one framework to the other,
-# every picture is a pixel off, in each such layer, and all shapes are right. For kernel 4 both cut one pixel at each end: the same.
+# **Watch out:** PyTorch has no "same" here.
+# One writes `padding=1, output_padding=1` for kernel 3 (`padding=2` for 5), gets eight pixels too, and they are another eight.
+# Here is its answer, made by hand.
+# With weights carried over from one framework to the other, every picture is a pixel off, in each such layer, and all shapes are right.
+# For kernel 4 both cut one pixel at each end: the same.
 
 # %% tags=["tensorflow"]
-print("kernel 3 in PyTorch", stamp(3, "valid")[1:9])  # all of it, then cut by hand
+# all of it, then cut by hand
+print("kernel 3 in PyTorch", stamp(3, "valid")[1:9])
 print("kernel 4 in PyTorch", stamp(4, "valid")[1:-1])
 print("kernel 5 in PyTorch", stamp(5, "valid")[2:10])
 
 # %% [markdown]
-# There is a second reason to like kernel 4. Let all pixels and all weights be 1, and count how many stamps land on each output pixel.
+# There is a second reason to like kernel 4.
+# Let all pixels and all weights be 1, and count how many stamps land on each output pixel.
 # The kernel's size should be a multiple of the stride:
 
 # %% tags=["pytorch"]
 for size, options in {3: {"padding": 1, "output_padding": 1}, 4: {"padding": 1}}.items():
-    overlap = F.conv_transpose1d(torch.ones(1, 1, 6), torch.ones(1, 1, size), stride=2, **options)
+    overlap = F.conv_transpose1d(
+        torch.ones(1, 1, 6), torch.ones(1, 1, size), stride=2, **options
+    )
     print("kernel", size, overlap[0, 0].int().tolist())
 
 # %% tags=["tensorflow"]
 for size in (3, 4):
     ones = np.ones((1, 6, 1), "float32"), np.ones((size, 1, 1), "float32")
     overlap = keras.ops.conv_transpose(*ones, strides=2, padding="same")
-    print("kernel", size, keras.ops.cast(overlap[0, :, 0], "int32").numpy().tolist())
+    print(
+        "kernel",
+        size,
+        keras.ops.cast(overlap[0, :, 0], "int32").numpy().tolist(),
+    )
 
 # %% [markdown]
-# Kernel 3 paints every second pixel twice as strongly, kernel 4 paints evenly but for the rim. In two dimensions the uneven stamps
-# make a **checkerboard**, the mark of many generated pictures (Odena and others, 2016). Even stamps do not rule it out, as you will
-# see in young samples below; they only stop it from being built in. We take kernel 4, stride 2, and nothing else.
+# Kernel 3 paints every second pixel twice as strongly, kernel 4 paints evenly but for the rim.
+# In two dimensions the uneven stamps make a **checkerboard**, the mark of many generated pictures (Odena and others, 2016).
+# Even stamps do not rule it out, as you will see in young samples below; they only stop it from being built in.
+# We take kernel 4, stride 2, and nothing else.
 #
 # ## From a vector to 7 × 7
 #
-# The first layer is dense: 64 numbers in, 7 × 7 × 64 out, and then those numbers are *called* a picture of 7 × 7 pixels with 64
-# channels. In which order? Twelve numbers as a 2 × 2 picture with 3 channels show the trap:
+# The first layer is dense: 64 numbers in, 7 × 7 × 64 out, and then those numbers are *called* a picture of 7 × 7 pixels with 64 channels.
+# In which order?
+# Twelve numbers as a 2 × 2 picture with 3 channels show the trap:
 
 # %% tags=["pytorch"]
 numbers = torch.arange(12).reshape(1, 12)
 as_channels_first = numbers.unflatten(1, (3, 2, 2))
 as_keras_has_it = numbers.unflatten(1, (2, 2, 3)).permute(0, 3, 1, 2)
-print("channel 0, unflattened as (channels, height, width):", as_channels_first[0, 0].tolist())
-print("channel 0, as (height, width, channels), permuted:  ", as_keras_has_it[0, 0].tolist())
+print(
+    "channel 0, unflattened as (channels, height, width):",
+    as_channels_first[0, 0].tolist(),
+)
+print(
+    "channel 0, as (height, width, channels), permuted:  ",
+    as_keras_has_it[0, 0].tolist(),
+)
 
 # %% tags=["tensorflow"]
 numbers = np.arange(12).reshape(1, 12)
 channels_last = layers.Reshape((2, 2, 3))(numbers).numpy()
 as_torch_has_it = numbers.reshape(1, 3, 2, 2).transpose(0, 2, 3, 1)
-print("channel 0, reshaped to (height, width, channels): ", channels_last[0, ..., 0].tolist())
-print("channel 0, as (channels, height, width) would be: ", as_torch_has_it[0, ..., 0].tolist())
+print(
+    "channel 0, reshaped to (height, width, channels): ",
+    channels_last[0, ..., 0].tolist(),
+)
+print(
+    "channel 0, as (channels, height, width) would be: ",
+    as_torch_has_it[0, ..., 0].tolist(),
+)
 
 # %% [markdown] tags=["pytorch"]
-# **Watch out:** both are (1, 3, 2, 2) and nothing complains. A network trained from scratch does not mind either: it learns its
-# kernel in whatever order. But our shared kernel is laid out for (height, width, channels), so the generator unflattens to (7, 7,
-# channels) and permutes.
+# **Watch out:** both are (1, 3, 2, 2) and nothing complains.
+# A network trained from scratch does not mind either: it learns its kernel in whatever order.
+# But our shared kernel is laid out for (height, width, channels), so the generator unflattens to (7, 7, channels) and permutes.
 
 # %% [markdown] tags=["tensorflow"]
-# **Watch out:** both are (1, 2, 2, 3) and nothing complains. A network trained from scratch does not mind either: it learns its
-# kernel in whatever order. But our shared kernel is laid out for (height, width, channels): the PyTorch twin therefore unflattens to
-# (7, 7, channels), as here, and permutes.
+# **Watch out:** both are (1, 2, 2, 3) and nothing complains.
+# A network trained from scratch does not mind either: it learns its kernel in whatever order.
+# But our shared kernel is laid out for (height, width, channels): the PyTorch twin therefore unflattens to (7, 7, channels), as here, and permutes.
 
 # %% [markdown]
 # ## Shared starting weights
 #
-# Drawn once by NumPy, loaded by both twins: every kernel from N(0, 0.02²), as in the DCGAN paper. `load_weights` turns them into each
-# framework's layout; a transposed convolution's kernel is (in, out, height, width) in PyTorch, (height, width, out, in) in Keras. A
-# layer that is followed by batch normalisation needs no bias, since the normalisation subtracts it again and adds its own.
+# Drawn once by NumPy, loaded by both twins: every kernel from N(0, 0.02²), as in the DCGAN paper.
+# `load_weights` turns them into each framework's layout; a transposed convolution's kernel is (in, out, height, width) in PyTorch, (height, width, out, in) in Keras.
+# A layer that is followed by batch normalisation needs no bias, since the normalisation subtracts it again and adds its own.
 
 # %% tags=["network"]
 def starting_weights(seed):
     rng, wide, deviation = weights.generator(seed), 2 * channels, 0.02
     generator = {
-        "project": weights.dense(rng, latent_size, 7 * 7 * wide, deviation, bias=False),
+        "project": weights.dense(
+            rng, latent_size, 7 * 7 * wide, deviation, bias=False
+        ),
         "project_norm": weights.batch_norm(wide),
-        "enlarge": weights.convolution(rng, 4, wide, channels, deviation, bias=False),
+        "enlarge": weights.convolution(
+            rng, 4, wide, channels, deviation, bias=False
+        ),
         "enlarge_norm": weights.batch_norm(channels),
         "paint": weights.convolution(rng, 4, channels, 1, deviation),
     }
     discriminator = {
         "halve": weights.convolution(rng, 4, 1, channels, deviation),
-        "halve_again": weights.convolution(rng, 4, channels, wide, deviation, bias=False),
+        "halve_again": weights.convolution(
+            rng, 4, channels, wide, deviation, bias=False
+        ),
         "halve_again_norm": weights.batch_norm(wide),
         "judge": weights.convolution(rng, 7, wide, 1, deviation),
     }
@@ -251,23 +319,32 @@ def starting_weights(seed):
 # %% [markdown]
 # ## The generator
 #
-# Noise → 7 × 7 × 64 → 14 × 14 × 32 → 28 × 28 × 1. Normalisation and ReLU after each growth but the last, which ends in tanh. The
-# switch `normalised` is for later, when we take the batch normalisation out to see what it was good for.
+# Noise → 7 × 7 × 64 → 14 × 14 × 32 → 28 × 28 × 1.
+# Normalisation and ReLU after each growth but the last, which ends in tanh.
+# The switch `normalised` is for later, when we take the batch normalisation out to see what it was good for.
 
 # %% tags=["pytorch", "network"]
 class Generator(nn.Module):
     def __init__(self, normalised):
         super().__init__()
-        norm = nn.BatchNorm2d if normalised else nn.Identity  # momentum .1, eps 1e-5 by default
-        self.project = nn.Linear(latent_size, 7 * 7 * 2 * channels, bias=not normalised)
+        # momentum .1, eps 1e-5 by default
+        norm = nn.BatchNorm2d if normalised else nn.Identity
+        self.project = nn.Linear(
+            latent_size, 7 * 7 * 2 * channels, bias=not normalised
+        )
         self.project_norm = norm(2 * channels)
-        self.enlarge = nn.ConvTranspose2d(2 * channels, channels, 4, stride=2, padding=1,
-                                          bias=not normalised)
+        self.enlarge = nn.ConvTranspose2d(
+            2 * channels, channels, 4, stride=2, padding=1, bias=not normalised
+        )
         self.enlarge_norm = norm(channels)
         self.paint = nn.ConvTranspose2d(channels, 1, 4, stride=2, padding=1)
 
     def forward(self, latents):
-        maps = self.project(latents).unflatten(1, (7, 7, 2 * channels)).permute(0, 3, 1, 2)
+        maps = (
+            self.project(latents)
+            .unflatten(1, (7, 7, 2 * channels))
+            .permute(0, 3, 1, 2)
+        )
         maps = F.relu(self.project_norm(maps))
         maps = F.relu(self.enlarge_norm(self.enlarge(maps)))
         return torch.tanh(self.paint(maps))
@@ -283,16 +360,25 @@ def norm(name):  # Keras' defaults are .99 and 1e-3; these are PyTorch's
 
 def build_generator(starting, normalised=True):
     inputs = keras.Input((latent_size,))
-    maps = layers.Dense(7 * 7 * 2 * channels, use_bias=not normalised, name="project")(inputs)
+    maps = layers.Dense(
+        7 * 7 * 2 * channels, use_bias=not normalised, name="project"
+    )(inputs)
     maps = layers.Reshape((7, 7, 2 * channels))(maps)
     maps = norm("project_norm")(maps) if normalised else maps
     maps = layers.ReLU()(maps)
-    maps = layers.Conv2DTranspose(channels, 4, strides=2, padding="same", name="enlarge",
-                                  use_bias=not normalised)(maps)
+    maps = layers.Conv2DTranspose(
+        channels,
+        4,
+        strides=2,
+        padding="same",
+        name="enlarge",
+        use_bias=not normalised,
+    )(maps)
     maps = norm("enlarge_norm")(maps) if normalised else maps
     maps = layers.ReLU()(maps)
-    pictures = layers.Conv2DTranspose(1, 4, strides=2, padding="same", name="paint",
-                                      activation="tanh")(maps)
+    pictures = layers.Conv2DTranspose(
+        1, 4, strides=2, padding="same", name="paint", activation="tanh"
+    )(maps)
     return load_weights(keras.Model(inputs, pictures), starting)
 
 # %% [markdown] tags=["pytorch"]
@@ -304,23 +390,26 @@ def build_generator(starting, normalised=True):
 # %% [markdown]
 # ## The discriminator
 #
-# The way back: 28 → 14 → 7 by convolutions with stride 2, then one number for the whole picture, its **logit**: above zero it votes
-# real, below zero fake. The last layer is a 7 × 7 convolution without padding, which fits exactly once: a dense layer in disguise,
-# and one that asks nobody about the order of a flattened picture. LeakyReLU lets a little of the negative side through, so that the
-# generator, whose only news comes through this network, gets a gradient from everywhere.
+# The way back: 28 → 14 → 7 by convolutions with stride 2, then one number for the whole picture, its **logit**: above zero it votes real, below zero fake.
+# The last layer is a 7 × 7 convolution without padding, which fits exactly once: a dense layer in disguise, and one that asks nobody about the order of a flattened picture.
+# LeakyReLU lets a little of the negative side through, so that the generator, whose only news comes through this network, gets a gradient from everywhere.
 
 # %% tags=["pytorch", "network"]
 class Discriminator(nn.Module):
     def __init__(self):
         super().__init__()
         self.halve = nn.Conv2d(1, channels, 4, stride=2, padding=1)
-        self.halve_again = nn.Conv2d(channels, 2 * channels, 4, stride=2, padding=1, bias=False)
+        self.halve_again = nn.Conv2d(
+            channels, 2 * channels, 4, stride=2, padding=1, bias=False
+        )
         self.halve_again_norm = nn.BatchNorm2d(2 * channels)
         self.judge = nn.Conv2d(2 * channels, 1, 7)
 
     def forward(self, images):
         maps = F.leaky_relu(self.halve(images), slope)
-        maps = F.leaky_relu(self.halve_again_norm(self.halve_again(maps)), slope)
+        maps = F.leaky_relu(
+            self.halve_again_norm(self.halve_again(maps)), slope
+        )
         return self.judge(maps).flatten(1)
 
 
@@ -329,31 +418,44 @@ def build_discriminator(starting):
 
 
 def to_tensors(images, *latents):
-    images = torch.as_tensor(images, device=device).unsqueeze(1)  # (batch, 1, 28, 28)
+    # (batch, 1, 28, 28)
+    images = torch.as_tensor(images, device=device).unsqueeze(1)
     return images, *(torch.as_tensor(each, device=device) for each in latents)
 
 # %% tags=["tensorflow", "network"]
 def build_discriminator(starting):
-    network = keras.Sequential([
-        keras.Input((28, 28, 1)),
-        layers.Conv2D(channels, 4, strides=2, padding="same", name="halve"),
-        layers.LeakyReLU(negative_slope=slope),
-        layers.Conv2D(2 * channels, 4, strides=2, padding="same", use_bias=False,
-                      name="halve_again"),
-        norm("halve_again_norm"),
-        layers.LeakyReLU(negative_slope=slope),
-        layers.Conv2D(1, 7, name="judge"),
-        layers.Flatten(),
-    ])
+    network = keras.Sequential(
+        [
+            keras.Input((28, 28, 1)),
+            layers.Conv2D(
+                channels, 4, strides=2, padding="same", name="halve"
+            ),
+            layers.LeakyReLU(negative_slope=slope),
+            layers.Conv2D(
+                2 * channels,
+                4,
+                strides=2,
+                padding="same",
+                use_bias=False,
+                name="halve_again",
+            ),
+            norm("halve_again_norm"),
+            layers.LeakyReLU(negative_slope=slope),
+            layers.Conv2D(1, 7, name="judge"),
+            layers.Flatten(),
+        ]
+    )
     return load_weights(network, starting)
 
 
 def to_tensors(images, *latents):
-    images = tf.convert_to_tensor(images)[..., tf.newaxis]  # (batch, 28, 28, 1)
+    # (batch, 28, 28, 1)
+    images = tf.convert_to_tensor(images)[..., tf.newaxis]
     return images, *map(tf.convert_to_tensor, latents)
 
 # %% [markdown]
-# The first pair, untrained. A look at shapes, sizes, and what the critic thinks of the forger's first drawing:
+# The first pair, untrained.
+# A look at shapes, sizes, and what the critic thinks of the forger's first drawing:
 
 # %% tags=["pytorch"]
 starting = starting_weights(seed)
@@ -367,7 +469,9 @@ print("latents", tuple(latents_d.shape), "→ pictures", tuple(fakes.shape),
 for name, player in {"generator": generator, "discriminator": discriminator}.items():
     count = sum(values.numel() for values in player.parameters())
     print(f"{name:14}{count:8,} parameters")
-print(f"probability of being real: {discriminator(fakes).sigmoid().mean():.1f}")
+print(
+    f"probability of being real: {discriminator(fakes).sigmoid().mean():.1f}"
+)
 
 # %% tags=["tensorflow"]
 starting = starting_weights(seed)
@@ -379,23 +483,29 @@ fakes = generator(latents_d, training=True)
 print("latents", tuple(latents_d.shape), "→ pictures", tuple(fakes.shape),
       "→ logits", tuple(discriminator(fakes).shape))
 for name, player in {"generator": generator, "discriminator": discriminator}.items():
-    count = sum(math.prod(values.shape) for values in player.trainable_variables)
+    count = sum(
+        math.prod(values.shape) for values in player.trainable_variables
+    )
     print(f"{name:14}{count:8,} parameters")
 logits = discriminator(fakes, training=True)
 print(f"probability of being real: {tf.reduce_mean(tf.sigmoid(logits)):.1f}")
 
 # %% [markdown]
-# One half: it knows nothing yet. Now the two have to want something.
+# One half: it knows nothing yet.
+# Now the two have to want something.
 #
 # ## What each player wants
 #
-# Write $D(x)$ for the probability of being real that the discriminator gives to a picture $x$, and $G(z)$ for the picture made from
-# latent $z$. The discriminator wants photographs to score 1 and fakes 0. That is an ordinary two-class cross-entropy:
+# Write $D(x)$ for the probability of being real that the discriminator gives to a picture $x$, and $G(z)$ for the picture made from latent $z$.
+# The discriminator wants photographs to score 1 and fakes 0.
+# That is an ordinary two-class cross-entropy:
 #
 # $$\text{loss}_D = -\log D(x) - \log\bigl(1 - D(G(z))\bigr)$$
 #
-# The generator wants the opposite of the second term. Taken literally, it minimises $\log(1 - D(G(z)))$. That is the **saturating**
-# loss, and it has a flaw that a picture shows at once. Let $\ell$ be the logit of a fake, $D = 1/(1 + e^{-\ell})$:
+# The generator wants the opposite of the second term.
+# Taken literally, it minimises $\log(1 - D(G(z)))$.
+# That is the **saturating** loss, and it has a flaw that a picture shows at once.
+# Let $\ell$ be the logit of a fake, $D = 1/(1 + e^{-\ell})$:
 
 # %%
 logits = np.linspace(-8, 8, 161)
@@ -404,26 +514,41 @@ figure, (left, right) = plots.plt.subplots(1, 2, figsize=(9, 3.4))
 values = {"saturating: log(1 − D)": np.log(1 - probability),
           "non-saturating: −log D": -np.log(probability)}
 slopes = {"saturating": probability, "non-saturating": 1 - probability}
-plots.curves({name: (logits, curve) for name, curve in values.items()},
-             "Both fall to the right ...", "logit of a fake", "generator's loss", axes=left)
-plots.curves({name: (logits, curve) for name, curve in slopes.items()},
-             "... but only one is steep where fakes are caught", "logit of a fake",
-             "steepness (size of the gradient)", axes=right)
+plots.curves(
+    {name: (logits, curve) for name, curve in values.items()},
+    "Both fall to the right ...",
+    "logit of a fake",
+    "generator's loss",
+    axes=left,
+)
+plots.curves(
+    {name: (logits, curve) for name, curve in slopes.items()},
+    "... but only one is steep where fakes are caught",
+    "logit of a fake",
+    "steepness (size of the gradient)",
+    axes=right,
+)
 
 # %% [markdown]
-# Read the right-hand picture from the left. There the discriminator is sure that the picture is a fake, which is the state of affairs
-# soon after training begins. The saturating loss is flat there: the worse the forgery, the less the forger is told. The
-# **non-saturating** loss
+# Read the right-hand picture from the left.
+# There the discriminator is sure that the picture is a fake, which is the state of affairs soon after training begins.
+# The saturating loss is flat there: the worse the forgery, the less the forger is told.
+# The **non-saturating** loss
 #
 # $$\text{loss}_G = -\log D(G(z))$$
 #
-# wants the same thing and is steep exactly there. It is the same cross-entropy with the label turned round: the generator's fakes are
-# given the label *real*. Ask automatic differentiation, at a logit of −6:
+# wants the same thing and is steep exactly there.
+# It is the same cross-entropy with the label turned round: the generator's fakes are given the label *real*.
+# Ask automatic differentiation, at a logit of −6:
 
 # %% tags=["pytorch"]
 logit = torch.tensor(-6.0, requires_grad=True)
-saturating = -F.binary_cross_entropy_with_logits(logit, torch.zeros_like(logit))
-non_saturating = F.binary_cross_entropy_with_logits(logit, torch.ones_like(logit))
+saturating = -F.binary_cross_entropy_with_logits(
+    logit, torch.zeros_like(logit)
+)
+non_saturating = F.binary_cross_entropy_with_logits(
+    logit, torch.ones_like(logit)
+)
 for name, loss in {"saturating": saturating, "non-saturating": non_saturating}.items():
     gradient, = torch.autograd.grad(loss, logit)
     print(f"{name:15} loss {loss:7.4f}   gradient {gradient:7.4f}")
@@ -431,38 +556,48 @@ for name, loss in {"saturating": saturating, "non-saturating": non_saturating}.i
 # %% tags=["tensorflow"]
 logit = tf.Variable([-6.0])
 with tf.GradientTape(persistent=True) as tape:  # persistent: asked twice
-    saturating = -keras.losses.binary_crossentropy([0.0], logit, from_logits=True)
-    non_saturating = keras.losses.binary_crossentropy([1.0], logit, from_logits=True)
+    saturating = -keras.losses.binary_crossentropy(
+        [0.0], logit, from_logits=True
+    )
+    non_saturating = keras.losses.binary_crossentropy(
+        [1.0], logit, from_logits=True
+    )
 for name, loss in {"saturating": saturating, "non-saturating": non_saturating}.items():
     gradient = tape.gradient(loss, logit)[0]
     print(f"{name:15} loss {loss:7.4f}   gradient {gradient:7.4f}")
 
 # %% [markdown] tags=["pytorch"]
-# Both gradients point the same way; one is 400 times longer. We give the loss logits, not probabilities: at a logit of −200,
-# float32's $D$ is 0, and its logarithm is lost. `…_with_logits` never computes $D$.
+# Both gradients point the same way; one is 400 times longer.
+# We give the loss logits, not probabilities: at a logit of −200, float32's $D$ is 0, and its logarithm is lost.
+# `…_with_logits` never computes $D$.
 
 # %% [markdown] tags=["tensorflow"]
-# Both gradients point the same way; one is 400 times longer. We give the loss logits, not probabilities: at a logit of −200,
-# float32's $D$ is 0, and its logarithm is lost. **Watch out:** Keras' losses expect probabilities unless told `from_logits=True`.
+# Both gradients point the same way; one is 400 times longer.
+# We give the loss logits, not probabilities: at a logit of −200, float32's $D$ is 0, and its logarithm is lost.
+# **Watch out:** Keras' losses expect probabilities unless told `from_logits=True`.
 
 # %% [markdown]
 # ## Two players, two steps
 #
-# Training alternates. The discriminator's step: show it photographs and fresh fakes, improve *it alone*. The generator's step: make
-# fakes, ask the discriminator about them, send the gradient *through* the discriminator back into the drawing, improve *the generator
-# alone*. Each player has its own optimiser, which holds that player's parameters and no others.
+# Training alternates.
+# The discriminator's step: show it photographs and fresh fakes, improve *it alone*.
+# The generator's step: make fakes, ask the discriminator about them, send the gradient *through* the discriminator back into the drawing, improve *the generator alone*.
+# Each player has its own optimiser, which holds that player's parameters and no others.
 
 # %% tags=["pytorch", "network"]
 cross_entropy = F.binary_cross_entropy_with_logits
 
 
 def build_optimizer(network):
-    return torch.optim.Adam(network.parameters(), learning_rate, (beta_1, beta_2), epsilon)
+    return torch.optim.Adam(
+        network.parameters(), learning_rate, (beta_1, beta_2), epsilon
+    )
 
 
 def discriminator_step(generator, discriminator, optimizer, images, latents):
     optimizer.zero_grad()  # here, not at the end: see below
-    fakes = generator(latents).detach()  # pictures, without the history of how they were made
+    # pictures, without the history of how they were made
+    fakes = generator(latents).detach()
     real_logits, fake_logits = discriminator(images), discriminator(fakes)
     loss = (cross_entropy(real_logits, torch.ones_like(real_logits))
             + cross_entropy(fake_logits, torch.zeros_like(fake_logits)))
@@ -476,12 +611,14 @@ cross_entropy = keras.losses.BinaryCrossentropy(from_logits=True)
 
 def build_optimizer(network):
     optimizer = keras.optimizers.Adam(learning_rate, beta_1, beta_2, epsilon)
-    optimizer.build(network.trainable_variables)  # its variables must exist before tracing
+    # its variables must exist before tracing
+    optimizer.build(network.trainable_variables)
     return optimizer
 
 
 def discriminator_step(generator, discriminator, optimizer, images, latents):
-    fakes = generator(latents, training=True)  # before the tape starts: its history is not kept
+    # before the tape starts: its history is not kept
+    fakes = generator(latents, training=True)
     with tf.GradientTape() as tape:
         real_logits = discriminator(images, training=True)
         fake_logits = discriminator(fakes, training=True)
@@ -492,16 +629,17 @@ def discriminator_step(generator, discriminator, optimizer, images, latents):
     return loss
 
 # %% [markdown]
-# Photographs and fakes go through the discriminator as two batches, not as one mixed batch: its batch normalisation takes mean and
-# variance from whatever comes together, and in a mixed batch photographs would be normalised by fakes.
+# Photographs and fakes go through the discriminator as two batches, not as one mixed batch: its batch normalisation takes mean and variance from whatever comes together, and in a mixed batch photographs would be normalised by fakes.
 #
 # The generator's step is shorter, because it needs no photographs:
 
 # %% tags=["pytorch", "network"]
 def generator_step(generator, discriminator, optimizer, latents):
     optimizer.zero_grad()
-    logits = discriminator(generator(latents))  # not detached: the gradient must get through
-    loss = cross_entropy(logits, torch.ones_like(logits))  # "real", says the forger
+    # not detached: the gradient must get through
+    logits = discriminator(generator(latents))
+    # "real", says the forger
+    loss = cross_entropy(logits, torch.ones_like(logits))
     loss.backward()
     optimizer.step()
     return loss.detach()
@@ -511,14 +649,19 @@ def train_step(generator, discriminator, generator_optimizer, discriminator_opti
                images, latents_d, latents_g):
     discriminator_loss = discriminator_step(
         generator, discriminator, discriminator_optimizer, images, latents_d)
-    generator_loss = generator_step(generator, discriminator, generator_optimizer, latents_g)
+    generator_loss = generator_step(
+        generator, discriminator, generator_optimizer, latents_g
+    )
     return discriminator_loss, generator_loss
 
 # %% tags=["tensorflow", "network"]
 def generator_step(generator, discriminator, optimizer, latents):
     with tf.GradientTape() as tape:
-        logits = discriminator(generator(latents, training=True), training=True)
-        loss = cross_entropy(tf.ones_like(logits), logits)  # "real", says the forger
+        logits = discriminator(
+            generator(latents, training=True), training=True
+        )
+        # "real", says the forger
+        loss = cross_entropy(tf.ones_like(logits), logits)
     gradients = tape.gradient(loss, generator.trainable_variables)
     optimizer.apply(gradients, generator.trainable_variables)
     return loss
@@ -529,13 +672,16 @@ def train_step(generator, discriminator, generator_optimizer, discriminator_opti
                images, latents_d, latents_g):
     discriminator_loss = discriminator_step(
         generator, discriminator, discriminator_optimizer, images, latents_d)
-    generator_loss = generator_step(generator, discriminator, generator_optimizer, latents_g)
+    generator_loss = generator_step(
+        generator, discriminator, generator_optimizer, latents_g
+    )
     return discriminator_loss, generator_loss
 
 # %% [markdown]
 # ## Whose gradient is it?
 #
-# What the two frameworks do differently here is *who remembers*. What is the line about history in the discriminator's step good for?
+# What the two frameworks do differently here is *who remembers*.
+# What is the line about history in the discriminator's step good for?
 # Take it out, and look at where the gradients of the discriminator's loss arrive:
 
 # %% tags=["pytorch"]
@@ -545,7 +691,9 @@ for name, pictures in {"as they come": fakes, "detached": fakes.detach()}.items(
     generator.zero_grad()
     cross_entropy(logits, torch.zeros_like(logits)).backward()
     reached = [values.grad is not None for values in generator.parameters()]
-    print(f"{name:13} {sum(reached)} of the generator's {len(reached)} weights get a gradient")
+    print(
+        f"{name:13} {sum(reached)} of the generator's {len(reached)} weights get a gradient"
+    )
 
 # %% tags=["tensorflow"]
 with tf.GradientTape(persistent=True) as tape:
@@ -555,57 +703,78 @@ with tf.GradientTape(persistent=True) as tape:
         logits = discriminator(pictures, training=True)
         losses[name] = cross_entropy(tf.zeros_like(logits), logits)
 for name, loss in losses.items():
-    reached = [g is not None for g in tape.gradient(loss, generator.trainable_variables)]
-    print(f"{name:13} {sum(reached)} of the generator's {len(reached)} weights get a gradient")
+    reached = [
+        g is not None
+        for g in tape.gradient(loss, generator.trainable_variables)
+    ]
+    print(
+        f"{name:13} {sum(reached)} of the generator's {len(reached)} weights get a gradient"
+    )
 
 # %% [markdown] tags=["pytorch"]
-# Without `detach()`, the backward pass walks on through the picture into the generator. In our loop that would be a waste of time and
-# no more, because the generator's step clears its gradients before it begins. But one day somebody moves a line, and the generator
-# learns to be caught. (Drawing the fakes under `torch.no_grad()` does the same and saves the recording too. We write `detach()`, as
-# PyTorch's own DCGAN tutorial does, because it shows where the cut is.)
+# Without `detach()`, the backward pass walks on through the picture into the generator.
+# In our loop that would be a waste of time and no more, because the generator's step clears its gradients before it begins.
+# But one day somebody moves a line, and the generator learns to be caught.
+# (Drawing the fakes under `torch.no_grad()` does the same and saves the recording too.
+# We write `detach()`, as PyTorch's own DCGAN tutorial does, because it shows where the cut is.)
 #
-# **Watch out:** the other direction cannot be detached. The generator's `backward()` must pass through the discriminator, and on its
-# way, unless the discriminator's parameters are set to `requires_grad_(False)` meanwhile, it fills their `.grad` as well:
+# **Watch out:** the other direction cannot be detached.
+# The generator's `backward()` must pass through the discriminator, and on its way, unless the discriminator's parameters are set to `requires_grad_(False)` meanwhile, it fills their `.grad` as well:
 
 # %% tags=["pytorch"]
 optimizers = build_optimizer(generator), build_optimizer(discriminator)
 discriminator.zero_grad()
-print("before:", sum(values.grad is not None for values in discriminator.parameters()), "gradients")
+print(
+    "before:",
+    sum(values.grad is not None for values in discriminator.parameters()),
+    "gradients",
+)
 generator_step(generator, discriminator, optimizers[0], latents_g)
-print("after: ", sum(values.grad is not None for values in discriminator.parameters()), "gradients")
+print(
+    "after: ",
+    sum(values.grad is not None for values in discriminator.parameters()),
+    "gradients",
+)
 
 # %% [markdown] tags=["pytorch"]
-# These want the discriminator to be fooled. `backward()` *adds* to what is there, so if the discriminator's step did not begin with
-# `zero_grad()`, it would step along the sum of its own gradient and its opponent's. Clear at the beginning of a step, not at its end.
+# These want the discriminator to be fooled.
+# `backward()` *adds* to what is there, so if the discriminator's step did not begin with `zero_grad()`, it would step along the sum of its own gradient and its opponent's.
+# Clear at the beginning of a step, not at its end.
 
 # %% [markdown] tags=["tensorflow"]
-# Recorded inside the tape, the gradient could walk through the picture into the generator; `tf.stop_gradient` is the wall. Our step
-# needs no wall: fakes made *before* the tape starts have no history. And had we put them inside, the result would be the same, only
-# slower, because the step asks for gradients of the discriminator's variables alone.
+# Recorded inside the tape, the gradient could walk through the picture into the generator; `tf.stop_gradient` is the wall.
+# Our step needs no wall: fakes made *before* the tape starts have no history.
+# And had we put them inside, the result would be the same, only slower, because the step asks for gradients of the discriminator's variables alone.
 #
-# That is the difference to PyTorch: a tape answers what it is asked, and nothing is left behind. In PyTorch the generator's
-# `backward()` also fills the discriminator's `.grad` on its way, and the next step must begin by clearing it. Ask here as often as
-# you like, nothing adds up:
+# That is the difference to PyTorch: a tape answers what it is asked, and nothing is left behind.
+# In PyTorch the generator's `backward()` also fills the discriminator's `.grad` on its way, and the next step must begin by clearing it.
+# Ask here as often as you like, nothing adds up:
 
 # %% tags=["tensorflow"]
 with tf.GradientTape(persistent=True) as tape:
     logits = discriminator(generator(latents_g, training=True), training=True)
     loss = cross_entropy(tf.ones_like(logits), logits)
-first, second = (tape.gradient(loss, discriminator.trainable_variables)[-1] for _ in range(2))
-print("asked twice, the gradient of the discriminator's last bias is the same:",
-      bool(tf.reduce_all(first == second)))
+first, second = (
+    tape.gradient(loss, discriminator.trainable_variables)[-1]
+    for _ in range(2)
+)
+print(
+    "asked twice, the gradient of the discriminator's last bias is the same:",
+    bool(tf.reduce_all(first == second)),
+)
 
 # %% [markdown] tags=["tensorflow"]
-# This gradient wants the discriminator to be fooled. In the generator's step nobody asks for it.
+# This gradient wants the discriminator to be fooled.
+# In the generator's step nobody asks for it.
 
 # %% [markdown]
 # ## The smallest knob
 #
-# Adam divides each gradient by the root of its running mean square, plus a small epsilon against division by zero. Both frameworks
-# do, but not in the same place: Keras adds it *before* the bias correction, so at step $t$ its epsilon counts as
-# $\epsilon / \sqrt{1 - \beta_2^t}$: at the first step, 32 times as much. Does it matter? Adam's first step is one learning rate long
-# for every weight, whatever its gradient, but for epsilon. So we look at the size of our gradients, and let Adam take a first step
-# from such a one.
+# Adam divides each gradient by the root of its running mean square, plus a small epsilon against division by zero.
+# Both frameworks do, but not in the same place: Keras adds it *before* the bias correction, so at step $t$ its epsilon counts as $\epsilon / \sqrt{1 - \beta_2^t}$: at the first step, 32 times as much.
+# Does it matter?
+# Adam's first step is one learning rate long for every weight, whatever its gradient, but for epsilon.
+# So we look at the size of our gradients, and let Adam take a first step from such a one.
 
 # %% tags=["pytorch"]
 generator = build_generator(starting["generator"])
@@ -613,12 +782,16 @@ discriminator = build_discriminator(starting["discriminator"])
 logits = discriminator(generator(latents_g))
 loss = cross_entropy(logits, torch.ones_like(logits))
 gradient, = torch.autograd.grad(loss, generator.project.weight)
-print(f"a typical gradient of the generator's first layer: {gradient.abs().median():.0e}")
+print(
+    f"a typical gradient of the generator's first layer: {gradient.abs().median():.0e}"
+)
 
 for smallest in (1e-7, 1e-12):
     weight = nn.Parameter(torch.zeros(1))
     weight.grad = torch.tensor([0.005])
-    torch.optim.Adam([weight], learning_rate, (beta_1, beta_2), smallest).step()
+    torch.optim.Adam(
+        [weight], learning_rate, (beta_1, beta_2), smallest
+    ).step()
     step = -weight.item() / learning_rate
     print(f"epsilon {smallest:.0e}: a first step of {step:.4f} learning rates")
 
@@ -629,7 +802,9 @@ with tf.GradientTape() as tape:
     logits = discriminator(generator(latents_g, training=True), training=True)
     loss = cross_entropy(tf.ones_like(logits), logits)
 gradient = tape.gradient(loss, generator.get_layer("project").kernel)
-print(f"a typical gradient of the generator's first layer: {np.median(np.abs(gradient)):.0e}")
+print(
+    f"a typical gradient of the generator's first layer: {np.median(np.abs(gradient)):.0e}"
+)
 
 for smallest in (1e-7, 1e-12):
     weight = keras.Variable([0.0])
@@ -639,14 +814,15 @@ for smallest in (1e-7, 1e-12):
     print(f"epsilon {smallest:.0e}: a first step of {step:.4f} learning rates")
 
 # %% [markdown]
-# With $10^{-7}$ in both, the step is 1.0000 learning rates in PyTorch and .9994 in Keras. That is nothing for learning, but these
-# first steps are large beside weights of .02, and the twins' second losses were a thousandth apart when we tried: one would look for
-# a bug. With $10^{-12}$ they are a hundred-thousandth apart or less. That is why this parameter is at neither default.
+# With $10^{-7}$ in both, the step is 1.0000 learning rates in PyTorch and .9994 in Keras.
+# That is nothing for learning, but these first steps are large beside weights of .02, and the twins' second losses were a thousandth apart when we tried: one would look for a bug.
+# With $10^{-12}$ they are a hundred-thousandth apart or less.
+# That is why this parameter is at neither default.
 #
 # ## A head start for the critic
 #
-# How real is the danger of the flat loss? Let the discriminator practise alone for 30 steps against the untrained forger, then
-# compare how strongly each loss would move the generator.
+# How real is the danger of the flat loss?
+# Let the discriminator practise alone for 30 steps against the untrained forger, then compare how strongly each loss would move the generator.
 
 # %% tags=["pytorch"]
 generator = build_generator(starting["generator"])
@@ -660,7 +836,9 @@ logits = discriminator(generator(latents_g))
 lengths = []
 for loss in (-cross_entropy(logits, torch.zeros_like(logits)),
              cross_entropy(logits, torch.ones_like(logits))):
-    gradients = torch.autograd.grad(loss, list(generator.parameters()), retain_graph=True)
+    gradients = torch.autograd.grad(
+        loss, list(generator.parameters()), retain_graph=True
+    )
     lengths.append(nn.utils.get_total_norm(gradients).item())
 
 # %% tags=["tensorflow"]
@@ -675,28 +853,38 @@ with tf.GradientTape(persistent=True) as tape:
     logits = discriminator(generator(latents_g, training=True), training=True)
     losses = (-cross_entropy(tf.zeros_like(logits), logits),
               cross_entropy(tf.ones_like(logits), logits))
-lengths = [float(tf.linalg.global_norm(tape.gradient(loss, generator.trainable_variables)))
-           for loss in losses]
+lengths = [
+    float(
+        tf.linalg.global_norm(
+            tape.gradient(loss, generator.trainable_variables)
+        )
+    )
+    for loss in losses
+]
 
 # %% [markdown]
 # The length of the whole gradient, all parameters of the generator together:
 
 # %%
-plots.bars(dict(zip(("saturating", "non-saturating"), lengths)),
-           "The critic 30 steps ahead: only one loss still has news for the forger",
-           "length of the generator's gradient", log=True)
+plots.bars(
+    dict(zip(("saturating", "non-saturating"), lengths)),
+    "The critic 30 steps ahead: only one loss still has news for the forger",
+    "length of the generator's gradient",
+    log=True,
+)
 assert lengths[1] > 10 * lengths[0] or not as_shipped
 
 # %% [markdown]
-# Hundreds of times longer (the axis is logarithmic). Goodfellow and others (2014) proposed the second loss for this reason: it has
-# "the same fixed point" and "much stronger gradients early in learning". Adam hides a part of the damage, since it divides by the
-# gradient's usual size: see *Try it*.
+# Hundreds of times longer (the axis is logarithmic).
+# Goodfellow and others (2014) proposed the second loss for this reason: it has "the same fixed point" and "much stronger gradients early in learning".
+# Adam hides a part of the damage, since it divides by the gradient's usual size: see *Try it*.
 #
 # ## A judge for both notebooks
 #
-# Neither loss says whether the drawings are good: each is measured against an opponent who gets better too. We need a judge from
-# outside, and it must be the same in both notebooks. In `data/` lies a small classifier, trained once on the labels that our players
-# never see. Its last 64 features describe a picture in the terms that it learned for telling clothes apart.
+# Neither loss says whether the drawings are good: each is measured against an opponent who gets better too.
+# We need a judge from outside, and it must be the same in both notebooks.
+# In `data/` lies a small classifier, trained once on the labels that our players never see.
+# Its last 64 features describe a picture in the terms that it learned for telling clothes apart.
 
 # %% tags=["pytorch"]
 class Classifier(nn.Module):
@@ -718,18 +906,26 @@ classifier = load_weights(Classifier(), data.fashion_classifier()).to(device)
 
 # %% tags=["tensorflow"]
 inputs = keras.Input((28, 28, 1))
-maps = layers.Conv2D(32, 3, padding="same", activation="relu", name="convolution_1")(inputs)
+maps = layers.Conv2D(
+    32, 3, padding="same", activation="relu", name="convolution_1"
+)(inputs)
 maps = layers.MaxPooling2D()(maps)
-maps = layers.Conv2D(64, 3, padding="same", activation="relu", name="convolution_2")(maps)
+maps = layers.Conv2D(
+    64, 3, padding="same", activation="relu", name="convolution_2"
+)(maps)
 maps = layers.MaxPooling2D()(maps)
-maps = layers.Conv2D(64, 3, padding="same", activation="relu", name="convolution_3")(maps)
+maps = layers.Conv2D(
+    64, 3, padding="same", activation="relu", name="convolution_3"
+)(maps)
 features = layers.GlobalAveragePooling2D()(maps)
 outputs = layers.Dense(10, name="output")(features)
-classifier = load_weights(keras.Model(inputs, [features, outputs]), data.fashion_classifier())
+classifier = load_weights(
+    keras.Model(inputs, [features, outputs]), data.fashion_classifier()
+)
 
 # %% [markdown]
-# Two small functions for the rest of the lesson: `draw` asks a generator for pictures, `describe` asks the judge about pictures. Both
-# go in slices of 250, so that memory stays small.
+# Two small functions for the rest of the lesson: `draw` asks a generator for pictures, `describe` asks the judge about pictures.
+# Both go in slices of 250, so that memory stays small.
 
 # %% tags=["pytorch"]
 @torch.inference_mode()
@@ -744,24 +940,38 @@ def draw(generator, noise):
 @torch.inference_mode()
 def describe(pictures):
     slices = torch.as_tensor(pictures, device=device).unsqueeze(1).split(250)
-    features, logits = map(torch.cat, zip(*(classifier(part) for part in slices)))
-    return features.double().numpy(force=True), logits.argmax(1).numpy(force=True)
+    features, logits = map(
+        torch.cat, zip(*(classifier(part) for part in slices))
+    )
+    return features.double().numpy(force=True), logits.argmax(1).numpy(
+        force=True
+    )
 
 # %% tags=["tensorflow"]
 def draw(generator, noise):
-    slices = [noise[start : start + 250] for start in range(0, len(noise), 250)]
-    return np.concatenate([generator(part, training=False) for part in slices])[..., 0]
+    slices = [
+        noise[start : start + 250] for start in range(0, len(noise), 250)
+    ]
+    return np.concatenate(
+        [generator(part, training=False) for part in slices]
+    )[..., 0]
 
 
 def describe(pictures):
-    slices = [pictures[start : start + 250, ..., None] for start in range(0, len(pictures), 250)]
-    features, logits = map(np.concatenate, zip(*(classifier(part) for part in slices)))
+    slices = [
+        pictures[start : start + 250, ..., None]
+        for start in range(0, len(pictures), 250)
+    ]
+    features, logits = map(
+        np.concatenate, zip(*(classifier(part) for part in slices))
+    )
     return features.astype("float64"), logits.argmax(1)
 
 # %% [markdown] tags=["pytorch"]
-# **Watch out:** `generator.eval()`. In training mode batch normalisation takes its statistics from the batch, and a drawing then
-# depends on which others are drawn with it. `eval()` switches to the running averages; `train()` switches back: forget it, and
-# training goes on with the running averages. One latent, drawn among 4 and among 32:
+# **Watch out:** `generator.eval()`.
+# In training mode batch normalisation takes its statistics from the batch, and a drawing then depends on which others are drawn with it.
+# `eval()` switches to the running averages; `train()` switches back: forget it, and training goes on with the running averages.
+# One latent, drawn among 4 and among 32:
 
 # %% tags=["pytorch"]
 for training in (False, True):
@@ -769,62 +979,88 @@ for training in (False, True):
     with torch.inference_mode():
         few, many = generator(latents_g[:4])[0], generator(latents_g)[0]
     apart = (few - many).std() / many.std()
-    print(f"training {training!s:6} the two drawings differ by {apart:.2f} of their contrast")
+    print(
+        f"training {training!s:6} the two drawings differ by {apart:.2f} of their contrast"
+    )
 
 # %% [markdown] tags=["tensorflow"]
-# **Watch out:** `training=False`. In training mode batch normalisation takes its statistics from the batch, and a drawing then
-# depends on which others are drawn with it. False is the default when a model is called outside `fit`; in a step of your own, True
-# has to be written, each time. One latent, drawn among 4 and among 32:
+# **Watch out:** `training=False`.
+# In training mode batch normalisation takes its statistics from the batch, and a drawing then depends on which others are drawn with it.
+# False is the default when a model is called outside `fit`; in a step of your own, True has to be written, each time.
+# One latent, drawn among 4 and among 32:
 
 # %% tags=["tensorflow"]
 for training in (False, True):
     few = generator(latents_g[:4], training=training)[0]
     many = generator(latents_g, training=training)[0]
     apart = np.std(few - many) / np.std(many)
-    print(f"training={training!s:6} the two drawings differ by {apart:.2f} of their contrast")
+    print(
+        f"training={training!s:6} the two drawings differ by {apart:.2f} of their contrast"
+    )
 
 # %% [markdown]
-# Can the judge be trusted? It knows the test photographs as little as you do:
+# Can the judge be trusted?
+# It knows the test photographs as little as you do:
 
 # %%
 real_features, classes = describe(test_images)
-print(f"the judge names {np.mean(classes == test_labels):.2f} of the test photographs correctly")
+print(
+    f"the judge names {np.mean(classes == test_labels):.2f} of the test photographs correctly"
+)
 
 # %% [markdown]
 # ## A distance between two piles of pictures
 #
-# To compare a pile of drawings with a pile of photographs, compare the two clouds of features: their centres and their shapes. The
-# **Fréchet distance** (Heusel and others, 2017, with a large ImageNet network for a judge: the *FID*) takes each cloud as a normal
-# distribution with mean $m$ and covariance $C$. What is reported, there and here, is its square:
+# To compare a pile of drawings with a pile of photographs, compare the two clouds of features: their centres and their shapes.
+# The **Fréchet distance** (Heusel and others, 2017, with a large ImageNet network for a judge: the *FID*) takes each cloud as a normal distribution with mean $m$ and covariance $C$.
+# What is reported, there and here, is its square:
 #
 # $$d^2 = |m_1 - m_2|^2 + \operatorname{tr}\bigl(C_1 + C_2 - 2\,(C_1 C_2)^{1/2}\bigr)$$
 #
-# The first term notices wrong pictures, the second a lack of variety. The trace of that square root is the sum of the square roots of
-# the eigenvalues of $C_1 C_2$.
+# The first term notices wrong pictures, the second a lack of variety.
+# The trace of that square root is the sum of the square roots of the eigenvalues of $C_1 C_2$.
 
 # %%
 def frechet_distance(first, second):
     between_means = first.mean(0) - second.mean(0)
-    covariance_1, covariance_2 = np.cov(first, rowvar=False), np.cov(second, rowvar=False)
-    eigenvalues = np.linalg.eigvals(covariance_1 @ covariance_2).real  # ≥ 0 but for rounding
+    covariance_1, covariance_2 = (
+        np.cov(first, rowvar=False),
+        np.cov(second, rowvar=False),
+    )
+    eigenvalues = np.linalg.eigvals(
+        covariance_1 @ covariance_2
+    ).real  # ≥ 0 but for rounding
     shared = np.sqrt(np.maximum(eigenvalues, 0)).sum()
     return (between_means @ between_means
             + np.trace(covariance_1) + np.trace(covariance_2) - 2 * shared)
 
 # %% [markdown]
-# A number without a scale is no number. What does it say of photographs against other photographs? Of the same photographs, a little
-# blurred? Of 2,000 copies of the one photograph that serves best? (It is the one nearest to the centre. The copies have no covariance,
-# so their distance is `to_centre`, the first term, plus the trace of the photographs' own.) Of noise?
+# A number without a scale is no number.
+# What does it say of photographs against other photographs?
+# Of the same photographs, a little blurred?
+# Of 2,000 copies of the one photograph that serves best?
+# (It is the one nearest to the centre.
+# The copies have no covariance, so their distance is `to_centre`, the first term, plus the trace of the photographs' own.)
+# Of noise?
 
 # %%
 rng = np.random.default_rng(seed)
-blurred = (test_images + np.roll(test_images, 1, axis=1) + np.roll(test_images, 1, axis=2)) / 3
+blurred = (
+    test_images
+    + np.roll(test_images, 1, axis=1)
+    + np.roll(test_images, 1, axis=2)
+) / 3
 noise = rng.uniform(-1, 1, test_images.shape).astype("float32")
 to_centre = ((real_features - real_features.mean(0)) ** 2).sum(1).min()
 scale = {
-    "other photographs": frechet_distance(real_features, describe(train_images[:2000])[0]),
-    "blurred photographs": frechet_distance(real_features, describe(blurred)[0]),
-    "one photograph, 2,000 times": to_centre + np.trace(np.cov(real_features, rowvar=False)),
+    "other photographs": frechet_distance(
+        real_features, describe(train_images[:2000])[0]
+    ),
+    "blurred photographs": frechet_distance(
+        real_features, describe(blurred)[0]
+    ),
+    "one photograph, 2,000 times": to_centre
+    + np.trace(np.cov(real_features, rowvar=False)),
     "noise": frechet_distance(real_features, describe(noise)[0]),
 }
 for name, distance in scale.items():
@@ -833,8 +1069,8 @@ plots.bars(scale, "The ruler: from photographs to noise",
            "Fréchet distance to the test photographs")
 
 # %% [markdown]
-# That is our ruler: photographs are at a tenth or less, noise at sixty. A forger who draws one picture over and over has no covariance
-# either, and cannot get much below the third bar, however good his one picture is: remember that bar.
+# That is our ruler: photographs are at a tenth or less, noise at sixty.
+# A forger who draws one picture over and over has no covariance either, and cannot get much below the third bar, however good his one picture is: remember that bar.
 #
 # A second number looks at variety alone: the mean distance between the features of two drawings, over the same for two photographs.
 # Photographs have 1, a forger with one picture 0.
@@ -843,7 +1079,9 @@ plots.bars(scale, "The ruler: from photographs to noise",
 def variety(features):
     def spread(some):
         half = len(some) // 2
-        return np.linalg.norm(some[:half] - some[half : 2 * half], axis=1).mean()
+        return np.linalg.norm(
+            some[:half] - some[half : 2 * half], axis=1
+        ).mean()
 
     return spread(features) / spread(real_features)
 
@@ -854,14 +1092,19 @@ print(f"training photographs {variety(describe(train_images[:2000])[0]):.1f}")
 # %% [markdown]
 # ## The match
 #
-# Now play. 2,000 latents are set aside and never trained on; at some moments we draw from them, *always the same ones*, so that we
-# see the same drawing improve. The loop is short, and it is the same in both notebooks: what differs between the frameworks is inside
-# the steps.
+# Now play.
+# 2,000 latents are set aside and never trained on; at some moments we draw from them, *always the same ones*, so that we see the same drawing improve.
+# The loop is short, and it is the same in both notebooks: what differs between the frameworks is inside the steps.
 
 # %%
 fixed_latents = latents(np.random.default_rng((seed, 12)), 2000)
 total_steps = epochs * (train_size // batch_size)
-moments = sorted({int(step) for step in np.geomspace(min(25, total_steps), total_steps, 7).round()})
+moments = sorted(
+    {
+        int(step)
+        for step in np.geomspace(min(25, total_steps), total_steps, 7).round()
+    }
+)
 
 
 def play(generator, discriminator, steps, strength=1.0):
@@ -875,7 +1118,8 @@ def play(generator, discriminator, steps, strength=1.0):
 print(total_steps, "steps; drawings after", *moments)
 
 # %% [markdown]
-# About a minute. Watch the distance fall, from about that of noise into single figures:
+# About a minute.
+# Watch the distance fall, from about that of noise into single figures:
 
 # %% tags=["nbval-ignore-output"]
 starting = starting_weights(seed)
@@ -889,30 +1133,44 @@ for step, both in play(generator, discriminator, total_steps):
         features, classes = describe(pictures)
         drawings.extend(pictures[:10])
         distances.append(frechet_distance(real_features, features))
-        print(f"step {step:5}   distance {distances[-1]:6.1f}   variety {variety(features):.2f}")
+        print(
+            f"step {step:5}   distance {distances[-1]:6.1f}   variety {variety(features):.2f}"
+        )
 
 # %% [markdown]
-# Here is what those numbers look like. A row is a moment, a column is one latent:
+# Here is what those numbers look like.
+# A row is a moment, a column is one latent:
 
 # %%
-captions = [f"step {moments[n // 10]}" if n % 10 == 0 else "" for n in range(len(drawings))]
-plots.images((np.array(drawings) + 1) / 2,
-             "Top to bottom, the same ten latents: weave, blobs, stripes, then outlines", captions)
+captions = [
+    f"step {moments[n // 10]}" if n % 10 == 0 else ""
+    for n in range(len(drawings))
+]
+plots.images(
+    (np.array(drawings) + 1) / 2,
+    "Top to bottom, the same ten latents: weave, blobs, stripes, then outlines",
+    captions,
+)
 
 # %% [markdown]
-# First a grey weave (there is the checkerboard), then blobs, at step 197 stripes, then outlines; sleeves, soles and trouser legs come
-# last. Some columns settle early and then work on details, others change their mind. Forty drawings from the end, with the judge's
-# name for each. Look critically:
+# First a grey weave (there is the checkerboard), then blobs, at step 197 stripes, then outlines; sleeves, soles and trouser legs come last.
+# Some columns settle early and then work on details, others change their mind.
+# Forty drawings from the end, with the judge's name for each.
+# Look critically:
 
 # %%
 captions = [data.FASHION_CLASSES[label] for label in classes[:40]]
-plots.images((pictures[:40] + 1) / 2,
-             "Forty drawings: more than half are clothes at a glance", captions)
+plots.images(
+    (pictures[:40] + 1) / 2,
+    "Forty drawings: more than half are clothes at a glance",
+    captions,
+)
 
 # %% [markdown]
-# Trousers, pullovers, a shoe here and there you would recognise without the caption. You also see what is not right: ragged edges,
-# scattered pixels, creatures between a bag and a shirt. By the ruler all of this is a slight blur. Your eye is stricter: the judge was
-# trained on photographs only, has to choose one of ten names, and never says "none".
+# Trousers, pullovers, a shoe here and there you would recognise without the caption.
+# You also see what is not right: ragged edges, scattered pixels, creatures between a bag and a shirt.
+# By the ruler all of this is a slight blur.
+# Your eye is stricter: the judge was trained on photographs only, has to choose one of ten names, and never says "none".
 #
 # ## What the losses do not tell
 
@@ -920,7 +1178,9 @@ plots.images((pictures[:40] + 1) / 2,
 both = dict(zip(("discriminator loss", "generator loss"), np.array(losses).T))
 figure, (left, right) = plots.plt.subplots(1, 2, figsize=(9, 3.4))
 window = max(1, total_steps // 30)
-plots.curves(both, "From step 800 the losses hardly move ...", window=window, axes=left)
+plots.curves(
+    both, "From step 800 the losses hardly move ...", window=window, axes=left
+)
 plots.curves({"drawings": (moments, distances)}, "... yet the distance falls",
              y_label="Fréchet distance", log=True, axes=right)
 for name in ("noise", "other photographs"):
@@ -929,68 +1189,94 @@ for name in ("noise", "other photographs"):
 right.set_xscale("log")
 
 # %% [markdown]
-# A classifier's loss falls while it learns. Here the discriminator's *rises*, once the first steps are over: the fakes become harder
-# to tell from photographs. If it could only guess, its loss would be $2\log 2 = 1.39$, both terms at one half; that is where a
-# perfect forger would keep it. Over the second half of the training both losses move by little, and the distance falls by another
-# fifth or more: the losses would not have told you. The distance itself is still far above that of other photographs.
+# A classifier's loss falls while it learns.
+# Here the discriminator's *rises*, once the first steps are over: the fakes become harder to tell from photographs.
+# If it could only guess, its loss would be $2\log 2 = 1.39$, both terms at one half; that is where a perfect forger would keep it.
+# Over the second half of the training both losses move by little, and the distance falls by another fifth or more: the losses would not have told you.
+# The distance itself is still far above that of other photographs.
 #
 # Which garments does it draw?
 
 # %%
 share = np.bincount(classes, minlength=10) / len(classes)
-plots.bars(dict(zip(data.FASHION_CLASSES, share.round(2))),
-           "The judge finds every class, some too often (a tenth each would be right)",
-           "share of 2,000 drawings")
-assert (distances[-1] < 6 and variety(features) > 0.6 and share.min() > 0.01) or not as_shipped
+plots.bars(
+    dict(zip(data.FASHION_CLASSES, share.round(2))),
+    "The judge finds every class, some too often (a tenth each would be right)",
+    "share of 2,000 drawings",
+)
+assert (
+    distances[-1] < 6 and variety(features) > 0.6 and share.min() > 0.01
+) or not as_shipped
 
 # %% [markdown]
-# Nobody told the generator that there are ten classes. What is still missing is about a quarter of the photographs' variety: see the
-# last line that the training printed.
+# Nobody told the generator that there are ten classes.
+# What is still missing is about a quarter of the photographs' variety: see the last line that the training printed.
 #
 # ## Did it copy?
 #
-# A sceptic's question: does it draw, or does it remember photographs? (It never saw one, but the discriminator did.) For each
-# drawing, the nearest of all training photographs, pixel by pixel; and below, two walks in a straight line from one latent to another,
-# from the first two drawings that the judge calls trousers to the first two pullovers.
+# A sceptic's question: does it draw, or does it remember photographs?
+# (It never saw one, but the discriminator did.)
+# For each drawing, the nearest of all training photographs, pixel by pixel; and below, two walks in a straight line from one latent to another, from the first two drawings that the judge calls trousers to the first two pullovers.
 
 # %%
 chosen = pictures[:10]
-nearest = [train_images[((train_images - one) ** 2).mean((1, 2)).argmin()] for one in chosen]
-plots.images((np.concatenate([chosen, nearest]) + 1) / 2,
-             "Drawings (top) and their nearest photographs (bottom): relatives, not copies")
+nearest = [
+    train_images[((train_images - one) ** 2).mean((1, 2)).argmin()]
+    for one in chosen
+]
+plots.images(
+    (np.concatenate([chosen, nearest]) + 1) / 2,
+    "Drawings (top) and their nearest photographs (bottom): relatives, not copies",
+)
 
 # %% [markdown]
-# Related, but not the same pixels. And a generator that had stored photographs would fade quickly between a few fixed ones:
+# Related, but not the same pixels.
+# And a generator that had stored photographs would fade quickly between a few fixed ones:
 
 # %%
 ways = np.linspace(0, 1, 10)[:, None].astype("float32")
-starts, ends = (fixed_latents[np.argsort(classes != label, kind="stable")[:2]] for label in (1, 2))
-walks = [draw(generator, (1 - ways) * starts[n] + ways * ends[n]) for n in range(2)]
-plots.images((np.concatenate(walks) + 1) / 2,
-             "From what the judge calls trousers to what it calls pullovers, without a jump")
+starts, ends = (
+    fixed_latents[np.argsort(classes != label, kind="stable")[:2]]
+    for label in (1, 2)
+)
+walks = [
+    draw(generator, (1 - ways) * starts[n] + ways * ends[n]) for n in range(2)
+]
+plots.images(
+    (np.concatenate(walks) + 1) / 2,
+    "From what the judge calls trousers to what it calls pullovers, without a jump",
+)
 
 # %% [markdown]
 # Along these walks the shape itself changes, a little at each step, and the pictures in between look no worse than the ends.
 #
 # ## Mode collapse, on purpose
 #
-# The discriminator looks at drawings, not at the generator. If one drawing fools it, why draw anything else? A generator that puts
-# all its noise into one picture, or a few, is in **mode collapse**, the best-known disease of GANs. The DCGAN paper says of batch
-# normalisation that it was "critical to get deep generators to begin learning, preventing the generator from collapsing all samples
-# to a single point". Can that be shown?
+# The discriminator looks at drawings, not at the generator.
+# If one drawing fools it, why draw anything else?
+# A generator that puts all its noise into one picture, or a few, is in **mode collapse**, the best-known disease of GANs.
+# The DCGAN paper says of batch normalisation that it was "critical to get deep generators to begin learning, preventing the generator from collapsing all samples to a single point".
+# Can that be shown?
 #
-# Take the batch normalisation out of the generator (its shift stays, as a bias of each layer), and turn the noise down to a fiftieth,
-# so that the input that should tell drawings apart is weak beside the biases that all drawings share. Nothing else changes: same
-# weights, photographs, discriminator, steps.
+# Take the batch normalisation out of the generator (its shift stays, as a bias of each layer), and turn the noise down to a fiftieth, so that the input that should tell drawings apart is weak beside the biases that all drawings share.
+# Nothing else changes: same weights, photographs, discriminator, steps.
 
 # %%
 def without_norm(starting):
-    return {name: {"bias": np.zeros(arrays["kernel"].shape[-1], "float32")} | arrays
-            for name, arrays in starting.items() if "kernel" in arrays}
+    return {
+        name: {"bias": np.zeros(arrays["kernel"].shape[-1], "float32")}
+        | arrays
+        for name, arrays in starting.items()
+        if "kernel" in arrays
+    }
 
 
 def play_weak(generator, strength=0.02, steps=min(300, total_steps)):
-    discriminator, rows, varieties = build_discriminator(starting["discriminator"]), [], {}
+    discriminator, rows, varieties = (
+        build_discriminator(starting["discriminator"]),
+        [],
+        {},
+    )
     for step, _ in chain([(0, None)], play(generator, discriminator, steps, strength)):
         if step % 50 == 0 or step == steps:
             pictures = draw(generator, strength * fixed_latents)
@@ -1006,53 +1292,73 @@ bare = build_generator(without_norm(starting["generator"]), normalised=False)
 rows, bare_varieties, collapsed = play_weak(bare)
 captions = [f"step {list(bare_varieties)[n // 10]}" if n % 10 == 0 else ""
             for n in range(len(rows))]
-plots.images((np.array(rows) + 1) / 2,
-             "Collapse: ten different latents, one drawing, and it wanders", captions)
+plots.images(
+    (np.array(rows) + 1) / 2,
+    "Collapse: ten different latents, one drawing, and it wanders",
+    captions,
+)
 
 # %% [markdown]
-# All columns are one picture. And see how it changes from row to row: the discriminator learns that *this* drawing is a fake, the
-# generator moves to another, the discriminator follows. They chase each other from blob to blob, and neither learns what a wardrobe
-# is. Now the same start and the very same weak noise with batch normalisation. It rescales each channel to variance 1 over the batch,
-# so what differs between drawings, however weak, is blown up.
+# All columns are one picture.
+# And see how it changes from row to row: the discriminator learns that *this* drawing is a fake, the generator moves to another, the discriminator follows.
+# They chase each other from blob to blob, and neither learns what a wardrobe is.
+# Now the same start and the very same weak noise with batch normalisation.
+# It rescales each channel to variance 1 over the batch, so what differs between drawings, however weak, is blown up.
 
 # %%
 normalised = build_generator(starting["generator"])
 rows, normalised_varieties, kept_apart = play_weak(normalised)
-plots.images((np.array(rows) + 1) / 2,
-             "The same weak noise with batch normalisation: ten different drawings", captions)
+plots.images(
+    (np.array(rows) + 1) / 2,
+    "The same weak noise with batch normalisation: ten different drawings",
+    captions,
+)
 
 # %% [markdown]
 # In numbers: the variety over time, and the distance at the end.
 
 # %% tags=["nbval-ignore-output"]
-varieties = {"without batch norm": bare_varieties, "with batch norm": normalised_varieties}
-plots.curves({name: (list(some), list(some.values())) for name, some in varieties.items()},
-             "Batch normalisation keeps the drawings apart", y_label="variety (photographs: 1)")
+varieties = {
+    "without batch norm": bare_varieties,
+    "with batch norm": normalised_varieties,
+}
+plots.curves(
+    {
+        name: (list(some), list(some.values()))
+        for name, some in varieties.items()
+    },
+    "Batch normalisation keeps the drawings apart",
+    y_label="variety (photographs: 1)",
+)
 plots.plt.ylim(bottom=0)
 for name, some in zip(varieties, (collapsed, kept_apart)):
     features, classes = describe(some)
     commonest = np.bincount(classes).max() / len(classes)
-    print(f"{name:19} distance {frechet_distance(real_features, features):5.1f}   variety "
-          f"{variety(features):.2f}   commonest class {commonest:.2f}")
+    print(
+        f"{name:19} distance {frechet_distance(real_features, features):5.1f}   variety "
+        f"{variety(features):.2f}   commonest class {commonest:.2f}"
+    )
 assert max(bare_varieties.values()) < 0.3 or not as_shipped
-assert variety(features) > 0.3 or not as_shipped  # the last ones, with batch norm
+# the last ones, with batch norm
+assert variety(features) > 0.3 or not as_shipped
 
 # %% [markdown]
-# The collapsed generator draws almost one picture, and a bad one: the judge puts most copies, or all, into the same class, and the distance is above the 31
-# that one *good* picture, 2,000 times, would have had. With batch normalisation the distance after as many steps is about 11, and the
-# drawings differ, though one class is still drawn far too often: 300 steps are few. Looking at one drawing at a time would never have shown a
-# collapse. That is why one looks at many, and why the distance has a second term.
+# The collapsed generator draws almost one picture, and a bad one: the judge puts most copies, or all, into the same class, and the distance is above the 31 that one *good* picture, 2,000 times, would have had.
+# With batch normalisation the distance after as many steps is about 11, and the drawings differ, though one class is still drawn far too often: 300 steps are few.
+# Looking at one drawing at a time would never have shown a collapse.
+# That is why one looks at many, and why the distance has a second term.
 #
-# An honest note: this generator was starved. Both curves begin at zero, because under so weak a noise even untrained drawings are
-# alike. Without normalisation the variety never came; with it, the first layer has no bias, so normalising its output divides the
-# strength of the noise out again. It took both, the weak noise and the missing normalisation. With noise at full strength our small
-# generator did not collapse without it when we tried: its variety was about .5 after 300 steps, as with it, though the distance was
-# twice as large. So the paper's "preventing" is shown here for a generator whose input is weak, not for every generator.
+# An honest note: this generator was starved.
+# Both curves begin at zero, because under so weak a noise even untrained drawings are alike.
+# Without normalisation the variety never came; with it, the first layer has no bias, so normalising its output divides the strength of the noise out again.
+# It took both, the weak noise and the missing normalisation.
+# With noise at full strength our small generator did not collapse without it when we tried: its variety was about .5 after 300 steps, as with it, though the distance was twice as large.
+# So the paper's "preventing" is shown here for a generator whose input is weak, not for every generator.
 #
 # ## The twin check
 #
-# Did both notebooks train the same two networks? Parameter counts, losses and distances, against the record that the twin left
-# behind.
+# Did both notebooks train the same two networks?
+# Parameter counts, losses and distances, against the record that the twin left behind.
 
 # %% tags=["pytorch"]
 parameter_count = sum(values.numel() for player in (generator, discriminator)
@@ -1060,67 +1366,112 @@ parameter_count = sum(values.numel() for player in (generator, discriminator)
 step_functions = discriminator_step, generator_step, train_step
 
 # %% tags=["tensorflow"]
-parameter_count = sum(math.prod(values.shape) for player in (generator, discriminator)
-                      for values in player.trainable_variables)  # not its moving averages
-plain_step = getattr(train_step, "python_function", train_step)  # as written, before tracing
+parameter_count = sum(
+    math.prod(values.shape)
+    for player in (generator, discriminator)
+    for values in player.trainable_variables
+)  # not its moving averages
+# as written, before tracing
+plain_step = getattr(train_step, "python_function", train_step)
 step_functions = discriminator_step, generator_step, plain_step
 
 # %% [markdown]
-# For the claim about ease, the record also takes how long the training steps are: lines that hold code, and the number of different
-# things from the framework that they call or touch.
+# For the claim about ease, the record also takes how long the training steps are: lines that hold code, and the number of different things from the framework that they call or touch.
 
 # %%
 source = "".join(inspect.getsource(function) for function in step_functions)
-code_lines = [line for line in source.splitlines() if line.strip() and line.strip()[0] != "#"]
+code_lines = [
+    line
+    for line in source.splitlines()
+    if line.strip() and line.strip()[0] != "#"
+]
 touched = sorted({node.attr for node in ast.walk(ast.parse(source))
                   if isinstance(node, ast.Attribute)})
 
-parameters = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate,
-              "beta_1": beta_1, "beta_2": beta_2, "epsilon": epsilon, "slope": slope,
-              "latent_size": latent_size, "channels": channels, "train_size": train_size,
-              "seed": seed, "as_shipped": as_shipped}
-mine = records.save("11_dcgan", framework, parameters,
-                    dict(zip(("discriminator loss", "generator loss"), np.array(losses).T)),
-                    parameter_count=parameter_count, distance=distances[-1], distances=distances,
-                    step_lines=len(code_lines), step_names=len(touched))
+parameters = {
+    "epochs": epochs,
+    "batch_size": batch_size,
+    "learning_rate": learning_rate,
+    "beta_1": beta_1,
+    "beta_2": beta_2,
+    "epsilon": epsilon,
+    "slope": slope,
+    "latent_size": latent_size,
+    "channels": channels,
+    "train_size": train_size,
+    "seed": seed,
+    "as_shipped": as_shipped,
+}
+mine = records.save(
+    "11_dcgan",
+    framework,
+    parameters,
+    dict(zip(("discriminator loss", "generator loss"), np.array(losses).T)),
+    parameter_count=parameter_count,
+    distance=distances[-1],
+    distances=distances,
+    step_lines=len(code_lines),
+    step_names=len(touched),
+)
 twin = records.load("11_dcgan", other, parameters)
 
 # %% [markdown]
-# And the comparison. The curves are the first 60 steps, because after that there is nothing in common to see:
+# And the comparison.
+# The curves are the first 60 steps, because after that there is nothing in common to see:
 
 # %% tags=["nbval-ignore-output"]
-first_steps = [one and one | {"losses": {name: some[:60] for name, some in one["losses"].items()}}
-               for one in (mine, twin)]
-plots.twins(*first_steps, "One curve for twenty steps, then two: rounding, amplified",
-            "discriminator loss")
+first_steps = [
+    one
+    and one
+    | {"losses": {name: some[:60] for name, some in one["losses"].items()}}
+    for one in (mine, twin)
+]
+plots.twins(
+    *first_steps,
+    "One curve for twenty steps, then two: rounding, amplified",
+    "discriminator loss",
+)
 print(records.compare(mine, twin))
 
 # %% [markdown]
-# The first losses agree to five digits or more. Then the difference grows, tenfold every few steps, until the two curves have only
-# their statistics in common. Nothing is wrong: each player's step depends on the other's last one, so a rounding error is passed to
-# and fro and amplified, like a whisper between two microphones.
+# The first losses agree to five digits or more.
+# Then the difference grows, tenfold every few steps, until the two curves have only their statistics in common.
+# Nothing is wrong: each player's step depends on the other's last one, so a rounding error is passed to and fro and amplified, like a whisper between two microphones.
 #
-# That this is rounding, and no difference between the networks, is what the twin proof says (`python tests/twin_proof.py 11`). It runs
-# the *same cells* in float64, with values for the learning rate, the betas, the slope (.25) and the batch size (16) that both libraries
-# hold exactly, and with Adam's epsilon and the running variance aligned. There the losses agree over 100 steps to a relative $10^{-12}$.
+# That this is rounding, and no difference between the networks, is what the twin proof says (`python tests/twin_proof.py 11`).
+# It runs the *same cells* in float64, with values for the learning rate, the betas, the slope (.25) and the batch size (16) that both libraries hold exactly, and with Adam's epsilon and the running variance aligned.
+# There the losses agree over 100 steps to a relative $10^{-12}$.
 #
-# So small an error does not only start lower, it also grows more slowly. With this lesson's own values in float64, we moved all weights
-# by about a part in $10^{15}$: the losses were $10^{-9}$ apart after 60 steps. Moved by $10^{-7}$, float32's rounding, they were a third
-# apart. Probably that is because the larger error turns the sign of some gradients near zero, and Adam gives those a full step too.
+# So small an error does not only start lower, it also grows more slowly.
+# With this lesson's own values in float64, we moved all weights by about a part in $10^{15}$: the losses were $10^{-9}$ apart after 60 steps.
+# Moved by $10^{-7}$, float32's rounding, they were a third apart.
+# Probably that is because the larger error turns the sign of some gradients near zero, and Adam gives those a full step too.
 #
-# So the single loss is not what twins of a GAN can be held to. What survives chaos is how *good* they become:
+# So the single loss is not what twins of a GAN can be held to.
+# What survives chaos is how *good* they become:
 
 # %%
-together = {FRAMEWORK_NAMES[one["framework"]]: (moments, one["scores"]["distances"])
-            for one in (mine, twin) if one}
-plots.curves(dict(sorted(together.items())), "Both twins' drawings approach the photographs alike",
-             y_label="Fréchet distance", log=True)
+together = {
+    FRAMEWORK_NAMES[one["framework"]]: (moments, one["scores"]["distances"])
+    for one in (mine, twin)
+    if one
+}
+plots.curves(
+    dict(sorted(together.items())),
+    "Both twins' drawings approach the photographs alike",
+    y_label="Fréchet distance",
+    log=True,
+)
 axes = plots.plt.gca()
 axes.minorticks_off()
 axes.set_yticks([3, 10, 30], [3, 10, 30])
 if twin and as_shipped:
-    first = [records.relative_difference(mine["losses"][name], twin["losses"][name])[:2].max()
-             for name in mine["losses"]]
+    first = [
+        records.relative_difference(
+            mine["losses"][name], twin["losses"][name]
+        )[:2].max()
+        for name in mine["losses"]
+    ]
     ratio = mine["scores"]["distance"] / twin["scores"]["distance"]
     assert max(first) < 1e-3 and 0.5 < ratio < 2
 
@@ -1136,27 +1487,28 @@ print("this notebook touches:", ", ".join(touched))
 counted = [one for one in (mine, records.load("11_dcgan", other)) if one]
 for one in sorted(counted, key=lambda one: one["framework"]):
     scores = one["scores"]
-    print(f"{FRAMEWORK_NAMES[one['framework']]:11}{scores['step_lines']:3} lines, "
-          f"{scores['step_names']:3} names of the framework")
+    print(
+        f"{FRAMEWORK_NAMES[one['framework']]:11}{scores['step_lines']:3} lines, "
+        f"{scores['step_names']:3} names of the framework"
+    )
 
 # %% [markdown] tags=["pytorch"]
-# Line for line a draw. PyTorch asks you to *clear* (`zero_grad`) and to *cut* (`detach`), and a step that forgets the first is
-# silently wrong. In the Keras twin, TensorFlow's tape asks you to *record* (`GradientTape`) and Keras to say `training=True` at every
-# call, and a step that forgets that is silently wrong too. PyTorch's steps are ordinary Python; the twin puts `@tf.function` on its
-# step, and a print in there runs only while it is traced.
+# Line for line a draw.
+# PyTorch asks you to *clear* (`zero_grad`) and to *cut* (`detach`), and a step that forgets the first is silently wrong.
+# In the Keras twin, TensorFlow's tape asks you to *record* (`GradientTape`) and Keras to say `training=True` at every call, and a step that forgets that is silently wrong too.
+# PyTorch's steps are ordinary Python; the twin puts `@tf.function` on its step, and a print in there runs only while it is traced.
 
 # %% [markdown] tags=["tensorflow"]
-# Line for line a draw. TensorFlow's tape asks you to *record* (`GradientTape`) and Keras to say `training=True` at every call, and a
-# step that forgets the second is silently wrong. PyTorch asks you to *clear* (`zero_grad`) and to *cut* (`detach`), and a step that
-# forgets to clear is silently wrong too. A print in our step runs only while `@tf.function` traces it; in PyTorch, each time. Keras'
-# own form puts the two steps into the `train_step` of a `keras.Model`, and `fit` brings progress bar and callbacks; that costs a class
-# with its own `compile`.
+# Line for line a draw.
+# TensorFlow's tape asks you to *record* (`GradientTape`) and Keras to say `training=True` at every call, and a step that forgets the second is silently wrong.
+# PyTorch asks you to *clear* (`zero_grad`) and to *cut* (`detach`), and a step that forgets to clear is silently wrong too.
+# A print in our step runs only while `@tf.function` traces it; in PyTorch, each time.
+# Keras' own form puts the two steps into the `train_step` of a `keras.Model`, and `fit` brings progress bar and callbacks; that costs a class with its own `compile`.
 
 # %% [markdown]
-# What the count cannot say is where the published GANs are that one starts from. The
-# [first DCGAN](https://github.com/Newmu/dcgan_code) was written in Theano, [StyleGAN2-ADA](https://github.com/NVlabs/stylegan2-ada) in
-# TensorFlow 1, [StyleGAN3](https://github.com/NVlabs/stylegan3) in PyTorch. For writing the loop yourself, this count finds neither
-# easier.
+# What the count cannot say is where the published GANs are that one starts from.
+# The [first DCGAN](https://github.com/Newmu/dcgan_code) was written in Theano, [StyleGAN2-ADA](https://github.com/NVlabs/stylegan2-ada) in TensorFlow 1, [StyleGAN3](https://github.com/NVlabs/stylegan3) in PyTorch.
+# For writing the loop yourself, this count finds neither easier.
 #
 # ## What differs
 
@@ -1188,43 +1540,41 @@ for one in sorted(counted, key=lambda one: one["framework"]):
 # ## What you learned
 #
 # - A generator and a discriminator, with a loss for each, learn to draw without a single right answer.
-# - A transposed convolution stamps kernels; kernel 4 with stride 2 paints evenly and falls on the same pixels in both frameworks; odd
-#   kernels do neither.
+# - A transposed convolution stamps kernels; kernel 4 with stride 2 paints evenly and falls on the same pixels in both frameworks; odd kernels do neither.
 # - The non-saturating loss is the same wish as the saturating one, and steep where the forger is caught.
 # - Two players need two optimisers, and care that no gradient reaches the wrong one.
 # - Losses say who is ahead, not how good the drawings are; a distance to photographs does, with real against real as its floor.
-# - Mode collapse is one drawing for all noise, or a few. It shows in the variety of samples; batch normalisation in the generator
-#   prevented it.
+# - Mode collapse is one drawing for all noise, or a few.
+#   It shows in the variety of samples; batch normalisation in the generator prevented it.
 # - Twins of a GAN agree to five digits and more at first, part by chaos, and end about equally good.
 #
 # ## Try it
 #
-# Where you change code and not a parameter, first replace the line `as_shipped = ...` under "Parameters" by `as_shipped = False`, in both notebooks if you want to compare them. Then no bound stops you, and nothing is held against the unaltered twin.
+# Where you change code and not a parameter, first set `altered = True` in the folded cell below the parameters, in both notebooks if you want to compare them.
+# Then no bound stops you, and nothing is held against the unaltered twin.
 #
-# 1. Let `generator_step` use the saturating loss from the head-start section and play 300 steps. How much of the disaster does Adam
-#    prevent? Then give the discriminator its head start first.
-# 2. Take only one of the two steps into collapse:
-#    `play_weak(build_generator(without_norm(starting["generator"]), False), strength=1.0)`. How much variety?
-# 3. Change kernel 4 to 3 in the generator (in PyTorch with `output_padding=1`) and its two 4s in `starting_weights`. Is the woven
-#    pattern stronger at step 200? Run the twin: do the first losses still agree?
-# 4. `latent_size = 2`. How much variety is left? Draw a grid of latents from −2 to 2 and look.
+# 1. Let `generator_step` use the saturating loss from the head-start section and play 300 steps.
+#    How much of the disaster does Adam prevent?
+#    Then give the discriminator its head start first.
+# 2. Take only one of the two steps into collapse: `play_weak(build_generator(without_norm(starting["generator"]), False), strength=1.0)`.
+#    How much variety?
+# 3. Change kernel 4 to 3 in the generator (in PyTorch with `output_padding=1`) and its two 4s in `starting_weights`.
+#    Is the woven pattern stronger at step 200?
+#    Run the twin: do the first losses still agree?
+# 4. `latent_size = 2`.
+#    How much variety is left?
+#    Draw a grid of latents from −2 to 2 and look.
 # 5. `epochs = 20`, and give it five minutes: where does the distance end?
 #
 # ## Read on
 #
-# - Goodfellow and others, *Generative Adversarial Nets* (2014), [arXiv:1406.2661](https://arxiv.org/abs/1406.2661): the game, and the
-#   two losses in section 3.
-# - Radford, Metz, Chintala, *Unsupervised Representation Learning with Deep Convolutional Generative Adversarial Networks* (2015),
-#   [arXiv:1511.06434](https://arxiv.org/abs/1511.06434).
-# - Heusel and others, *GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash Equilibrium* (2017),
-#   [arXiv:1706.08500](https://arxiv.org/abs/1706.08500): the Fréchet distance.
-# - Odena, Dumoulin, Olah, *Deconvolution and Checkerboard Artifacts* (2016),
-#   [doi:10.23915/distill.00003](https://doi.org/10.23915/distill.00003).
+# - Goodfellow and others, *Generative Adversarial Nets* (2014), [arXiv:1406.2661](https://arxiv.org/abs/1406.2661): the game, and the two losses in section 3.
+# - Radford, Metz, Chintala, *Unsupervised Representation Learning with Deep Convolutional Generative Adversarial Networks* (2015), [arXiv:1511.06434](https://arxiv.org/abs/1511.06434).
+# - Heusel and others, *GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash Equilibrium* (2017), [arXiv:1706.08500](https://arxiv.org/abs/1706.08500): the Fréchet distance.
+# - Odena, Dumoulin, Olah, *Deconvolution and Checkerboard Artifacts* (2016), [doi:10.23915/distill.00003](https://doi.org/10.23915/distill.00003).
 
 # %% [markdown] tags=["pytorch"]
-# - PyTorch's own [DCGAN tutorial](https://docs.pytorch.org/tutorials/beginner/dcgan_faces_tutorial.html), on faces, and the page of
-#   [ConvTranspose2d](https://docs.pytorch.org/docs/stable/generated/torch.nn.ConvTranspose2d.html).
+# - PyTorch's own [DCGAN tutorial](https://docs.pytorch.org/tutorials/beginner/dcgan_faces_tutorial.html), on faces, and the page of [ConvTranspose2d](https://docs.pytorch.org/docs/stable/generated/torch.nn.ConvTranspose2d.html).
 
 # %% [markdown] tags=["tensorflow"]
-# - Keras' own [DCGAN example](https://keras.io/examples/generative/dcgan_overriding_train_step/), on faces, with `fit`, and the page
-#   of [Conv2DTranspose](https://keras.io/api/layers/convolution_layers/convolution2d_transpose/).
+# - Keras' own [DCGAN example](https://keras.io/examples/generative/dcgan_overriding_train_step/), on faces, with `fit`, and the page of [Conv2DTranspose](https://keras.io/api/layers/convolution_layers/convolution2d_transpose/).

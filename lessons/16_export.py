@@ -1,22 +1,27 @@
+# ---
+# minutes: {read: 104, run: 1, exercises: 0}
+# seconds: 90
+# memory_mb: 1300
+# needs: []
+# proof: training
+# ---
+
 # %% [markdown]
 # # 16 · Saving and exporting: weights or a program
 #
-# One trained classifier leaves this notebook as weights, as a description, as a program and as ONNX; a new process that knows
-# nothing of us opens each.
+# One trained classifier leaves this notebook as weights, as a description, as a program and as ONNX; a new process that knows nothing of us opens each.
 #
-# **You will build** a classifier that takes raw camera bytes, and save it as weights, as a checkpoint, as a description, as a
-# program and as an ONNX file.
+# **You will build** a classifier that takes raw camera bytes, and save it as weights, as a checkpoint, as a description, as a program and as an ONNX file.
 #
-# **You will learn** what each file keeps and what it silently leaves behind; what opening a stranger's file may run; how to
-# export for any batch size; and what is left of the difference between two frameworks once both have written ONNX.
+# **You will learn** what each file keeps and what it silently leaves behind; what opening a stranger's file may run; how to export for any batch size; and what is left of the difference between two frameworks once both have written ONNX.
 #
 # **You need** the training loop of lesson 2 and the convolution of lesson 6.
 
 # %% [markdown]
 # ## Set-up
 #
-# The first imports are those of every lesson. The second group is Python's own tools, and the two packages this
-# lesson is about: ONNX (with its runtime) and safetensors, which belong to neither framework.
+# The first imports are those of every lesson.
+# The second group is Python's own tools, and the two packages this lesson is about: ONNX (with its runtime) and safetensors, which belong to neither framework.
 
 # %% tags=["pytorch", "network"]
 import torch
@@ -26,10 +31,12 @@ from torch import nn
 from tandem import data, plots, records, weights
 from tandem.pytorch import load_weights
 
-device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+accelerator = torch.accelerator.current_accelerator(check_available=True)
+device = accelerator or torch.device("cpu")
 
 # %% tags=["tensorflow", "network"]
-from tandem.tensorflow import load_weights  # first: it starts TensorFlow without its log lines
+# first: it starts TensorFlow without its log lines
+from tandem.tensorflow import load_weights
 
 import keras
 import tensorflow as tf
@@ -38,8 +45,8 @@ from keras import layers
 from tandem import data, plots, records, weights
 
 # %% [markdown]
-# The exporters talk while they work: about a package we do not need, a name that NumPy may define one day, the folder they
-# write to. The last lines below keep them quiet.
+# The exporters talk while they work: about a package we do not need, a name that NumPy may define one day, the folder they write to.
+# The last lines below keep them quiet.
 
 # %% tags=["pytorch"]
 import copy
@@ -82,28 +89,34 @@ import onnxruntime
 import safetensors.numpy
 
 tf.get_logger().setLevel("ERROR")
-warnings.filterwarnings("ignore", category=FutureWarning, message="In the future `np.object`")
+warnings.filterwarnings(
+    "ignore", category=FutureWarning, message="In the future `np.object`"
+)
 
 # %% [markdown]
 # Every knob of this lesson:
 
 # %% tags=["parameters", "network"]
-epochs = 2
-batch_size = 32
-learning_rate = 0.01
-beta_1 = 0.9  # Adam's running averages: both frameworks' defaults
-beta_2 = 0.999
-epsilon = 1e-7  # Adam's: Keras' default; PyTorch's is 1e-8
-train_size = 6_000
-seed = 0
+epochs = 2  # 1 to 100: passes over the training images
+batch_size = 32  # 2 to train_size: images a step
+learning_rate = 0.01  # above 0 to 1: how far a step goes
+# Adam's running averages: both frameworks' defaults
+beta_1 = 0.9  # 0 to below 1
+beta_2 = 0.999  # 0 to below 1: of the squares
+# Adam's: Keras' default; PyTorch's is 1e-8
+epsilon = 1e-7  # above 0 to 1
+train_size = 6_000  # 100 to 10000: training images
+seed = 0  # 0 to 2**32 - 1: of weights and batch order
 
 # %% [markdown]
 # What training makes of these values is *asserted* in bounds, and only for the values above: with your own, nothing stops you.
 
-# %%
-shipped = (2, 32, 0.01, 0.9, 0.999, 1e-7, 6_000, 0)
-as_shipped = shipped == (epochs, batch_size, learning_rate, beta_1, beta_2, epsilon,
-                         train_size, seed)
+# %% tags=["folded"]
+from tandem.parameters import check_parameters
+
+altered = False  # True where you change code: no bound stops you then
+parameters_used = check_parameters("16_export", globals(), altered)
+as_shipped = parameters_used["as_shipped"]
 
 # %% [markdown]
 # All files go into a temporary folder, which disappears with this notebook's kernel.
@@ -115,12 +128,14 @@ folder = pathlib.Path(scratch.name)
 # %% [markdown]
 # ## A network worth keeping
 #
-# Two convolutions with batch normalisation, and one dense layer: 5,282 weights to train on Fashion-MNIST. Batch normalisation
-# is there on purpose. Its running averages are not parameters, no gradient reaches them, and yet without them the trained
-# network is useless: a good test for anything that claims to save a network.
+# Two convolutions with batch normalisation, and one dense layer: 5,282 weights to train on Fashion-MNIST.
+# Batch normalisation is there on purpose.
+# Its running averages are not parameters, no gradient reaches them, and yet without them the trained network is useless: a good test for anything that claims to save a network.
 
 # %% tags=["network"]
-(train_images, train_labels), (test_images, test_labels) = data.fashion_mnist(train_size)
+(train_images, train_labels), (test_images, test_labels) = data.fashion_mnist(
+    train_size
+)
 
 
 def starting_weights(seed):
@@ -139,8 +154,8 @@ def batches(seed):
         yield train_images[chosen], train_labels[chosen]
 
 # %% [markdown] tags=["pytorch"]
-# The `permute` before the dense layer puts the 400 values into the order height, width, channel, in which the twin flattens
-# them. It will be visible in the exported program.
+# The `permute` before the dense layer puts the 400 values into the order height, width, channel, in which the twin flattens them.
+# It will be visible in the exported program.
 
 # %% tags=["pytorch", "network"]
 class Classifier(nn.Module):
@@ -162,25 +177,32 @@ def build_classifier(starting):
     return load_weights(Classifier(), starting).to(device)
 
 # %% [markdown] tags=["tensorflow"]
-# The network is made by a function that needs nothing but Keras. The reason comes later: a process that opens our files will
-# have to run these same lines.
+# The network is made by a function that needs nothing but Keras.
+# The reason comes later: a process that opens our files will have to run these same lines.
 
 # %% tags=["tensorflow", "network"]
 def make_classifier():
-    return keras.Sequential([
-        keras.Input((28, 28, 1)),
-        layers.Conv2D(8, 3, use_bias=False, name="first"),
-        # as PyTorch, which writes 0.1 for the momentum
-        layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name="first_norm"),
-        layers.ReLU(),
-        layers.MaxPooling2D(),
-        layers.Conv2D(16, 3, use_bias=False, name="second"),
-        layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name="second_norm"),
-        layers.ReLU(),
-        layers.MaxPooling2D(),
-        layers.Flatten(),
-        layers.Dense(10, name="output"),
-    ], name="classifier")
+    return keras.Sequential(
+        [
+            keras.Input((28, 28, 1)),
+            layers.Conv2D(8, 3, use_bias=False, name="first"),
+            # as PyTorch, which writes 0.1 for the momentum
+            layers.BatchNormalization(
+                momentum=0.9, epsilon=1e-5, name="first_norm"
+            ),
+            layers.ReLU(),
+            layers.MaxPooling2D(),
+            layers.Conv2D(16, 3, use_bias=False, name="second"),
+            layers.BatchNormalization(
+                momentum=0.9, epsilon=1e-5, name="second_norm"
+            ),
+            layers.ReLU(),
+            layers.MaxPooling2D(),
+            layers.Flatten(),
+            layers.Dense(10, name="output"),
+        ],
+        name="classifier",
+    )
 
 
 def build_classifier(starting):
@@ -192,11 +214,15 @@ def build_classifier(starting):
 # %% tags=["pytorch", "network"]
 def build_optimizer(network):
     betas = (beta_1, beta_2)
-    return torch.optim.Adam(network.parameters(), lr=learning_rate, betas=betas, eps=epsilon)
+    return torch.optim.Adam(
+        network.parameters(), lr=learning_rate, betas=betas, eps=epsilon
+    )
 
 
 def to_tensors(images, labels):
-    return torch.as_tensor(images[:, None], device=device), torch.as_tensor(labels, device=device)
+    return torch.as_tensor(images[:, None], device=device), torch.as_tensor(
+        labels, device=device
+    )
 
 
 def train_step(network, optimizer, images, labels):
@@ -212,12 +238,15 @@ cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 def build_optimizer(network):
     optimizer = keras.optimizers.Adam(learning_rate, beta_1, beta_2, epsilon)
-    optimizer.build(network.trainable_variables)  # now: a tf.function may not create them later
+    # now: a tf.function may not create them later
+    optimizer.build(network.trainable_variables)
     return optimizer
 
 
 def to_tensors(images, labels):
-    return tf.convert_to_tensor(images[..., None]), tf.convert_to_tensor(labels)
+    return tf.convert_to_tensor(images[..., None]), tf.convert_to_tensor(
+        labels
+    )
 
 
 @tf.function
@@ -229,8 +258,8 @@ def train_step(network, optimizer, images, labels):
     return loss
 
 # %% [markdown] tags=["pytorch"]
-# Halfway through, the loop writes a **checkpoint**: what you need if the machine stops now. In PyTorch that is a
-# dictionary we put together ourselves, out of the `state_dict` of everything that changes.
+# Halfway through, the loop writes a **checkpoint**: what you need if the machine stops now.
+# In PyTorch that is a dictionary we put together ourselves, out of the `state_dict` of everything that changes.
 
 # %% tags=["pytorch"]
 network = build_classifier(starting_weights(seed)["classifier"])
@@ -240,13 +269,16 @@ losses = []
 
 for step, batch in enumerate(batches(seed)):
     if step == halfway:
-        checkpoint = {"network": network.state_dict(), "optimizer": optimizer.state_dict()}
+        checkpoint = {
+            "network": network.state_dict(),
+            "optimizer": optimizer.state_dict(),
+        }
         torch.save(checkpoint, folder / "checkpoint.pt")
     losses.append(train_step(network, optimizer, *to_tensors(*batch)).item())
 
 # %% [markdown] tags=["tensorflow"]
-# Halfway through, the loop writes a **checkpoint**: what you need if the machine stops now. A Keras model that was
-# compiled knows its optimiser, and `save` puts both into one `.keras` file.
+# Halfway through, the loop writes a **checkpoint**: what you need if the machine stops now.
+# A Keras model that was compiled knows its optimiser, and `save` puts both into one `.keras` file.
 
 # %% tags=["tensorflow"]
 network = build_classifier(starting_weights(seed)["classifier"])
@@ -271,8 +303,9 @@ plots.curves({"training loss": losses}, "The loss falls fast, then slowly",
 # %% [markdown]
 # ## Going on where you stopped
 #
-# Suppose the machine had stopped halfway. Two people now go on from the checkpoint, on the batches that were next: one loads
-# the network and the optimiser, the other only the network, with a new optimiser. Who is where the uninterrupted run was?
+# Suppose the machine had stopped halfway.
+# Two people now go on from the checkpoint, on the batches that were next: one loads the network and the optimiser, the other only the network, with a new optimiser.
+# Who is where the uninterrupted run was?
 
 # %% tags=["pytorch"]
 def go_on(steps, with_optimizer):
@@ -283,53 +316,83 @@ def go_on(steps, with_optimizer):
     if with_optimizer:
         optimizer.load_state_dict(checkpoint["optimizer"])
     following = itertools.islice(batches(seed), halfway, halfway + steps)
-    return [train_step(network, optimizer, *to_tensors(*batch)).item() for batch in following]
+    return [
+        train_step(network, optimizer, *to_tensors(*batch)).item()
+        for batch in following
+    ]
 
 # %% tags=["tensorflow"]
 def go_on(steps, with_optimizer):
     network = keras.saving.load_model(folder / "checkpoint.keras")
-    optimizer = network.optimizer if with_optimizer else build_optimizer(network)
+    optimizer = (
+        network.optimizer if with_optimizer else build_optimizer(network)
+    )
     following = itertools.islice(batches(seed), halfway, halfway + steps)
-    return [float(train_step(network, optimizer, *to_tensors(*batch))) for batch in following]
+    return [
+        float(train_step(network, optimizer, *to_tensors(*batch)))
+        for batch in following
+    ]
 
 # %% [markdown]
 # Fifty steps each, and whether the first ten losses are those of the uninterrupted run, to three decimals:
 
 # %%
 uninterrupted = losses[halfway : halfway + 50]
-continued = {"with the optimiser": go_on(50, True), "weights only": go_on(50, False)}
+continued = {
+    "with the optimiser": go_on(50, True),
+    "weights only": go_on(50, False),
+}
 
 for name, values in continued.items():
     same = np.abs(np.subtract(values, uninterrupted))[:10] < 1e-3
-    print(f"{name:20} first loss the same: {same[0]}, next nine the same: {same[1:].all()}")
+    print(
+        f"{name:20} first loss the same: {same[0]}, next nine the same: {same[1:].all()}"
+    )
     assert same.all() == (name == "with the optimiser") or not as_shipped
 
 _, axes = plots.plt.subplots()
 smooth = plots.smooth(uninterrupted, 3)
-axes.plot(range(3, 3 + len(smooth)), smooth, linewidth=6, alpha=0.3, label="uninterrupted")
-plots.curves(continued, "Without the optimiser's state, training stumbles after the checkpoint",
-             "steps after the checkpoint", "loss, mean of 3 steps", window=3, axes=axes)
+axes.plot(
+    range(3, 3 + len(smooth)),
+    smooth,
+    linewidth=6,
+    alpha=0.3,
+    label="uninterrupted",
+)
+plots.curves(
+    continued,
+    "Without the optimiser's state, training stumbles after the checkpoint",
+    "steps after the checkpoint",
+    "loss, mean of 3 steps",
+    window=3,
+    axes=axes,
+)
 
 # %% [markdown]
-# The first loss is the same for all, because it is computed before any update: the weights are complete. Then they part.
-# Adam divides by the root of a running average of squared gradients. A new Adam's average holds a single gradient, so its first
-# step is the full learning rate in every weight, however small the gradient. Nobody gets an error. The run is just worse for a
-# while, after every interruption. (The black line even starts lower, by luck of two batches; then it runs up to 0.3 above.)
+# The first loss is the same for all, because it is computed before any update: the weights are complete.
+# Then they part.
+# Adam divides by the root of a running average of squared gradients.
+# A new Adam's average holds a single gradient, so its first step is the full learning rate in every weight, however small the gradient.
+# Nobody gets an error.
+# The run is just worse for a while, after every interruption.
+# (The black line even starts lower, by luck of two batches; then it runs up to 0.3 above.)
 
 # %% [markdown] tags=["pytorch"]
-# The optimiser's state is two numbers a weight, so the checkpoint is about three times as large as the weights. The epoch and
-# the position in the batch order are not in it: here we know them; in a long run, save them as well.
+# The optimiser's state is two numbers a weight, so the checkpoint is about three times as large as the weights.
+# The epoch and the position in the batch order are not in it: here we know them; in a long run, save them as well.
 
 # %% [markdown] tags=["tensorflow"]
-# The optimiser's state is two numbers a weight, so the checkpoint holds about three times as many numbers as the network. The
-# position in the batch order is not in it: here we know it; in a long run, save it as well. (Where a training loop has no
-# compiled model, `tf.train.Checkpoint(network=…, optimizer=…)` keeps the same numbers, but needs your code to rebuild the network.)
+# The optimiser's state is two numbers a weight, so the checkpoint holds about three times as many numbers as the network.
+# The position in the batch order is not in it: here we know it; in a long run, save it as well.
+# (Where a training loop has no compiled model, `tf.train.Checkpoint(network=…, optimizer=…)` keeps the same numbers, but needs your code to rebuild the network.)
 
 # %% [markdown]
 # ## The scaling that the next person forgets
 #
-# Training is over; now someone else is to use the network. `tandem.data` gave us brightness from 0 to 1. A camera or a PNG file
-# gives bytes from 0 to 255. Nothing in the weights says which of the two they want.
+# Training is over; now someone else is to use the network.
+# `tandem.data` gave us brightness from 0 to 1.
+# A camera or a PNG file gives bytes from 0 to 255.
+# Nothing in the weights says which of the two they want.
 
 # %% tags=["pytorch"]
 network.cpu().eval()  # on the CPU: what we ship must not ask for our GPU
@@ -337,11 +400,13 @@ network.cpu().eval()  # on the CPU: what we ship must not ask for our GPU
 
 @torch.inference_mode()
 def probabilities(images):
-    parts = torch.as_tensor(images)[:, None].split(200)  # all at once would take much memory
+    # all at once would take much memory
+    parts = torch.as_tensor(images)[:, None].split(200)
     return torch.cat([network(part).softmax(1) for part in parts]).numpy()
 
 # %% [markdown] tags=["pytorch"]
-# **Watch out:** `.eval()` is a state of the Python object, and no file of weights keeps it. Whoever loads them has to say it again.
+# **Watch out:** `.eval()` is a state of the Python object, and no file of weights keeps it.
+# Whoever loads them has to say it again.
 
 # %% tags=["tensorflow"]
 trained = network
@@ -350,9 +415,12 @@ network.set_weights(trained.get_weights())
 
 
 def probabilities(images):
-    parts = np.split(images[..., None], 10)  # all at once would take much memory
+    # all at once would take much memory
+    parts = np.split(images[..., None], 10)
     with tf.device("CPU"):  # where the new processes below will work, to compare to 1e-5
-        return np.concatenate([tf.nn.softmax(network(part, training=False)) for part in parts])
+        return np.concatenate(
+            [tf.nn.softmax(network(part, training=False)) for part in parts]
+        )
 
 # %% [markdown]
 # The same 2,000 test images, scaled and as bytes:
@@ -364,7 +432,9 @@ forgotten = probabilities(test_bytes.astype("float32"))
 
 print("                     right   mean of the highest probability")
 for name, answer in {"scaled to 0..1": scaled, "scaling forgotten": forgotten}.items():
-    print(f"{name:20} {np.mean(answer.argmax(1) == test_labels):.3f}   {answer.max(1).mean():.3f}")
+    print(
+        f"{name:20} {np.mean(answer.argmax(1) == test_labels):.3f}   {answer.max(1).mean():.3f}"
+    )
 
 test_accuracy = np.mean(scaled.argmax(1) == test_labels)
 if as_shipped:
@@ -373,25 +443,29 @@ if as_shipped:
     assert forgotten.max(1).mean() > 0.98
 
 # %% [markdown]
-# This is the worst kind of bug. It does not crash, and it does not look broken: most answers are still right, because a
-# network of convolutions and ReLUs is nearly proportional to its input, and 255 times larger logits have nearly the same
-# order. But it costs more than 5 points of accuracy here, and nearly **every** answer now claims to be certain. (Scaled, the mean
-# confidence is close to the share of right answers, as it should be.) Here are images that were right before:
+# This is the worst kind of bug.
+# It does not crash, and it does not look broken: most answers are still right, because a network of convolutions and ReLUs is nearly proportional to its input, and 255 times larger logits have nearly the same order.
+# But it costs more than 5 points of accuracy here, and nearly **every** answer now claims to be certain.
+# (Scaled, the mean confidence is close to the share of right answers, as it should be.)
+# Here are images that were right before:
 
 # %%
 def verdict(answer):
     return f"{data.FASHION_CLASSES[answer.argmax()].split()[-1]} {answer.max():.2f}"
 
 
-right_before, right_now = scaled.argmax(1) == test_labels, forgotten.argmax(1) == test_labels
+right_before, right_now = (
+    scaled.argmax(1) == test_labels,
+    forgotten.argmax(1) == test_labels,
+)
 lost = np.flatnonzero(right_before & ~right_now)[:10]
 captions = [f"{verdict(scaled[i])}\nnow {verdict(forgotten[i])}" for i in lost]
 title = "Right when scaled; wrong, and nearly always sure, when the scaling is forgotten"
 plots.images(test_images[lost], title, captions, columns=5, size=1.3)
 
 # %% [markdown]
-# The cure is not a better manual. It is to make the scaling part of what is shipped, so that it cannot be forgotten: a program
-# that takes bytes and gives probabilities.
+# The cure is not a better manual.
+# It is to make the scaling part of what is shipped, so that it cannot be forgotten: a program that takes bytes and gives probabilities.
 
 # %% tags=["pytorch"]
 class Program(nn.Module):
@@ -413,7 +487,9 @@ def make_program(network):
     """Bytes 0 to 255 of shape (batch, 28, 28) in, the 10 classes' probabilities out."""
     images = keras.Input((28, 28), dtype="uint8", name="images")
     brightness = layers.Rescaling(1 / 255)(layers.Reshape((28, 28, 1))(images))
-    return keras.Model(images, layers.Softmax()(network(brightness)), name="program")
+    return keras.Model(
+        images, layers.Softmax()(network(brightness)), name="program"
+    )
 
 
 program = make_program(network)
@@ -421,20 +497,23 @@ with tf.device("CPU"):
     expected = program(test_bytes[:200], training=False).numpy()
 
 # %% [markdown]
-# These 200 answers are the reference for the rest of the lesson. They are what the scaled images gave before:
+# These 200 answers are the reference for the rest of the lesson.
+# They are what the scaled images gave before:
 
 # %%
 np.save(folder / "images.npy", test_bytes[:200])
 as_before = np.abs(expected - scaled[:200]).max() < 1e-5
-print(f"{len(expected)} images of {test_bytes.dtype}, answers as before: {as_before}")
+print(
+    f"{len(expected)} images of {test_bytes.dtype}, answers as before: {as_before}"
+)
 assert as_before
 
 # %% [markdown]
 # ## A process that knows nothing of us
 #
-# A file that opens in the notebook that wrote it proves little: our classes, our variables and our packages are all still
-# here. So each format's final file is opened by a **new** Python process, which gets a short script, the folder with the
-# files, and nothing else: no GPU, none of our definitions. If it answers, its answers are compared with ours.
+# A file that opens in the notebook that wrote it proves little: our classes, our variables and our packages are all still here.
+# So each format's final file is opened by a **new** Python process, which gets a short script, the folder with the files, and nothing else: no GPU, none of our definitions.
+# If it answers, its answers are compared with ours.
 
 # %%
 largest_difference, seconds, facts = {}, {}, {}
@@ -446,16 +525,30 @@ def fresh(script, *formats):
     For each of `formats` the script leaves its answers to images.npy in the file FORMAT.npy.
     """
     start = time.perf_counter()
-    done = subprocess.run([sys.executable, "-c", script], cwd=folder, capture_output=True,
-                          text=True, env=os.environ | {"CUDA_VISIBLE_DEVICES": "-1"})
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"CUDA_VISIBLE_DEVICES": "-1"},
+    )
     elapsed, worked = time.perf_counter() - start, done.returncode == 0
-    printed = done.stdout.strip() if worked else done.stderr.strip().splitlines()[-1][:100]
+    printed = (
+        done.stdout.strip()
+        if worked
+        else done.stderr.strip().splitlines()[-1][:100]
+    )
     if printed:
         print(printed)
     for name in formats:
-        largest_difference[name] = float(np.abs(np.load(folder / f"{name}.npy") - expected).max())
+        largest_difference[name] = float(
+            np.abs(np.load(folder / f"{name}.npy") - expected).max()
+        )
         seconds[name] = elapsed
-        assert largest_difference[name] < 1e-5, (name, largest_difference[name])
+        assert largest_difference[name] < 1e-5, (
+            name,
+            largest_difference[name],
+        )
         print(f"{name}: {len(expected)} answers as ours, to within 1e-5")
     return worked
 
@@ -468,34 +561,41 @@ def fresh(script, *formats):
 torch.save(network.state_dict(), folder / "weights.pt")
 parameter_names = dict(network.named_parameters())
 for name, values in network.state_dict().items():
-    print(f"{name:32} {str(tuple(values.shape)):15} {'trained' if name in parameter_names else ''}")
-ratio = (folder / "checkpoint.pt").stat().st_size / (folder / "weights.pt").stat().st_size
+    print(
+        f"{name:32} {str(tuple(values.shape)):15} {'trained' if name in parameter_names else ''}"
+    )
+ratio = (folder / "checkpoint.pt").stat().st_size / (
+    folder / "weights.pt"
+).stat().st_size
 print(f"\nThe checkpoint is {ratio:.1f} times as large as this file.")
 
 # %% [markdown] tags=["pytorch"]
-# Fourteen entries, eight of them parameters. The other six are **buffers**: batch normalisation's averages, and a count of the
-# batches. Saving `network.parameters()` instead would lose them without a word.
+# Fourteen entries, eight of them parameters.
+# The other six are **buffers**: batch normalisation's averages, and a count of the batches.
+# Saving `network.parameters()` instead would lose them without a word.
 #
-# `torch.save` writes a zip archive: a pickle that describes the objects, and the tensors' raw bytes. **safetensors** is an
-# alternative that can hold tensors and nothing else (for shared tensors: `save_model`). This is how its file begins, read without
-# any library: the length of a JSON text, the text, and then only numbers.
+# `torch.save` writes a zip archive: a pickle that describes the objects, and the tensors' raw bytes. **safetensors** is an alternative that can hold tensors and nothing else (for shared tensors: `save_model`).
+# This is how its file begins, read without any library: the length of a JSON text, the text, and then only numbers.
 
 # %% tags=["tensorflow"]
 network.save_weights(folder / "network.weights.h5")
 for weight in network.weights:
-    print(f"{weight.path:40} {str(tuple(weight.shape)):15} {'trained' if weight.trainable else ''}")
+    print(
+        f"{weight.path:40} {str(tuple(weight.shape)):15} {'trained' if weight.trainable else ''}"
+    )
 
 # %% [markdown] tags=["tensorflow"]
-# Twelve entries, eight of them trained. The other four are batch normalisation's averages, which `network.trainable_weights`
-# would lose without a word.
+# Twelve entries, eight of them trained.
+# The other four are batch normalisation's averages, which `network.trainable_weights` would lose without a word.
 #
-# `save_weights` writes HDF5, which here keeps the layers' kind and position (`layers/conv2d_1/vars/0`), not these names.
-# **safetensors**, below, keeps the names: it is an alternative that can hold arrays and nothing else. Keras has no function
-# for it and needs none: the file takes a dictionary of NumPy arrays. This is how it begins, read without any library: the
-# length of a JSON text, the text, and then only numbers.
+# `save_weights` writes HDF5, which here keeps the layers' kind and position (`layers/conv2d_1/vars/0`), not these names. **safetensors**, below, keeps the names: it is an alternative that can hold arrays and nothing else.
+# Keras has no function for it and needs none: the file takes a dictionary of NumPy arrays.
+# This is how it begins, read without any library: the length of a JSON text, the text, and then only numbers.
 
 # %% tags=["pytorch"]
-safetensors.torch.save_file(network.state_dict(), folder / "weights.safetensors")
+safetensors.torch.save_file(
+    network.state_dict(), folder / "weights.safetensors"
+)
 
 with open(folder / "weights.safetensors", "rb") as file:
     header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
@@ -513,7 +613,8 @@ for name, entry in list(header.items())[:3]:
 
 # %% [markdown]
 # The first kernel is (3, 3, 1, 8) in Keras and (8, 1, 3, 3) in PyTorch (lesson 4): a neutral file does not make weights portable.
-# Now to a process that knows nothing of us. What can it do with weights alone?
+# Now to a process that knows nothing of us.
+# What can it do with weights alone?
 
 # %% tags=["pytorch"]
 facts["state_dict"] = facts["safetensors"] = {"without our code": fresh("""
@@ -524,12 +625,17 @@ weights(torch.as_tensor(np.load("images.npy")))
 """)}
 
 # %% [markdown] tags=["pytorch"]
-# Nothing: the file holds a dictionary, and a dictionary of tensors is not a network. The process needs our **code** as well,
-# and the same code. So we send it along: Python can read the methods' source back from this notebook.
+# Nothing: the file holds a dictionary, and a dictionary of tensors is not a network.
+# The process needs our **code** as well, and the same code.
+# So we send it along: Python can read the methods' source back from this notebook.
 
 # %% tags=["pytorch"]
 def source_of(module):  # getsource(module) wants the file that defines the class: there is none
-    methods = inspect.getsource(module.__init__) + "\n" + inspect.getsource(module.forward)
+    methods = (
+        inspect.getsource(module.__init__)
+        + "\n"
+        + inspect.getsource(module.forward)
+    )
     return f"class {module.__name__}(nn.Module):\n{methods}\n\n"
 
 
@@ -539,7 +645,9 @@ from torch import nn
 
 """ + source_of(Classifier) + source_of(Program)
 
-load_weights_files = our_code + """
+load_weights_files = (
+    our_code
+    + """
 from safetensors.torch import load_file
 
 images = torch.as_tensor(np.load("images.npy"))
@@ -549,11 +657,12 @@ for name, read in files.items():
     print(name, network.load_state_dict(read))
     np.save(name, Program(network).eval()(images).numpy(force=True))
 """
+)
 assert fresh(load_weights_files, "state_dict", "safetensors")
 
 # %% [markdown] tags=["tensorflow"]
-# (`getsource` reads the function's text back from this notebook, so the script begins with our `make_classifier`. TensorFlow
-# takes some seconds to start, so one process opens both files.)
+# (`getsource` reads the function's text back from this notebook, so the script begins with our `make_classifier`.
+# TensorFlow takes some seconds to start, so one process opens both files.)
 
 # %% tags=["tensorflow"]
 load_weights_files = """
@@ -582,10 +691,11 @@ facts[".weights.h5"] = {"without our code": False, "optimiser": "if compiled"}
 facts["safetensors"] = {"without our code": False}
 
 # %% [markdown] tags=["tensorflow"]
-# Alone, the file of weights is no model: no configuration is found. With our code it is complete.
+# Alone, the file of weights is no model: no configuration is found.
+# With our code it is complete.
 #
-# **Watch out:** weights of a *compiled* model are more than weights. `trained` is the compiled original, `network` its
-# uncompiled copy:
+# **Watch out:** weights of a *compiled* model are more than weights.
+# `trained` is the compiled original, `network` its uncompiled copy:
 
 # %% tags=["tensorflow"]
 trained.save_weights(folder / "compiled.weights.h5")
@@ -598,8 +708,9 @@ print("the optimiser's variables:", ", ".join(first_names), "…")
 # The numbers triple, from 21 to 64 kB; the rest is HDF5's wrapping, which hardly grows.
 
 # %% [markdown]
-# So weights say *what the numbers are* and leave *what to do with them* to code that is stored elsewhere and may have changed
-# since. That is right for a checkpoint and for your own repository. It is little help to anyone else.
+# So weights say *what the numbers are* and leave *what to do with them* to code that is stored elsewhere and may have changed since.
+# That is right for a checkpoint and for your own repository.
+# It is little help to anyone else.
 
 # %% [markdown]
 # ## What a file may do when you open it
@@ -620,33 +731,44 @@ class Surprise:
 
 torch.save({"first.weight": Surprise()}, folder / "stranger.pt")
 
-_ = torch.load(folder / "stranger.pt", weights_only=False)  # wrong: only to see it
+# wrong: only to see it
+_ = torch.load(folder / "stranger.pt", weights_only=False)
 
 # %% [markdown] tags=["pytorch"]
 # It could as well have been a function that deletes your files: a pickle is a small program, and reading it means running it.
-# Since PyTorch 2.6 `torch.load` refuses, because `weights_only=True` is the default: only tensors, plain containers, numbers
-# and classes on an allow-list are made. (The error's message suggests two ways round it. Think before you take either.)
+# Since PyTorch 2.6 `torch.load` refuses, because `weights_only=True` is the default: only tensors, plain containers, numbers and classes on an allow-list are made.
+# (The error's message suggests two ways round it.
+# Think before you take either.)
 
 # %% tags=["pytorch"]
 try:
     torch.load(folder / "stranger.pt")
 except pickle.UnpicklingError as error:
-    reason = next(line for line in str(error).splitlines() if "Unsupported" in line)
+    reason = next(
+        line for line in str(error).splitlines() if "Unsupported" in line
+    )
     print(reason.strip().split(" by default")[0])
 
 # %% tags=["tensorflow"]
-surprise = layers.Lambda(lambda images: print("This line was printed by our function.") or images)
-keras.Sequential([keras.Input((28, 28)), surprise]).save(folder / "stranger.keras")
+surprise = layers.Lambda(
+    lambda images: print("This line was printed by our function.") or images
+)
+keras.Sequential([keras.Input((28, 28)), surprise]).save(
+    folder / "stranger.keras"
+)
 
 # %% [markdown] tags=["tensorflow"]
-# That line came from building the model, which calls the function once. The file now holds the function's byte code, and
-# opening it means running it. With the check switched off:
+# That line came from building the model, which calls the function once.
+# The file now holds the function's byte code, and opening it means running it.
+# With the check switched off:
 
 # %% tags=["tensorflow"]
-_ = keras.saving.load_model(folder / "stranger.keras", safe_mode=False)  # wrong: only to see it
+# wrong: only to see it
+_ = keras.saving.load_model(folder / "stranger.keras", safe_mode=False)
 
 # %% [markdown] tags=["tensorflow"]
-# It could as well have been a function that deletes your files. By default, `safe_mode=True`, Keras refuses:
+# It could as well have been a function that deletes your files.
+# By default, `safe_mode=True`, Keras refuses:
 
 # %% tags=["tensorflow"]
 try:
@@ -655,14 +777,14 @@ except ValueError as error:
     print(str(error).split(". ")[0] + ".")
 
 # %% [markdown]
-# Keep the default, and prefer formats that cannot hold code when the file comes from someone else. safetensors was made for
-# that.
+# Keep the default, and prefer formats that cannot hold code when the file comes from someone else. safetensors was made for that.
 
 # %% [markdown]
 # ## A description that names our classes
 #
-# Can the file not just hold the whole object, so that nobody needs to know its class? Both frameworks have such a format. Both
-# store the *names* of classes, not their code.
+# Can the file not just hold the whole object, so that nobody needs to know its class?
+# Both frameworks have such a format.
+# Both store the *names* of classes, not their code.
 
 # %% tags=["pytorch"]
 torch.save(program, folder / "whole.pt")
@@ -670,12 +792,14 @@ torch.save(program, folder / "whole.pt")
 try:
     torch.load(folder / "whole.pt")
 except pickle.UnpicklingError as error:
-    reason = next(line for line in str(error).splitlines() if "Unsupported" in line)
+    reason = next(
+        line for line in str(error).splitlines() if "Unsupported" in line
+    )
     print(reason.strip().split(" by default")[0])
 
 # %% [markdown] tags=["pytorch"]
-# Refused, like the surprise: `Program` is no tensor. In a new process, with the check switched off because we wrote the file
-# ourselves:
+# Refused, like the surprise: `Program` is no tensor.
+# In a new process, with the check switched off because we wrote the file ourselves:
 
 # %% tags=["pytorch"]
 open_whole = """
@@ -684,19 +808,23 @@ import numpy as np, torch
 program = torch.load("whole.pt", weights_only=False)
 np.save("whole module", program(torch.as_tensor(np.load("images.npy"))).numpy(force=True))
 """
-facts["whole module"] = {"without our code": fresh(open_whole), "any batch": True}
+facts["whole module"] = {
+    "without our code": fresh(open_whole),
+    "any batch": True,
+}
 assert fresh(our_code + open_whole, "whole module")
 
 # %% [markdown] tags=["pytorch"]
-# The class is not in the file, only its name, `__main__.Program`. With our code in front, the same script works. So a whole
-# module needs the same code as a `state_dict` does, breaks when a class is renamed or moved, and asks whoever opens it to switch
-# the protection off. There is no reason to ship one.
+# The class is not in the file, only its name, `__main__.Program`.
+# With our code in front, the same script works.
+# So a whole module needs the same code as a `state_dict` does, breaks when a class is renamed or moved, and asks whoever opens it to switch the protection off.
+# There is no reason to ship one.
 
 # %% [markdown] tags=["tensorflow"]
-# A `.keras` file is a zip archive: the configuration as JSON, the weights as HDF5. (The byte code of a lambda, above, is the
-# one exception to "names, not code".) The program consists of Keras' own
-# layers, whose names every Keras knows. To see what happens with a layer of our own, here is a second program which does the
-# scaling in one:
+# A `.keras` file is a zip archive: the configuration as JSON, the weights as HDF5.
+# (The byte code of a lambda, above, is the one exception to "names, not code".)
+# The program consists of Keras' own layers, whose names every Keras knows.
+# To see what happens with a layer of our own, here is a second program which does the scaling in one:
 
 # %% tags=["tensorflow"]
 class Scale(layers.Layer):
@@ -706,7 +834,9 @@ class Scale(layers.Layer):
 
 def save_with_our_layer():
     images = keras.Input((28, 28), dtype="uint8", name="images")
-    keras.Model(images, layers.Softmax()(network(Scale()(images)))).save(folder / "custom.keras")
+    keras.Model(images, layers.Softmax()(network(Scale()(images)))).save(
+        folder / "custom.keras"
+    )
 
 
 program.save(folder / "program.keras")
@@ -714,21 +844,30 @@ save_with_our_layer()
 try:
     keras.saving.load_model(folder / "custom.keras")
 except TypeError as error:
-    print(str(error).split("Exception encountered: ")[-1].split(" Make sure")[0])
+    print(
+        str(error).split("Exception encountered: ")[-1].split(" Make sure")[0]
+    )
 
 # %% [markdown] tags=["tensorflow"]
-# The class is defined one cell above, and still Keras cannot find it: it looks up names among its own classes and those that
-# were **registered**. The package name keeps our `Scale` apart from anybody else's.
+# The class is defined one cell above, and still Keras cannot find it: it looks up names among its own classes and those that were **registered**.
+# The package name keeps our `Scale` apart from anybody else's.
 
 # %% tags=["tensorflow"]
 register = keras.saving.register_keras_serializable(package="tandem")
-Scale = register(Scale)  # as a rule written @keras.saving.register… above the class
+Scale = register(
+    Scale
+)  # as a rule written @keras.saving.register… above the class
 save_with_our_layer()
 reloaded = keras.saving.load_model(folder / "custom.keras")
-print(type(reloaded.layers[1]).__name__, "is found as", keras.saving.get_registered_name(Scale))
+print(
+    type(reloaded.layers[1]).__name__,
+    "is found as",
+    keras.saving.get_registered_name(Scale),
+)
 
 # %% [markdown] tags=["tensorflow"]
-# That settles it here. In a new process nothing is registered until our code is imported, or written out again:
+# That settles it here.
+# In a new process nothing is registered until our code is imported, or written out again:
 
 # %% tags=["tensorflow"]
 open_descriptions = """
@@ -753,25 +892,34 @@ facts[".keras"] = {"without our code": True, "any batch": True}
 facts[".keras with our layer"] = {"without our code": False, "any batch": True}
 
 # %% [markdown] tags=["tensorflow"]
-# So registering does not put the code into the file. It makes the name findable where the code is. A `.keras` file of Keras'
-# own layers needs none of our code; that is a good reason to write `Rescaling` rather than a layer like `Scale`.
+# So registering does not put the code into the file.
+# It makes the name findable where the code is.
+# A `.keras` file of Keras' own layers needs none of our code; that is a good reason to write `Rescaling` rather than a layer like `Scale`.
 
 # %% [markdown]
 # ## A program, without our code
 #
-# The way out is to store not the class but what it *does*: run the program once, note every operation on tensors, and write
-# that list together with the weights. Our code is then not needed any more, whatever it was, as long as tracing could
-# follow it.
+# The way out is to store not the class but what it *does*: run the program once, note every operation on tensors, and write that list together with the weights.
+# Our code is then not needed any more, whatever it was, as long as tracing could follow it.
 
 # %% tags=["pytorch"]
 example = torch.zeros(2, 28, 28, dtype=torch.uint8)
 exported = torch.export.export(program, (example,))
-print(*(str(node.target) for node in exported.graph.nodes if node.op == "call_function"), sep="\n")
+print(
+    *(
+        str(node.target)
+        for node in exported.graph.nodes
+        if node.op == "call_function"
+    ),
+    sep="\n",
+)
 
 # %% [markdown] tags=["pytorch"]
-# From bytes to probabilities, in the operations of `aten`, PyTorch's own vocabulary. (`_assert_tensor_metadata` guards the type
-# of the input. `torch.jit.trace` and `torch.jit.script`, which you may meet, are the deprecated predecessors.) The export
-# followed an example of two images. Five images, then:
+# From bytes to probabilities, in the operations of `aten`, PyTorch's own vocabulary.
+# (`_assert_tensor_metadata` guards the type of the input.
+# `torch.jit.trace` and `torch.jit.script`, which you may meet, are the deprecated predecessors.)
+# The export followed an example of two images.
+# Five images, then:
 
 # %% tags=["pytorch"]
 five = torch.as_tensor(test_bytes[:5])
@@ -781,7 +929,8 @@ except AssertionError as error:
     print(str(error).splitlines()[0])
 
 # %% [markdown] tags=["pytorch"]
-# The two of the example became part of the program. A dimension that may vary is given a name:
+# The two of the example became part of the program.
+# A dimension that may vary is given a name:
 
 # %% tags=["pytorch"]
 any_batch = {"images": {0: torch.export.Dim("batch")}}
@@ -789,8 +938,8 @@ exported = torch.export.export(program, (example,), dynamic_shapes=any_batch)
 print(tuple(exported.module()(five).shape))
 
 # %% [markdown] tags=["pytorch"]
-# **Watch out:** the example needs two images or more. A dimension of 1 is taken as fixed, because broadcasting makes it
-# special; asking for both is an error (with `Dim.AUTO`, only a warning):
+# **Watch out:** the example needs two images or more.
+# A dimension of 1 is taken as fixed, because broadcasting makes it special; asking for both is an error (with `Dim.AUTO`, only a warning):
 
 # %% tags=["pytorch"]
 try:
@@ -799,19 +948,22 @@ except Exception as error:  # a UserError, which PyTorch keeps in a private modu
     print(str(error).splitlines()[1].strip().split(". ")[0])
 
 # %% [markdown] tags=["pytorch"]
-# **Watch out:** the export takes the program in the state it is in. In training mode, batch normalisation asks the *batch*
-# for its averages, and an image's answer depends on the images next to it:
+# **Watch out:** the export takes the program in the state it is in.
+# In training mode, batch normalisation asks the *batch* for its averages, and an image's answer depends on the images next to it:
 
 # %% tags=["pytorch"]
 training = copy.deepcopy(program).train()
-wrong = torch.export.export(training, (example,), dynamic_shapes=any_batch).module()
+wrong = torch.export.export(
+    training, (example,), dynamic_shapes=any_batch
+).module()
 among_two, among_five = wrong(five[:2])[0], wrong(five)[0]
 same = torch.allclose(among_two, among_five, atol=1e-3)
 print("the first image's answer is the same in a batch of 2 and of 5:", same)
 
 # %% [markdown] tags=["pytorch"]
 # The file cannot be repaired afterwards: an exported module's `.eval()` answers "Calling eval() is not supported yet".
-# `program` was in evaluation mode, so its export is right. To the file, and to the process that knows nothing of us:
+# `program` was in evaluation mode, so its export is right.
+# To the file, and to the process that knows nothing of us:
 
 # %% tags=["pytorch"]
 torch.export.save(exported, folder / "program.pt2")
@@ -825,16 +977,24 @@ np.save("torch.export", program(images).numpy(force=True))
 """, "torch.export"), "any batch": True}
 
 # %% [markdown] tags=["pytorch"]
-# No class, no scaling to remember, any number of images. One thing more is in the file, and you may not want it there: the
-# **example**. We exported with zeros; an export made with a patient's picture would carry the picture along. So export with zeros.
+# No class, no scaling to remember, any number of images.
+# One thing more is in the file, and you may not want it there: the **example**.
+# We exported with zeros; an export made with a patient's picture would carry the picture along.
+# So export with zeros.
 
 # %% tags=["pytorch"]
-(example_in_file,), _ = torch.export.load(folder / "program.pt2").example_inputs
-print(tuple(example_in_file.shape), "in the file, all zeros:", not example_in_file.any().item())
+(example_in_file,), _ = torch.export.load(
+    folder / "program.pt2"
+).example_inputs
+print(
+    tuple(example_in_file.shape),
+    "in the file, all zeros:",
+    not example_in_file.any().item(),
+)
 
 # %% [markdown] tags=["tensorflow"]
-# The format is called **SavedModel**, a folder; `export` writes it. First with the shape that one would write down without
-# much thought, for one image:
+# The format is called **SavedModel**, a folder; `export` writes it.
+# First with the shape that one would write down without much thought, for one image:
 
 # %% tags=["tensorflow"]
 one_image = [keras.InputSpec(shape=(1, 28, 28), dtype="uint8")]
@@ -848,8 +1008,8 @@ except TypeError as error:
     print(str(error).split("`")[1])
 
 # %% [markdown] tags=["tensorflow"]
-# The 1 in the signature became part of the program. Without an `input_signature`, Keras takes the shape of
-# `keras.Input`, whose batch is open:
+# The 1 in the signature became part of the program.
+# Without an `input_signature`, Keras takes the shape of `keras.Input`, whose batch is open:
 
 # %% tags=["tensorflow"]
 program.export(folder / "saved_model", verbose=False)
@@ -859,26 +1019,32 @@ print("takes", *endpoint.structured_input_signature[1].values())
 print("gives", *endpoint.structured_outputs.values())
 
 # %% [markdown] tags=["tensorflow"]
-# The endpoint `serving_default` is what a model server calls (lesson 19). Its input carries our name, `images`; its output got
-# the name `output_0`. Keras exports what the network does in inference, so there is no training mode to forget.
+# The endpoint `serving_default` is what a model server calls (lesson 19).
+# Its input carries our name, `images`; its output got the name `output_0`.
+# Keras exports what the network does in inference, so there is no training mode to forget.
 #
-# **Watch out:** keep what `load` returns, as we did in `loaded`. Its function alone, `load(…).serve(…)` in one line, fails with
-# "Called a function referencing variables which have been deleted", because nothing holds the weights any more.
+# **Watch out:** keep what `load` returns, as we did in `loaded`.
+# Its function alone, `load(…).serve(…)` in one line, fails with "Called a function referencing variables which have been deleted", because nothing holds the weights any more.
 #
 # Now the process that knows nothing of us:
 
 # %% tags=["tensorflow"]
-facts["SavedModel"] = {"without our code": fresh("""
+facts["SavedModel"] = {
+    "without our code": fresh(
+        """
 import numpy as np, tensorflow as tf
 
 loaded = tf.saved_model.load("saved_model")
 images = tf.constant(np.load("images.npy"))
 np.save("SavedModel", loaded.signatures["serving_default"](images=images)["output_0"])
-""", "SavedModel"), "any batch": True}
+""",
+        "SavedModel",
+    ),
+    "any batch": True,
+}
 
 # %% [markdown] tags=["tensorflow"]
-# No layer of ours is needed: the program with our own `Scale` exports too, and then runs in a process where `Scale` was never
-# heard of:
+# No layer of ours is needed: the program with our own `Scale` exports too, and then runs in a process where `Scale` was never heard of:
 
 # %% tags=["tensorflow"]
 reloaded.export(folder / "custom_saved_model", verbose=False)
@@ -890,46 +1056,60 @@ np.save("SavedModel with our layer", loaded.serve(np.load("images.npy")))
 """, "SavedModel with our layer")
 
 # %% [markdown] tags=["tensorflow"]
-# **Watch out:** a SavedModel is a program and, when run, may read and write files, whatever you set. Open a stranger's in a
-# sandbox only.
+# **Watch out:** a SavedModel is a program and, when run, may read and write files, whatever you set.
+# Open a stranger's in a sandbox only.
 
 # %% [markdown]
 # ## ONNX: a program for everyone
 #
-# That program still needs the framework that wrote it. **ONNX** is a vocabulary of operations that belongs to no framework, and
-# a file written in it can be run by whatever knows that vocabulary; we use ONNX Runtime. First again with the shape of an example:
+# That program still needs the framework that wrote it.
+# **ONNX** is a vocabulary of operations that belongs to no framework, and a file written in it can be run by whatever knows that vocabulary; we use ONNX Runtime.
+# First again with the shape of an example:
 
 # %% tags=["pytorch"]
 options = {"input_names": ["images"], "output_names": ["probabilities"],
            "dynamo": True, "external_data": False, "verbose": False}
 torch.onnx.export(program, (example,), folder / "two.onnx", **options)
 
-session = onnxruntime.InferenceSession(folder / "two.onnx", providers=["CPUExecutionProvider"])
+session = onnxruntime.InferenceSession(
+    folder / "two.onnx", providers=["CPUExecutionProvider"]
+)
 try:
     session.run(None, {"images": test_bytes[:5]})
 except onnxruntime.capi.onnxruntime_pybind11_state.InvalidArgument as error:
     print(str(error).splitlines()[1].strip())
 
 # %% [markdown] tags=["pytorch"]
-# The same mistake, the same cure. (`dynamo=True`, the default, goes through `torch.export`; `external_data=False` puts the
-# weights into the file rather than next to it, which works up to 2 GB.)
+# The same mistake, the same cure.
+# (`dynamo=True`, the default, goes through `torch.export`; `external_data=False` puts the weights into the file rather than next to it, which works up to 2 GB.)
 
 # %% tags=["pytorch"]
 file = folder / "program.onnx"
-torch.onnx.export(program, (example,), file, dynamic_shapes=any_batch, **options)
-session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+torch.onnx.export(
+    program, (example,), file, dynamic_shapes=any_batch, **options
+)
+session = onnxruntime.InferenceSession(
+    file, providers=["CPUExecutionProvider"]
+)
 print(session.get_inputs()[0].shape, session.get_inputs()[0].type)
 
 # %% [markdown] tags=["tensorflow"]
 # Keras exports to ONNX through the package tf2onnx.
 #
-# **Watch out:** it wants a model that was called at least once with data; ours was, when we computed `expected`. Otherwise it
-# stops with "The model provided has never called" (sic).
+# **Watch out:** it wants a model that was called at least once with data; ours was, when we computed `expected`.
+# Otherwise it stops with "The model provided has never called" (sic).
 
 # %% tags=["tensorflow"]
-program.export(folder / "one.onnx", format="onnx", input_signature=one_image, verbose=False)
+program.export(
+    folder / "one.onnx",
+    format="onnx",
+    input_signature=one_image,
+    verbose=False,
+)
 
-session = onnxruntime.InferenceSession(folder / "one.onnx", providers=["CPUExecutionProvider"])
+session = onnxruntime.InferenceSession(
+    folder / "one.onnx", providers=["CPUExecutionProvider"]
+)
 try:
     session.run(None, {session.get_inputs()[0].name: test_bytes[:5]})
 except onnxruntime.capi.onnxruntime_pybind11_state.InvalidArgument as error:
@@ -940,9 +1120,17 @@ except onnxruntime.capi.onnxruntime_pybind11_state.InvalidArgument as error:
 
 # %% tags=["tensorflow"]
 program.export(folder / "program.onnx", format="onnx", verbose=False)
-session = onnxruntime.InferenceSession(folder / "program.onnx", providers=["CPUExecutionProvider"])
+session = onnxruntime.InferenceSession(
+    folder / "program.onnx", providers=["CPUExecutionProvider"]
+)
 images = session.get_inputs()[0]
-print(images.name, images.shape[1:], images.type, "batch open:", isinstance(images.shape[0], str))
+print(
+    images.name,
+    images.shape[1:],
+    images.type,
+    "batch open:",
+    isinstance(images.shape[0], str),
+)
 
 # %% [markdown]
 # Now the process that knows nothing of us, and this time it does not even know our framework:
@@ -960,31 +1148,44 @@ print("frameworks imported:", len(frameworks & sys.modules.keys()))
 assert not frameworks & sys.modules.keys()
 """
 worked = fresh(run_onnx, "ONNX")
-facts["ONNX"] = {"without our code": worked, "any batch": worked, "without framework": worked}
+facts["ONNX"] = {
+    "without our code": worked,
+    "any batch": worked,
+    "without framework": worked,
+}
 
 # %% [markdown]
 # ## What is in the two files
 #
-# An ONNX file is a list of nodes, and `onnx.load` reads it. Before we compare ours with the twin's, it needs some tidying.
+# An ONNX file is a list of nodes, and `onnx.load` reads it.
+# Before we compare ours with the twin's, it needs some tidying.
 
 # %% [markdown] tags=["pytorch"]
-# **Watch out:** PyTorch notes at each node which line of which file it came from. That helps in debugging, and it tells whoever
-# gets the file how the folders on your machine are called (the `.pt2` file holds such notes as well):
+# **Watch out:** PyTorch notes at each node which line of which file it came from.
+# That helps in debugging, and it tells whoever gets the file how the folders on your machine are called (the `.pt2` file holds such notes as well):
 
 # %% tags=["pytorch"]
 nodes = onnx.load(folder / "program.onnx").graph.node
 notes = [note.value for node in nodes for note in node.metadata_props]
-print("the notes quote our source code:", any("self.network(" in note for note in notes))
-print("the notes name files of this machine:", any("site-packages" in note for note in notes))
+print(
+    "the notes quote our source code:",
+    any("self.network(" in note for note in notes),
+)
+print(
+    "the notes name files of this machine:",
+    any("site-packages" in note for note in notes),
+)
 
 # %% [markdown] tags=["tensorflow"]
-# **Watch out:** tf2onnx makes up names as it goes. Two exports of one network differ in their bytes, and a version control
-# system, or a cache that goes by a checksum, takes them for two models. (PyTorch's export is the same each time, but it notes at
-# each node which line of which file of your machine it came from.)
+# **Watch out:** tf2onnx makes up names as it goes.
+# Two exports of one network differ in their bytes, and a version control system, or a cache that goes by a checksum, takes them for two models.
+# (PyTorch's export is the same each time, but it notes at each node which line of which file of your machine it came from.)
 
 # %% tags=["tensorflow"]
 program.export(folder / "again.onnx", format="onnx", verbose=False)
-same = (folder / "again.onnx").read_bytes() == (folder / "program.onnx").read_bytes()
+same = (folder / "again.onnx").read_bytes() == (
+    folder / "program.onnx"
+).read_bytes()
 print("two exports of one program, same bytes:", same)
 
 files = [folder / "program.onnx", *(folder / "saved_model").rglob("*")]
@@ -992,19 +1193,25 @@ named = any(b".py" in file.read_bytes() for file in files if file.is_file())
 print('".py" occurs in the ONNX file or the SavedModel:', named)
 
 # %% [markdown]
-# `tidy` takes the notes out and numbers the values in the order in which they appear. What is left is the network.
+# `tidy` takes the notes out and numbers the values in the order in which they appear.
+# What is left is the network.
 
 # %%
 def tidy(path):
     """The ONNX file's bytes without notes, its values numbered in their order."""
     model = onnx.load(path)
     graph = model.graph
-    renamed = {value.name: value.name for value in (*graph.input, *graph.output)}
+    renamed = {
+        value.name: value.name for value in (*graph.input, *graph.output)
+    }
     for node in graph.node:
         node.ClearField("metadata_props")
         node.ClearField("name")
         for values in (node.input, node.output):
-            values[:] = [renamed.setdefault(value, f"value_{len(renamed)}") for value in values]
+            values[:] = [
+                renamed.setdefault(value, f"value_{len(renamed)}")
+                for value in values
+            ]
     for constant in graph.initializer:
         constant.name = renamed[constant.name]
     graph.initializer.sort(key=lambda constant: constant.name)
@@ -1017,33 +1224,50 @@ def tidy(path):
 
 tidied = len(tidy(folder / "program.onnx")) / 1000
 count = weights.count(starting_weights(seed)["classifier"])
-print(f"{tidied:.1f} kB after tidying; {count:,} weights of 4 bytes are {count * 4 / 1000:.1f} kB")
+print(
+    f"{tidied:.1f} kB after tidying; {count:,} weights of 4 bytes are {count * 4 / 1000:.1f} kB"
+)
 
 # %% [markdown]
-# Two networks that were trained apart have different weights, because small differences grow from step to step (lesson 4). To compare
-# the *exporters*, both twins therefore export a second time: the network with the shared starting weights. Those two files
-# must compute the same function.
+# Two networks that were trained apart have different weights, because small differences grow from step to step (lesson 4).
+# To compare the *exporters*, both twins therefore export a second time: the network with the shared starting weights.
+# Those two files must compute the same function.
 
 # %% tags=["pytorch"]
-untrained = Program(build_classifier(starting_weights(seed)["classifier"])).cpu().eval()
+untrained = (
+    Program(build_classifier(starting_weights(seed)["classifier"]))
+    .cpu()
+    .eval()
+)
 file = folder / "start.onnx"
-_ = torch.onnx.export(untrained, (example,), file, dynamic_shapes=any_batch, **options)
+_ = torch.onnx.export(
+    untrained, (example,), file, dynamic_shapes=any_batch, **options
+)
 
 # %% tags=["tensorflow"]
-untrained = make_program(build_classifier(starting_weights(seed)["classifier"]))
+untrained = make_program(
+    build_classifier(starting_weights(seed)["classifier"])
+)
 untrained(test_bytes[:1])  # called once, as the exporter wants
 untrained.export(folder / "start.onnx", format="onnx", verbose=False)
 
 # %% [markdown]
-# Each notebook leaves a record of its run for the other: the losses as always, and this time the ONNX file itself, eight bytes to
-# a number, because a record holds numbers.
+# Each notebook leaves a record of its run for the other: the losses as always, and this time the ONNX file itself, eight bytes to a number, because a record holds numbers.
 
 # %% tags=["pytorch"]
 start_file = tidy(folder / "start.onnx")
 numbers = np.frombuffer(start_file + bytes(-len(start_file) % 8), "<i8")
-parameters = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate,
-              "beta_1": beta_1, "beta_2": beta_2, "epsilon": epsilon,
-              "train_size": train_size, "seed": seed, "as_shipped": as_shipped}
+parameters = {
+    "epochs": epochs,
+    "batch_size": batch_size,
+    "learning_rate": learning_rate,
+    "beta_1": beta_1,
+    "beta_2": beta_2,
+    "epsilon": epsilon,
+    "train_size": train_size,
+    "seed": seed,
+    "as_shipped": as_shipped,
+}
 mine = records.save(
     "16_export", "pytorch", parameters, losses,
     parameter_count=sum(values.numel() for values in network.parameters()),
@@ -1054,14 +1278,30 @@ twin = records.load("16_export", "tensorflow", parameters)
 # %% tags=["tensorflow"]
 start_file = tidy(folder / "start.onnx")
 numbers = np.frombuffer(start_file + bytes(-len(start_file) % 8), "<i8")
-parameters = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate,
-              "beta_1": beta_1, "beta_2": beta_2, "epsilon": epsilon,
-              "train_size": train_size, "seed": seed, "as_shipped": as_shipped}
+parameters = {
+    "epochs": epochs,
+    "batch_size": batch_size,
+    "learning_rate": learning_rate,
+    "beta_1": beta_1,
+    "beta_2": beta_2,
+    "epsilon": epsilon,
+    "train_size": train_size,
+    "seed": seed,
+    "as_shipped": as_shipped,
+}
 mine = records.save(
-    "16_export", "tensorflow", parameters, losses,
-    parameter_count=sum(values.numpy().size for values in network.trainable_weights),
-    test_accuracy=test_accuracy, first_200_answers=expected.argmax(1),
-    onnx_bytes_untrained=len(start_file), onnx_file=numbers)
+    "16_export",
+    "tensorflow",
+    parameters,
+    losses,
+    parameter_count=sum(
+        values.numpy().size for values in network.trainable_weights
+    ),
+    test_accuracy=test_accuracy,
+    first_200_answers=expected.argmax(1),
+    onnx_bytes_untrained=len(start_file),
+    onnx_file=numbers,
+)
 twin = records.load("16_export", "pytorch", parameters)
 
 # %% [markdown]
@@ -1070,39 +1310,67 @@ twin = records.load("16_export", "pytorch", parameters)
 # %%
 def onnx_file(record):
     scores = record["scores"]
-    return np.array(scores["onnx_file"], "<i8").tobytes()[: scores["onnx_bytes_untrained"]]
+    return np.array(scores["onnx_file"], "<i8").tobytes()[
+        : scores["onnx_bytes_untrained"]
+    ]
 
 
 names = {"pytorch": "PyTorch", "tensorflow": "TensorFlow"}
-files = {names[record["framework"]]: onnx_file(record) for record in (mine, twin) if record}
+files = {
+    names[record["framework"]]: onnx_file(record)
+    for record in (mine, twin)
+    if record
+}
 answers = {}
 for name, content in sorted(files.items()):
-    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    answers[name], = session.run(None, {session.get_inputs()[0].name: test_bytes[:200]})
-    print(f"{name:11} first image, classes 0 to 4:", *(f"{p:.4f}" for p in answers[name][0, :5]))
+    session = onnxruntime.InferenceSession(
+        content, providers=["CPUExecutionProvider"]
+    )
+    (answers[name],) = session.run(
+        None, {session.get_inputs()[0].name: test_bytes[:200]}
+    )
+    print(
+        f"{name:11} first image, classes 0 to 4:",
+        *(f"{p:.4f}" for p in answers[name][0, :5]),
+    )
 if twin:
     same = np.abs(answers["PyTorch"] - answers["TensorFlow"]).max() < 1e-5
     print("all 2,000 probabilities the same, to within 1e-5:", same)
     assert same
-assert not {"torch", "tensorflow"} <= sys.modules.keys()  # one of the two was never imported
+# one of the two was never imported
+assert not {"torch", "tensorflow"} <= sys.modules.keys()
 
 # %% [markdown]
-# One of these two files came from a framework that this kernel has never imported. And inside?
+# One of these two files came from a framework that this kernel has never imported.
+# And inside?
 
 # %%
 operations = {}
 for name, content in sorted(files.items()):
-    operations[name] = [node.op_type for node in onnx.load_from_string(content).graph.node]
-    print(f"{name}, {len(operations[name])} nodes:", ", ".join(operations[name]))
+    operations[name] = [
+        node.op_type for node in onnx.load_from_string(content).graph.node
+    ]
+    print(
+        f"{name}, {len(operations[name])} nodes:", ", ".join(operations[name])
+    )
 
-kinds = list(dict.fromkeys(kind for found in operations.values() for kind in found))
+kinds = list(
+    dict.fromkeys(kind for found in operations.values() for kind in found)
+)
 _, axes = plots.plt.subplots(figsize=(7.0, 4.4))
 for offset, (name, found) in zip((-0.2, 0.2), operations.items()):
     counts = [found.count(kind) for kind in kinds]
     colour = plots.FRAMEWORK_STYLES[name]["color"]
-    axes.barh(np.arange(len(kinds)) + offset, counts, 0.4, label=name, color=colour)
-axes.set(title="The same untrained network in two files: TensorFlow's needs more nodes",
-         xlabel="nodes of this kind", yticks=range(len(kinds)), yticklabels=kinds, xticks=range(4))
+    axes.barh(
+        np.arange(len(kinds)) + offset, counts, 0.4, label=name, color=colour
+    )
+axes.set(
+    title="The same untrained network in two files: TensorFlow's needs more nodes",
+    xlabel="nodes of this kind",
+    yticks=range(len(kinds)),
+    yticklabels=kinds,
+    xticks=range(4),
+)
 axes.legend()
 axes.invert_yaxis()
 axes.grid(axis="y", visible=False)
@@ -1110,15 +1378,17 @@ axes.grid(axis="y", visible=False)
 # %% [markdown]
 # Read the two lists side by side:
 #
-# - No node is called BatchNormalization: both exporters multiplied its scale into the weights of the convolution before it. (Its
-#   shift becomes the convolution's bias, where there is one: before training it is zero.)
-# - ONNX keeps images as PyTorch does, channels before height and width. Keras keeps the channels last, so tf2onnx has to turn
-#   the image before each convolution and each pooling, and back after it; then it cancels what it can.
-#   With one grey channel, turning the input is a mere `Reshape`. One `Transpose` is left in each file, before the dense layer: in TensorFlow's because Keras flattens channels last, in PyTorch's because we wrote `permute` to match.
-# - For PyTorch, flattening is one `Reshape`. Keras' `Flatten` works out the batch size while it runs: `Shape`, `Gather`, `Slice`,
-#   `Concat` and two `Cast`, for what is in the end the same `Reshape`.
-# - `Gemm` is a `MatMul` and the addition of the bias in one. TensorFlow's file has no addition at all: the starting bias is
-#   zero, and tf2onnx leaves out what changes nothing. `Div` by 255 is `Mul` by 1/255 in Keras, because `Rescaling` says so.
+# - No node is called BatchNormalization: both exporters multiplied its scale into the weights of the convolution before it.
+#   (Its shift becomes the convolution's bias, where there is one: before training it is zero.)
+# - ONNX keeps images as PyTorch does, channels before height and width.
+#   Keras keeps the channels last, so tf2onnx has to turn the image before each convolution and each pooling, and back after it; then it cancels what it can.
+#   With one grey channel, turning the input is a mere `Reshape`.
+#   One `Transpose` is left in each file, before the dense layer: in TensorFlow's because Keras flattens channels last, in PyTorch's because we wrote `permute` to match.
+# - For PyTorch, flattening is one `Reshape`.
+#   Keras' `Flatten` works out the batch size while it runs: `Shape`, `Gather`, `Slice`, `Concat` and two `Cast`, for what is in the end the same `Reshape`.
+# - `Gemm` is a `MatMul` and the addition of the bias in one.
+#   TensorFlow's file has no addition at all: the starting bias is zero, and tf2onnx leaves out what changes nothing.
+#   `Div` by 255 is `Mul` by 1/255 in Keras, because `Rescaling` says so.
 #
 # None of it changes the answer.
 
@@ -1128,24 +1398,45 @@ axes.grid(axis="y", visible=False)
 # First what the formats cost: how large the file is, and how long a new process takes from its start to 200 answers.
 
 # %% tags=["pytorch"]
-paths = {"state_dict": "weights.pt", "safetensors": "weights.safetensors",
-         "whole module": "whole.pt", "torch.export": "program.pt2", "ONNX": "program.onnx"}
+paths = {
+    "state_dict": "weights.pt",
+    "safetensors": "weights.safetensors",
+    "whole module": "whole.pt",
+    "torch.export": "program.pt2",
+    "ONNX": "program.onnx",
+}
 
 # %% tags=["tensorflow"]
-paths = {".weights.h5": "network.weights.h5", "safetensors": "weights.safetensors",
-         ".keras": "program.keras", "SavedModel": "saved_model", "ONNX": "program.onnx"}
+paths = {
+    ".weights.h5": "network.weights.h5",
+    "safetensors": "weights.safetensors",
+    ".keras": "program.keras",
+    "SavedModel": "saved_model",
+    "ONNX": "program.onnx",
+}
 
 # %% [markdown]
 # A SavedModel is a folder, so its files are added up.
 
 # %% tags=["nbval-ignore-output"]
 def kilobytes(path):
-    return sum(file.stat().st_size for file in (path, *path.rglob("*")) if file.is_file()) / 1000
+    return (
+        sum(
+            file.stat().st_size
+            for file in (path, *path.rglob("*"))
+            if file.is_file()
+        )
+        / 1000
+    )
 
 
 _, (left, right) = plots.plt.subplots(1, 2, figsize=(9.0, 3.2))
-plots.bars({name: kilobytes(folder / path) for name, path in paths.items()},
-           "The same numbers (dotted)\nin very different wrapping", "size in kB", axes=left)
+plots.bars(
+    {name: kilobytes(folder / path) for name, path in paths.items()},
+    "The same numbers (dotted)\nin very different wrapping",
+    "size in kB",
+    axes=left,
+)
 left.axvline(count * 4 / 1000, color=plots.OTHERS[2], linestyle=":")
 plots.bars({name: seconds[name] for name in paths},
            "Without a framework to start,\nthe answer comes at once",
@@ -1153,25 +1444,29 @@ plots.bars({name: seconds[name] for name in paths},
 assert seconds["ONNX"] == min(seconds.values())
 
 # %% [markdown] tags=["pytorch"]
-# (The two formats of weights were read by one process, so they share its time.) Only the `.pt2` file has more
-# wrapping than content; for a large network no wrapping would be visible. The seconds are another matter: a process that starts for
-# each request pays them each time. ONNX Runtime is a small library that can only do one thing.
+# (The two formats of weights were read by one process, so they share its time.)
+# Only the `.pt2` file has more wrapping than content; for a large network no wrapping would be visible.
+# The seconds are another matter: a process that starts for each request pays them each time.
+# ONNX Runtime is a small library that can only do one thing.
 
 # %% [markdown] tags=["tensorflow"]
-# (The two formats of weights were read by one process, and so were the two `.keras` files, so they share its time.) A `.keras`
-# file and a SavedModel weigh several times their 5,330 numbers (5,282 weights and 48 running averages), safetensors hardly more;
-# for a large network no wrapping would be visible. The seconds are another matter: a process that starts for each request pays them
-# each time. ONNX Runtime is a small library that can only do one thing.
+# (The two formats of weights were read by one process, and so were the two `.keras` files, so they share its time.)
+# A `.keras` file and a SavedModel weigh several times their 5,330 numbers (5,282 weights and 48 running averages), safetensors hardly more; for a large network no wrapping would be visible.
+# The seconds are another matter: a process that starts for each request pays them each time.
+# ONNX Runtime is a small library that can only do one thing.
 
 # %% [markdown]
-# And what each can do: run without our code, take any batch, keep the optimiser's state, run without the framework. Each *yes*
-# was seen above; where a *no* was not, we rely on the documentation. Weights have no batch, hence the dashes.
+# And what each can do: run without our code, take any batch, keep the optimiser's state, run without the framework.
+# Each *yes* was seen above; where a *no* was not, we rely on the documentation.
+# Weights have no batch, hence the dashes.
 
 # %% tags=["pytorch"]
 facts["checkpoint"] = {"without our code": False, "optimiser": True}
 
 # %% tags=["tensorflow"]
-facts[".keras"]["optimiser"] = facts[".keras with our layer"]["optimiser"] = "if compiled"
+facts[".keras"]["optimiser"] = facts[".keras with our layer"]["optimiser"] = (
+    "if compiled"
+)
 
 # %% [markdown] tags=["pytorch"]
 # (The checkpoint was opened in this process, not in a new one.)
@@ -1181,26 +1476,33 @@ facts[".keras"]["optimiser"] = facts[".keras with our layer"]["optimiser"] = "if
 
 # %%
 words = {True: "yes", False: "no", None: "-"}
-unless_seen = {"any batch": None, "optimiser": False, "without framework": False}
+unless_seen = {
+    "any batch": None,
+    "optimiser": False,
+    "without framework": False,
+}
 questions = ("without our code", *unless_seen)
 print(f"{'':24}" + "".join(f"{question:>19}" for question in questions))
 for name, seen in facts.items():
     known = unless_seen | seen
-    answers = [words.get(known[question], known[question]) for question in questions]
+    answers = [
+        words.get(known[question], known[question]) for question in questions
+    ]
     print(f"{name:24}" + "".join(f"{answer:>19}" for answer in answers))
 
 own = sum(seen["without our code"] for seen in facts.values())
 alone = sum(seen.get("without framework", False) for seen in facts.values())
-print(f"\n{len(facts)} files: {own} run without our code, {alone} without the framework")
+print(
+    f"\n{len(facts)} files: {own} run without our code, {alone} without the framework"
+)
 assert max(largest_difference.values()) < 1e-5
 
 # %% [markdown]
-# Is one framework ahead in getting models out, as the Codecademy article behind this curriculum claims? Not in the formats tried
-# here; phones are lesson 17. Each of the two writes weights, a checkpoint, a program that runs without our code, and ONNX, with the
-# same answers to within 1e-5, and neither reads ONNX back. What differs is the middle: a reopened `.keras` file is again a model of
-# layers that can be inspected, changed and switched between training and inference; a reopened `.pt2` can be fine-tuned, but only
-# in the mode in which it was exported. How the programs are then *served* is another question, for lessons 17
-# to 19.
+# Is one framework ahead in getting models out, as the Codecademy article behind this curriculum claims?
+# Not in the formats tried here; phones are lesson 17.
+# Each of the two writes weights, a checkpoint, a program that runs without our code, and ONNX, with the same answers to within 1e-5, and neither reads ONNX back.
+# What differs is the middle: a reopened `.keras` file is again a model of layers that can be inspected, changed and switched between training and inference; a reopened `.pt2` can be fine-tuned, but only in the mode in which it was exported.
+# How the programs are then *served* is another question, for lessons 17 to 19.
 
 # %% [markdown]
 # ## The twin check
@@ -1211,20 +1513,27 @@ assert max(largest_difference.values()) < 1e-5
 plots.twins(mine, twin)
 print(records.compare(mine, twin))
 if twin:
-    apart = records.relative_difference(mine["losses"]["loss"], twin["losses"]["loss"])
-    classes = [record["scores"]["first_200_answers"] for record in (mine, twin)]
+    apart = records.relative_difference(
+        mine["losses"]["loss"], twin["losses"]["loss"]
+    )
+    classes = [
+        record["scores"]["first_200_answers"] for record in (mine, twin)
+    ]
     agreement = np.mean(np.equal(*classes))
-    print(f"the trained twins give {agreement:.0%} of 200 images the same class")
+    print(
+        f"the trained twins give {agreement:.0%} of 200 images the same class"
+    )
     assert apart[0] < 1e-5 and agreement > 0.75 or not as_shipped
 
 # %% [markdown]
-# The first loss is the same to rounding. The second is not, and that is hardly rounding yet: the two Adams add $\epsilon$ at
-# different places (lesson 2 shows it). With Keras' rule in PyTorch, we measured less than 1e-5 in the first twenty steps, rather
-# than up to 6e-3. Later, rounding alone goes nearly as far (lesson 4 says why). In the second epoch the difference is about 5 % of a
-# batch's loss, at single steps 20 %; at the last step, printed above, it happens to be small (that batch is a hard one: a loss of 1.1). In the end both are about
-# equally good and give most images the same class, but not all: two trainings
-# make two networks, even when every line is the same. Exporting adds nothing to that. Between a network and its own exports we
-# found less than 1e-5, and between the two ONNX files of one network as well.
+# The first loss is the same to rounding.
+# The second is not, and that is hardly rounding yet: the two Adams add $\epsilon$ at different places (lesson 2 shows it).
+# With Keras' rule in PyTorch, we measured less than 1e-5 in the first twenty steps, rather than up to 6e-3.
+# Later, rounding alone goes nearly as far (lesson 4 says why).
+# In the second epoch the difference is about 5 % of a batch's loss, at single steps 20 %; at the last step, printed above, it happens to be small (that batch is a hard one: a loss of 1.1).
+# In the end both are about equally good and give most images the same class, but not all: two trainings make two networks, even when every line is the same.
+# Exporting adds nothing to that.
+# Between a network and its own exports we found less than 1e-5, and between the two ONNX files of one network as well.
 
 # %% [markdown]
 # ## What differs
@@ -1244,36 +1553,40 @@ if twin:
 # %% [markdown]
 # ## What you learned
 #
-# - Weights need your code; a program does not. A description is in between: it needs every class that it names.
+# - Weights need your code; a program does not.
+#   A description is in between: it needs every class that it names.
 # - To go on training you need the optimiser's state too; to ship you do not.
-# - Scaling belongs in the exported program. Forgotten, it costs accuracy and all honesty about certainty.
-# - Opening a file may run code. `weights_only=True`, `safe_mode=True` and safetensors refuse the usual ways. A SavedModel is a program
-#   and can read and write files, whatever you set: open a stranger's in a sandbox.
-# - An export can fix the batch size without a word: PyTorch's does by default, Keras' through a signature. Try each file with
-#   more images than its example had.
-# - Test an export in a process that knows nothing of you, with numbers to compare. Two ONNX files of one network agree to rounding.
+# - Scaling belongs in the exported program.
+#   Forgotten, it costs accuracy and all honesty about certainty.
+# - Opening a file may run code.
+#   `weights_only=True`, `safe_mode=True` and safetensors refuse the usual ways.
+#   A SavedModel is a program and can read and write files, whatever you set: open a stranger's in a sandbox.
+# - An export can fix the batch size without a word: PyTorch's does by default, Keras' through a signature.
+#   Try each file with more images than its example had.
+# - Test an export in a process that knows nothing of you, with numbers to compare.
+#   Two ONNX files of one network agree to rounding.
 
 # %% [markdown]
 # ## Try it
 #
-# Where you change code and not a parameter, first replace the line `as_shipped = ...` under "Parameters" by `as_shipped = False`, in both notebooks if you want to compare them. Then no bound stops you, and nothing is held against the unaltered twin.
+# Where you change code and not a parameter, first set `altered = True` in the folded cell below the parameters, in both notebooks if you want to compare them.
+# Then no bound stops you, and nothing is held against the unaltered twin.
 #
-# 1. Leave out `.eval()` (PyTorch), or say `training=True` in `probabilities` (Keras). Which assertion stops you first, and why?
-# 2. Put a Python `if images.sum() > 0:` into the program (in PyTorch into `Program.forward`, in Keras into `Scale.call`, with
-#    `keras.ops.sum`) and export again. What stops you, and when: while building or while exporting?
-# 3. Double the channels to 16 and 32. Which bars of the size figure grow with the number of weights, and which hardly?
-# 4. Rename the layer `second` to `middle`, but only in the code that is sent to the new process: `.replace('"second"', '"middle"')` (Keras),
-#    `.replace("self.second", "self.middle")` (PyTorch). Which formats notice, and which read the weights by position?
-# 5. Export once more with random bytes as the example (PyTorch), or with a random array as a constant in the program (Keras). Find them
-#    in the file.
+# 1. Leave out `.eval()` (PyTorch), or say `training=True` in `probabilities` (Keras).
+#    Which assertion stops you first, and why?
+# 2. Put a Python `if images.sum() > 0:` into the program (in PyTorch into `Program.forward`, in Keras into `Scale.call`, with `keras.ops.sum`) and export again.
+#    What stops you, and when: while building or while exporting?
+# 3. Double the channels to 16 and 32.
+#    Which bars of the size figure grow with the number of weights, and which hardly?
+# 4. Rename the layer `second` to `middle`, but only in the code that is sent to the new process: `.replace('"second"', '"middle"')` (Keras), `.replace("self.second", "self.middle")` (PyTorch).
+#    Which formats notice, and which read the weights by position?
+# 5. Export once more with random bytes as the example (PyTorch), or with a random array as a constant in the program (Keras).
+#    Find them in the file.
 
 # %% [markdown]
 # ## Read on
 #
-# - PyTorch: [Serialization semantics](https://docs.pytorch.org/docs/stable/notes/serialization.html),
-#   [torch.export](https://docs.pytorch.org/docs/stable/export.html), [torch.onnx](https://docs.pytorch.org/docs/stable/onnx.html).
-# - Keras: [Save, serialize, and export models](https://keras.io/guides/serialization_and_saving/),
-#   [Model export](https://keras.io/api/models/model_saving_apis/export/); TensorFlow:
-#   [Using the SavedModel format](https://www.tensorflow.org/guide/saved_model).
+# - PyTorch: [Serialization semantics](https://docs.pytorch.org/docs/stable/notes/serialization.html), [torch.export](https://docs.pytorch.org/docs/stable/export.html), [torch.onnx](https://docs.pytorch.org/docs/stable/onnx.html).
+# - Keras: [Save, serialize, and export models](https://keras.io/guides/serialization_and_saving/), [Model export](https://keras.io/api/models/model_saving_apis/export/); TensorFlow: [Using the SavedModel format](https://www.tensorflow.org/guide/saved_model).
 # - [ONNX](https://onnx.ai/), [ONNX Runtime](https://onnxruntime.ai/), [safetensors](https://huggingface.co/docs/safetensors/index).
 # - Python: [pickle](https://docs.python.org/3/library/pickle.html), whose first box is a warning.

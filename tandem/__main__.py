@@ -3,7 +3,8 @@ import argparse
 import ast
 import sys
 
-from tandem import FRAMEWORKS, source
+from tandem import FRAMEWORKS, TandemError
+from tandem.tools import source
 
 
 def main(arguments=None):
@@ -42,20 +43,18 @@ def main(arguments=None):
         return chosen.command(chosen, rest)
     except KeyboardInterrupt:
         return 130
-    except Exception as error:
-        if type(error).__module__.startswith("tandem") or isinstance(error, OSError):
-            sys.exit(str(error))  # one sentence for what a person can mend; a bug keeps its traceback
-        raise
+    except (TandemError, OSError) as error:
+        sys.exit(str(error))  # one sentence for what a person can mend; a bug keeps its traceback
 
 
 def _lab(chosen, rest):
-    from tandem import lab
+    from tandem.tools import lab
 
     return lab.open_lab(source.find(chosen.lesson), rest)
 
 
 def _run(chosen, _):
-    from tandem import run
+    from tandem.tools import run
 
     lesson = source.find(chosen.lesson)
     parameters = {name: _value(text) for name, text in chosen.parameters}
@@ -65,17 +64,18 @@ def _run(chosen, _):
 
 
 def _compare(chosen, _):
-    from tandem import run
+    from tandem.tools import run
 
     run.compare(source.find(chosen.lesson), chosen.records)
 
 
 def _build(chosen, _):
-    from tandem import build
+    from tandem.tools import build
 
     lessons = [source.find(number) for number in chosen.lessons] or build.changed_lessons()
     if not lessons:
         print("Every notebook is what its source makes: nothing to build.")
+        return
     if chosen.prose:
         build.retell(lessons)
     else:

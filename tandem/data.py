@@ -9,9 +9,7 @@ import io
 
 import numpy as np
 
-from tandem import ROOT
-
-FOLDER = ROOT / "data"
+import tandem
 
 SHA256 = {
     "default_runs.csv": "83afe7f2b979c4f5926457710ce3c97eecb62e83899493322247ced46c16a10a",
@@ -32,7 +30,7 @@ WEATHER_MEASUREMENTS = ("precipitation", "temp_max", "temp_min", "wind")
 HELD_OUT_PLAYS = ("Macbeth", "The Tempest")
 
 
-class DataError(Exception):
+class DataError(tandem.TandemError):
     """A file in data/ is missing or not the one that Tandem ships; the message says how to get it back."""
 
 
@@ -40,7 +38,7 @@ def read_checked(name):
     """The bytes of data/`name`, or a `DataError` if the file is missing, unreadable, truncated or altered."""
     mend = f"Get the original back with: git checkout -- data/{name}"
     try:
-        content = (FOLDER / name).read_bytes()
+        content = (tandem.ROOT / "data" / name).read_bytes()
     except FileNotFoundError:
         raise DataError(f"data/{name} is missing. {mend}") from None
     except OSError as error:
@@ -73,7 +71,7 @@ def fashion_classifier():
 
     Images scaled to [-1, 1] → three 3×3 convolutions to 32, 64 and 64 channels, each padded to its input's size and followed
     by ReLU, with 2×2 max-pooling between them → the mean of each channel (64 features) → a dense layer `output`, 10 logits.
-    Made by data/make_fashion_classifier.py.
+    Made by data/make/fashion_classifier.py.
     """
     with np.load(io.BytesIO(read_checked("fashion_classifier.npz"))) as arrays:
         return _by_layer(arrays)
@@ -131,7 +129,7 @@ def shakespeare_gpt():
 
     78 characters, context 256, width 192, 4 blocks of 3 heads; lesson 8 builds the network. Layers: token_embedding, position_embedding;
     block0_attention_norm, block0_query_key_value, block0_projection, block0_feed_forward_norm, block0_expand, block0_contract, and so on
-    for each block; final_norm, output. Made by data/make_shakespeare_gpt.py, which stores 16-bit floats.
+    for each block; final_norm, output. Made by data/make/shakespeare_gpt.py, which stores 16-bit floats.
     """
     from safetensors.numpy import load
 
@@ -146,7 +144,7 @@ def scaling_runs():
     """Held-out losses of lesson 8's small GPT at four widths: (parameters, tokens, losses), arrays of one entry a measurement.
 
     parameters: of the network. tokens: characters that it had been trained on. losses: nats a character on `HELD_OUT_PLAYS`.
-    Made by data/make_scaling_runs.py.
+    Made by data/make/scaling_runs.py.
     """
     rows = list(csv.DictReader(io.StringIO(read_checked("scaling_runs.csv").decode("utf-8"))))
     return (np.array([int(row["parameters"]) for row in rows]), np.array([int(row["tokens"]) for row in rows]),
@@ -168,7 +166,7 @@ def default_runs():
     framework: "pytorch" or "tensorflow". batch_norm: whether the network has batch normalisation. state: "as it comes", "drawn by NumPy"
     (the framework's own rules, weights from `tandem.weights`), then the default that was taken over from the twin, in the order in which they
     were. "epochs": the 6 moments at which the test images were looked at. "accuracy" on them, and "loss", the mean training loss since the
-    look before: float64 arrays of shape (12 seeds, 6). Made by data/make_default_runs.py.
+    look before: float64 arrays of shape (12 seeds, 6). Made by data/make/default_runs.py.
     """
     runs = {}
     for row in csv.DictReader(io.StringIO(read_checked("default_runs.csv").decode("utf-8"))):

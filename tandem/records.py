@@ -10,14 +10,17 @@ import tempfile
 
 import numpy as np
 
-from tandem import FRAMEWORK_NAMES, ROOT
+import tandem
+from tandem import FRAMEWORK_NAMES
 
-SHIPPED = ROOT / "notebooks" / "records"
+def shipped():
+    """The folder of the records that the build ships, from the runs behind the stored notebooks."""
+    return tandem.ROOT / "notebooks" / "records"
 
 
 def folder():
     """The folder into which this run saves its records."""
-    return pathlib.Path(os.environ.get("TANDEM_RECORDS") or ROOT / "records")
+    return pathlib.Path(os.environ.get("TANDEM_RECORDS") or tandem.ROOT / "records")
 
 
 def save(lesson, framework, parameters, losses, **scores):
@@ -49,7 +52,7 @@ def save(lesson, framework, parameters, losses, **scores):
 def load(lesson, framework, parameters=None):
     """The newest record of a lesson's twin that was run with the same `parameters` (None: any); None if there is none."""
     name = f"{lesson}_{framework}.json"
-    for place in (folder(), pathlib.Path(tempfile.gettempdir()) / "tandem-records", SHIPPED):
+    for place in (folder(), pathlib.Path(tempfile.gettempdir()) / "tandem-records", shipped()):
         try:
             record = json.loads((place / name).read_text(encoding="utf-8"))
         except (FileNotFoundError, NotADirectoryError):

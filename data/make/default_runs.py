@@ -1,6 +1,6 @@
 """Makes data/default_runs.csv anew: the runs of lesson 4 with more seeds than a notebook has time for.
 
-    python data/make_default_runs.py
+    python data/make/default_runs.py
 
 Trains the network of lessons/04_defaults.py in both frameworks, each in a process of its own, with 12 seeds: with and without batch
 normalisation, as it comes and with the twin's defaults taken over one at a time. The code is the lesson's: its cells tagged `network` are
@@ -13,7 +13,8 @@ import pathlib
 import subprocess
 import sys
 
-from tandem import FRAMEWORKS, source
+from tandem import FRAMEWORKS, ROOT
+from tandem.tools import source
 
 SEEDS = range(12)
 COLUMNS = ("framework", "batch_norm", "state", "seed", "epochs", "loss", "accuracy")
@@ -46,7 +47,7 @@ def main():
     for framework in FRAMEWORKS:
         command = [sys.executable, __file__, "--framework", framework]
         table.write(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    pathlib.Path(__file__).with_name("default_runs.csv").write_text(table.getvalue(), encoding="utf-8")
+    (ROOT / "data" / "default_runs.csv").write_text(table.getvalue(), encoding="utf-8")
 
 
 if __name__ == "__main__":

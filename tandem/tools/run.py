@@ -7,23 +7,17 @@ import matplotlib
 import nbformat
 from papermill.exceptions import PapermillExecutionError
 
-from tandem import FRAMEWORK_NAMES, FRAMEWORKS, ROOT, records
-from tandem.build import RunError, assemble, clean, execute, failure_message
-
-
-class WrongParameter(Exception):
-    """A parameter that the lesson does not have; the message lists those it has."""
+import tandem
+from tandem import FRAMEWORK_NAMES, FRAMEWORKS, parameters as tables, records
+from tandem.tools.execute import RunError, execute, failure_message
+from tandem.tools.notebook import assemble, clean
 
 
 def run(lesson, parameters, frameworks=None, output=None, report=print):
     """Runs a lesson's notebooks with `parameters`, one after the other, into the folder `output`; returns that folder."""
-    known = lesson.parameters()
-    for name in parameters:
-        if name not in known:
-            has = f"It has: {', '.join(known)}." if known else "It has none."
-            raise WrongParameter(f"Lesson {lesson.name} has no parameter '{name}'. {has}")
+    tables.check(lesson.name, lesson.parameters(), parameters)
     stamp = datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-    folder = pathlib.Path(output) if output else ROOT / "runs" / f"{lesson.name}_{stamp}"
+    folder = pathlib.Path(output) if output else tandem.ROOT / "runs" / f"{lesson.name}_{stamp}"
     folder.mkdir(parents=True, exist_ok=True)
     chosen = [framework for framework in lesson.frameworks if not frameworks or framework in (None, *frameworks)]
     for framework in chosen:
@@ -44,7 +38,7 @@ def compare(lesson, folder=None, report=print):
         os.environ["TANDEM_RECORDS"] = str(folder)
     found = [records.load(lesson.name, framework) for framework in FRAMEWORKS]
     if None in found:
-        missing = [FRAMEWORK_NAMES[framework] for framework, record in zip(FRAMEWORKS, found) if record is None]
+        missing = [FRAMEWORK_NAMES[framework] for framework, record in zip(FRAMEWORKS, found, strict=True) if record is None]
         report(f"Lesson {lesson.name} has no record of {' and '.join(missing)}: nothing to compare.")
         return
     mine, twin = found

@@ -26,7 +26,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tandem import FRAMEWORKS, source
+from tandem import FRAMEWORKS, TandemError
+from tandem.tools import source
 
 STEPS = 100
 SEEDS = (0, 1)
@@ -68,7 +69,7 @@ def limits_of(number):
     return LIMITS | EXCEPTIONS.get(number, {})
 
 
-class ProofError(Exception):
+class ProofError(TandemError):
     """A lesson's network cells cannot be run; the message ends with the error of that framework's process."""
 
 

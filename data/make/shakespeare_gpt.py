@@ -1,6 +1,6 @@
 """Trains the small GPT of lesson 8 on Shakespeare's plays and writes its weights to data/shakespeare_gpt.safetensors.
 
-    python data/make_shakespeare_gpt.py
+    python data/make/shakespeare_gpt.py
 
 Takes about a quarter of an hour on two free CPU cores: 2,700 steps of 4,096 characters, 2.4 times through the plays. The kernels inside
 the blocks are trained by Muon (Keller Jordan, 2024; torch.optim.Muon), whose loss in a short trial was below AdamW's (2.47 against 2.53
@@ -18,10 +18,8 @@ import torch.nn.functional as F
 from safetensors.numpy import save_file
 from torch import nn
 
-FOLDER = pathlib.Path(__file__).resolve().parent
-sys.path.insert(0, str(FOLDER.parent))
-from tandem import data  # noqa: E402  (the folder above is on the path only now)
-from tandem.pytorch import read_weights  # noqa: E402
+from tandem import ROOT, data
+from tandem.pytorch import read_weights
 
 CONTEXT, WIDTH, LAYERS, HEADS = 256, 192, 4, 3
 BATCH_SIZE, LEARNING_RATE = 16, 3e-3
@@ -101,7 +99,7 @@ def main():
     rest = [p for p in model.parameters() if all(p is not h for h in hidden)]
     optimizers = [torch.optim.Muon(hidden, weight_decay=0.1, adjust_lr_fn="match_rms_adamw"),
                   torch.optim.AdamW(rest, weight_decay=0.0, betas=(0.9, 0.99))]
-    start, state_file = 0, FOLDER / "shakespeare_gpt_state.pt"
+    start, state_file = 0, ROOT / "data" / "shakespeare_gpt_state.pt"
     if arguments.resume:
         state = torch.load(state_file, weights_only=True)
         start = state["step"]
@@ -133,7 +131,7 @@ def main():
             torch.save({"step": step + 1, "model": model.state_dict(),
                         "optimizers": [optimizer.state_dict() for optimizer in optimizers]}, state_file)
     state_file.unlink(missing_ok=True)
-    save(model, FOLDER / "shakespeare_gpt.safetensors")
+    save(model, ROOT / "data" / "shakespeare_gpt.safetensors")
     print(f"held-out loss {held_out_loss(model, held_out):.4f} nats a character")
 
 

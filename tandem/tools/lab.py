@@ -9,7 +9,7 @@ import tempfile
 
 from jupyterlab_server.workspaces_handler import WorkspacesManager
 
-from tandem import ROOT
+import tandem
 
 
 def workspace_name(lesson):
@@ -54,7 +54,7 @@ def open_lab(lesson, arguments=()):
     (folder / "overrides.json").write_text(json.dumps(SETTINGS), encoding="utf-8")
     print(f"Lesson {lesson.title}: JupyterLab opens in the browser; if it does not, open the last address below. Stop with Ctrl-C.",
           flush=True)
-    command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={ROOT}",
+    command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={tandem.ROOT}",
                f"--LabApp.default_url=/lab/workspaces/{workspace_name(lesson)}", f"--LabApp.app_settings_dir={folder}", *arguments]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         command.append("--allow-root")  # a container: Jupyter would refuse

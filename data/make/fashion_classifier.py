@@ -1,6 +1,6 @@
 """Trains data/fashion_classifier.npz anew: the small CNN whose features lessons use to judge generated clothes.
 
-    python data/make_fashion_classifier.py
+    python data/make/fashion_classifier.py
 
 Data: the 10,000 training images that Tandem ships, scaled to [-1, 1], half of them mirrored. Twelve epochs, about two minutes
 on one core. Each convolution is trained with batch normalisation, which is then folded into its kernel and bias, so that
@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from tandem import data
+from tandem import ROOT, data
 from tandem.pytorch import read_weights
 
 EPOCHS, BATCH_SIZE, HIGHEST_RATE, SEED = 12, 64, 3e-3, 0
@@ -78,7 +78,7 @@ def main():
     print(f"test accuracy {accuracy(network, test_images, test_labels):.4f}, "
           f"folded {accuracy(plain, test_images, test_labels):.4f}")
     arrays = {f"{layer}/{kind}": array for layer, kinds in read_weights(plain).items() for kind, array in kinds.items()}
-    np.savez_compressed(pathlib.Path(__file__).with_name("fashion_classifier.npz"), **arrays)
+    np.savez_compressed((ROOT / "data" / "fashion_classifier.npz"), **arrays)
 
 
 if __name__ == "__main__":

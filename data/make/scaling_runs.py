@@ -1,6 +1,6 @@
 """Trains the small GPT of lesson 8 at four widths and writes its held-out losses to data/scaling_runs.csv.
 
-    python data/make_scaling_runs.py
+    python data/make/scaling_runs.py
 
 Runs the lesson's own PyTorch cells (those tagged `network`), with other values of width, heads and steps and everything else as in the
 lesson, on one thread; takes about ten minutes. Width 64 is the lesson's own run, which the notebook repeats for its first 800 steps.
@@ -12,9 +12,8 @@ import time
 
 import torch
 
-FOLDER = pathlib.Path(__file__).resolve().parent
-sys.path.insert(0, str(FOLDER.parent))
-from tandem import source, weights  # noqa: E402  (the folder above is on the path only now)
+from tandem import ROOT, weights
+from tandem.tools import source
 
 WIDTHS = (16, 32, 64, 128)
 MEASURED = (100, 200, 400, 800, 1600, 3200)  # steps of 16 windows of 64 characters
@@ -43,7 +42,7 @@ def main():
                 loss = lesson["mean_loss"](network, lesson["held_out_inputs"], lesson["held_out_targets"])
                 rows.append((width, weights.count(start), step * lesson["batch_size"] * lesson["context"], f"{loss:.4f}"))
                 print(*rows[-1], f"{time.time() - began:.0f} s", flush=True)
-    with open(FOLDER / "scaling_runs.csv", "w", newline="", encoding="utf-8") as file:
+    with open(ROOT / "data" / "scaling_runs.csv", "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("width", "parameters", "tokens", "held_out_loss"))
         writer.writerows(rows)

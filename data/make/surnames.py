@@ -1,7 +1,7 @@
 """Rebuilds data/surnames.csv.gz, byte for byte, from the Python package Faker 40.54.0.
 
     pip download --no-deps Faker==40.54.0
-    python data/make_surnames.py faker-40.54.0-py3-none-any.whl
+    python data/make/surnames.py faker-40.54.0-py3-none-any.whl
 
 Reads the tuples of surnames in Faker's source without running it. A name counts once for a language; one that several languages share
 stays in each of them. A dozen entries of more than 20 letters or with a comma (whole persons, not surnames) are left out.
@@ -13,6 +13,8 @@ import io
 import pathlib
 import sys
 import zipfile
+
+from tandem import ROOT
 
 SOURCES = {  # language: Faker's locales, and the names of their tuples
     "Croatian": (["hr_HR"], ["last_names"]),
@@ -58,4 +60,4 @@ if __name__ == "__main__":
     with zipfile.ZipFile(sys.argv[1]) as wheel:
         csv.writer(table, lineterminator="\n").writerows([("language", "name"), *surnames(wheel)])
     compressed = gzip.compress(table.getvalue().encode("utf-8"), 9, mtime=0)
-    pathlib.Path(__file__).with_name("surnames.csv.gz").write_bytes(compressed)
+    (ROOT / "data" / "surnames.csv.gz").write_bytes(compressed)

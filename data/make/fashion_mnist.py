@@ -2,8 +2,8 @@
 
     apt-get download dataset-fashion-mnist
     dpkg -x dataset-fashion-mnist_*.deb fashion
-    python data/make_fashion_mnist.py fashion            the 10,000 + 2,000 images that Tandem ships
-    python data/make_fashion_mnist.py fashion --full     all 70,000 (31 MB), as data/fashion_mnist_full.npz
+    python data/make/fashion_mnist.py fashion            the 10,000 + 2,000 images that Tandem ships
+    python data/make/fashion_mnist.py fashion --full     all 70,000 (31 MB), as data/fashion_mnist_full.npz
 
 The subset is stratified: the first 1,000 training and 200 test images of each class, in the order of the files.
 """
@@ -12,6 +12,8 @@ import gzip
 import pathlib
 
 import numpy as np
+
+from tandem import ROOT
 
 FOLDER = pathlib.Path("usr/share/datasets/fashion-mnist")
 
@@ -42,7 +44,7 @@ def main():
         arrays |= {f"{split}_images": images[chosen], f"{split}_labels": labels[chosen]}
 
     name = "fashion_mnist_full.npz" if arguments.full else "fashion_mnist.npz"
-    np.savez_compressed(pathlib.Path(__file__).with_name(name), **arrays)
+    np.savez_compressed((ROOT / "data" / name), **arrays)
     print(name, {key: value.shape for key, value in arrays.items()})
 
 

@@ -1,0 +1,113 @@
+"""Builds notebooks from lessons: makes both, runs them one after the other, stores them clean, and writes the README's table."""
+import pathlib
+import re
+import shutil
+import tempfile
+
+import nbformat
+from papermill.exceptions import PapermillExecutionError
+
+import tandem
+from tandem import FRAMEWORK_NAMES, records
+from tandem.tools import notebook, source
+from tandem.tools.execute import RunError, execute, failure_message
+
+
+def build(lessons, measure=False, report=print):
+    """Builds the notebooks of `lessons` into notebooks/. `measure`: time them anew even where the source is unchanged.
+
+    The twins run one after the other. Where the first had not yet seen the record that the second then left, it is run
+    once more, so that both stored notebooks show the same comparison.
+    """
+    for lesson in lessons:
+        with tempfile.TemporaryDirectory() as scratch:
+            for shipped in records.shipped().glob(f"{lesson.name}_*.json"):
+                shutil.copy(shipped, scratch)
+            for framework in lesson.frameworks:
+                _build_one(lesson, framework, scratch, measure, report)
+            first, last = lesson.frameworks[0], lesson.frameworks[-1]
+            if first != last and _record_is_new(lesson, last, scratch):
+                report(f"{lesson.name}: the {FRAMEWORK_NAMES[last]} record is new, so the {FRAMEWORK_NAMES[first]} notebook is "
+                       "run again to show it.")
+                _build_one(lesson, first, scratch, False, report)
+            _publish_records(lesson, scratch)
+    write_syllabus()
+
+
+def retell(lessons, report=print):
+    """Takes changed prose into the notebooks of `lessons` and keeps their outputs; refuses where a code cell changed, too."""
+    for lesson in lessons:
+        for framework in lesson.frameworks:
+            name, stored = lesson.notebook_name(framework), notebook.stored(lesson, framework)
+            if stored is None:
+                raise RunError(f"notebooks/{name} does not exist yet: build it without --prose.")
+            fresh = notebook.assemble(lesson, framework, dict(stored.metadata["tandem"]))
+            old, new = ([cell for cell in one.cells if cell.cell_type == "code"] for one in (stored, fresh))
+            if [cell.source for cell in old] != [cell.source for cell in new]:
+                raise RunError(f"notebooks/{name}: the code changed as well, so its outputs are out of date: build it without --prose.")
+            for one, other in zip(old, new, strict=True):
+                other.outputs, other.execution_count = one.outputs, one.execution_count
+            nbformat.write(fresh, notebook.folder() / name)
+            report(f"{name}: prose renewed, outputs kept")
+    write_syllabus()
+
+
+def changed_lessons():
+    """The lessons of which a notebook is missing or not what the source makes."""
+    return [lesson for lesson in source.all_lessons() if any(not notebook.is_built(lesson, f) for f in lesson.frameworks)]
+
+
+def write_syllabus():
+    """Writes the README's table of lessons from the sources and from what the stored notebooks say was measured."""
+    rows = ["| lesson | what works at the end | minutes to run | MB | notebooks | in the browser |", "|---|---|---|---|---|---|"]
+    for lesson in source.all_lessons():
+        stored = {framework: notebook.stored(lesson, framework) for framework in lesson.frameworks}
+        if None in stored.values():
+            continue
+        measured = [one.metadata["tandem"] for one in stored.values()]
+        links = [f"[{FRAMEWORK_NAMES.get(framework, 'notebook')}](notebooks/{lesson.notebook_name(framework)})"
+                 for framework in stored]
+        rows.append(" | ".join([
+            f"| **{lesson.title}**", lesson.promise,
+            " / ".join(f"{one['seconds'] / 60:.1f}" for one in measured),
+            " / ".join(str(one["peak_mb"]) for one in measured),
+            " · ".join(links),
+            f"[Binder]({notebook.binder_link(lesson)}) |",
+        ]))
+    readme = tandem.ROOT / "README.md"
+    text = readme.read_text(encoding="utf-8")
+    table = "<!-- syllabus -->\n" + "\n".join(rows) + "\n<!-- /syllabus -->"
+    readme.write_text(re.sub(r"<!-- syllabus -->.*<!-- /syllabus -->", lambda _: table, text, flags=re.DOTALL), encoding="utf-8")
+
+
+def _build_one(lesson, framework, scratch, measure, report):
+    stored = notebook.stored(lesson, framework)
+    measured = {} if stored is None else dict(stored.metadata.get("tandem", {}))
+    name = lesson.notebook_name(framework)
+    path = pathlib.Path(scratch) / name
+    try:
+        seconds, peak_mb = execute(notebook.assemble(lesson, framework, measured), path, records_folder=scratch, description=name)
+    except PapermillExecutionError as error:
+        raise RunError(failure_message(lesson, framework, error)) from None
+    report(f"{name}: {seconds:.0f} s, {peak_mb} MB")
+    if measure or not measured or not notebook.is_built(lesson, framework):
+        measured = {"lesson": lesson.name, "framework": framework or "both", "seconds": round(seconds), "peak_mb": peak_mb}
+    fresh = notebook.clean(nbformat.read(path, as_version=4))
+    fresh.cells[0] = notebook.assemble(lesson, framework, measured).cells[0]
+    fresh.metadata["tandem"] = measured
+    notebook.folder().mkdir(exist_ok=True)
+    nbformat.write(fresh, notebook.folder() / name)
+
+
+def _record_is_new(lesson, framework, scratch):
+    """Whether the run in `scratch` left another record than the one that is shipped."""
+    name = f"{lesson.name}_{framework}.json"
+    fresh, shipped = pathlib.Path(scratch) / name, records.shipped() / name
+    return fresh.exists() and (not shipped.exists() or shipped.read_bytes() != fresh.read_bytes())
+
+
+def _publish_records(lesson, scratch):
+    """Copies the records of a lesson's runs to where its notebooks find them."""
+    records.shipped().mkdir(parents=True, exist_ok=True)
+    for fresh in pathlib.Path(scratch).glob(f"{lesson.name}_*.json"):
+        shutil.copyfile(fresh, records.shipped() / fresh.name)

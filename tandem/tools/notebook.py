@@ -1,0 +1,100 @@
+"""Turns a lesson into notebooks: one framework's cells with stable ids and a header line; takes out what changes from run to run."""
+import hashlib
+import re
+
+import nbformat
+
+import tandem
+from tandem import FRAMEWORK_NAMES
+
+REPOSITORY = "tandem-lessons/tandem"
+"""Owner and name on GitHub: every Binder link is made from this one line."""
+
+LANGUAGE = {"name": "python", "file_extension": ".py", "mimetype": "text/x-python"}
+"""What exports need to know; the Python version is left out, since it changes from machine to machine."""
+KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+
+
+def assemble(lesson, framework, measured):
+    """The notebook of one framework, not yet run. measured: {"seconds", "peak_mb"} for the header; {} before the first run."""
+    notebook = nbformat.v4.new_notebook(metadata={"kernelspec": KERNEL, "language_info": LANGUAGE})
+    seen = {}
+    for number, cell in enumerate(lesson.cells_of(framework)):
+        text = cell.source + (f"\n\n{header(lesson, framework, measured)}" if number == 0 else "")
+        digest = hashlib.sha256(f"{cell.kind}\n{cell.source}".encode()).hexdigest()[:12]
+        seen[digest] = seen.get(digest, 0) + 1
+        make = nbformat.v4.new_markdown_cell if cell.kind == "markdown" else nbformat.v4.new_code_cell
+        tags = [tag for tag in cell.tags if tag not in FRAMEWORK_NAMES]
+        notebook.cells.append(make(text, id=f"{digest}-{seen[digest]}", metadata={"tags": tags} if tags else {}))
+    if measured:
+        notebook.metadata["tandem"] = measured
+    return notebook
+
+
+def header(lesson, framework, measured):
+    """The line under a lesson's promise: what the build measured, the twin, Binder."""
+    parts = []
+    if measured:
+        parts.append(f"Measured on two CPU cores: {measured['seconds']} s, {measured['peak_mb']} MB")
+    for other in lesson.frameworks:
+        if other != framework:
+            parts.append(f"[the {FRAMEWORK_NAMES[other]} twin]({lesson.notebook_name(other)})")
+    parts.append(f"[{'both' if framework else 'this notebook'} on Binder]({binder_link(lesson)})")
+    return " · ".join(parts)
+
+
+def binder_link(lesson):
+    """Opens the lesson's notebooks side by side: binder/postBuild saves the workspaces there."""
+    return f"https://mybinder.org/v2/gh/{REPOSITORY}/HEAD?urlpath=lab/workspaces/tandem-{lesson.name}"
+
+
+def clean(notebook):
+    """Takes out what changes from run to run: time stamps, kernel version, papermill's notes, progress-bar debris."""
+    notebook.metadata = {key: value for key, value in notebook.metadata.items() if key != "papermill"}
+    notebook.metadata["kernelspec"] = KERNEL
+    notebook.metadata["language_info"] = LANGUAGE
+    for cell in notebook.cells:
+        cell.metadata = {key: value for key, value in cell.metadata.items() if key == "tags" and value}
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in _joined(cell.outputs)
+                            if output.output_type != "stream" or output.text.strip()]
+    return notebook
+
+
+def _joined(outputs):
+    """Joins neighbouring texts of one stream: how many messages a text came in depends on timing."""
+    joined = []
+    for output in outputs:
+        last = joined[-1] if joined else None
+        if last and output.output_type == last.output_type == "stream" and output.name == last.name:
+            last.text += output.text
+        else:
+            joined.append(output)
+    for output in joined:
+        if output.output_type == "stream":
+            output.text = re.sub(r"^.*\r(?!\n)", "", output.text, flags=re.MULTILINE)
+    return joined
+
+
+def folder():
+    """Where the built notebooks are."""
+    return tandem.ROOT / "notebooks"
+
+
+def stored(lesson, framework):
+    """The built notebook, or None if there is none."""
+    path = folder() / lesson.notebook_name(framework)
+    return nbformat.read(path, as_version=4) if path.exists() else None
+
+
+def is_built(lesson, framework):
+    """Whether the stored notebook has exactly the cells that the source makes."""
+    found = stored(lesson, framework)
+    if found is None:
+        return False
+    return _skeleton(assemble(lesson, framework, found.metadata.get("tandem", {}))) == _skeleton(found)
+
+
+def _skeleton(notebook):
+    """All of a notebook but its outputs."""
+    return [(cell.id, cell.cell_type, cell.source, dict(cell.metadata)) for cell in notebook.cells], dict(notebook.metadata)
