@@ -36,7 +36,8 @@ class DataError(tandem.TandemError):
 
 def read_checked(name):
     """The bytes of data/`name`, or a `DataError` if the file is missing, unreadable, truncated or altered."""
-    mend = f"Get the original back with: git checkout -- data/{name}"
+    again = f"git checkout -- data/{name}" if (tandem.ROOT / ".git").exists() else "download Tandem again"
+    mend = f"Get the original back: {again}"
     try:
         content = (tandem.ROOT / "data" / name).read_bytes()
     except FileNotFoundError:

@@ -1,8 +1,10 @@
 """What a run leaves behind, so that each twin can draw the other's curve: one small JSON file a lesson and framework.
 
 A notebook saves into `records/` (or the folder named by the environment variable TANDEM_RECORDS), and reads its twin's
-from there; if the twin has not been run with the same parameters, from `notebooks/records/`, which the build ships.
+from there; if the twin has not been run with the same parameters, from `notebooks/records/`, which the build ships. A record
+says when it was made, and whoever prints or draws it says so, too.
 """
+import datetime
 import json
 import os
 import pathlib
@@ -11,7 +13,11 @@ import tempfile
 import numpy as np
 
 import tandem
-from tandem import FRAMEWORK_NAMES
+from tandem import FRAMEWORK_NAMES, FRAMEWORKS
+
+LINE = 60  # columns: half a screen holds as many beside a notebook's margins
+NUMBER = 11  # columns of a number in the table of `compare`
+
 
 def shipped():
     """The folder of the records that the build ships, from the runs behind the stored notebooks."""
@@ -20,7 +26,13 @@ def shipped():
 
 def folder():
     """The folder into which this run saves its records."""
-    return pathlib.Path(os.environ.get("TANDEM_RECORDS") or tandem.ROOT / "records")
+    return pathlib.Path(os.environ.get("TANDEM_RECORDS") or tandem.ROOT / "records").absolute()
+
+
+def spare_folder():
+    """Where records go if `folder()` cannot be written: one of this user's in the system's temporary folder, which all share."""
+    user = os.getuid() if hasattr(os, "getuid") else "records"  # on Windows the temporary folder is the user's own
+    return pathlib.Path(tempfile.gettempdir()) / f"tandem-{user}"
 
 
 def save(lesson, framework, parameters, losses, **scores):
@@ -36,6 +48,7 @@ def save(lesson, framework, parameters, losses, **scores):
     record = {
         "lesson": lesson,
         "framework": framework,
+        "made": os.environ.get("TANDEM_MADE") or f"{datetime.datetime.now():%Y-%m-%d at %H:%M}",  # the build names its own
         "parameters": parameters,
         "losses": {name: [_number(loss) for loss in values] for name, values in losses.items()},
         "scores": {name: _number(value) for name, value in scores.items()},
@@ -43,16 +56,18 @@ def save(lesson, framework, parameters, losses, **scores):
     try:
         _write(folder(), record)
     except OSError:
-        writable = pathlib.Path(tempfile.gettempdir()) / "tandem-records"
-        _write(writable, record)
-        print(f"The folder {folder()} cannot be written: this run's record is in {writable}.")
+        _write(spare_folder(), record)
+        print(f"The folder {folder()} cannot be written: this run's record is in {spare_folder()}.")
     return record
 
 
-def load(lesson, framework, parameters=None):
-    """The newest record of a lesson's twin that was run with the same `parameters` (None: any); None if there is none."""
+def load(lesson, framework, parameters=None, place=None):
+    """The newest record of a lesson's twin that was run with the same `parameters` (None: any); None if there is none.
+
+    place: look in this folder alone.
+    """
     name = f"{lesson}_{framework}.json"
-    for place in (folder(), pathlib.Path(tempfile.gettempdir()) / "tandem-records", shipped()):
+    for place in [place] if place else (folder(), spare_folder(), shipped()):
         try:
             record = json.loads((place / name).read_text(encoding="utf-8"))
         except (FileNotFoundError, NotADirectoryError):
@@ -74,26 +89,38 @@ def relative_difference(first, second):
 
 
 def compare(mine, twin):
-    """A few lines that say how far two records are apart: scores side by side, losses at the first and the last step.
+    """A table that says how far two records are apart: scores side by side, losses at the first and the last step.
 
-    `twin` may be None, the answer of `load` when the twin was not run with these parameters: then a line that says so.
+    PyTorch's column comes first in both notebooks. `twin` may be None, the answer of `load` when the twin was not run with these
+    parameters: then a line that says so.
     """
     if twin is None:
         other = FRAMEWORK_NAMES["tensorflow" if mine["framework"] == "pytorch" else "pytorch"]
-        return f"The {other} twin has not been run with these parameters. Run it, then run this cell again."
-    names = [FRAMEWORK_NAMES[record["framework"]] for record in (mine, twin)]
-    lines = [f"{'':34}{names[0]:>14}{names[1]:>14}"]
+        return f"The {other} twin has not been run with these parameters.\nRun it, then run this cell again."
+    first, second = sorted((mine, twin), key=lambda record: FRAMEWORKS.index(record["framework"]))
+    lines = [_row("", *(FRAMEWORK_NAMES[record["framework"]] for record in (first, second)))]
     for name, value in mine["scores"].items():
         if np.isscalar(value) and name in twin["scores"]:
-            lines.append(f"{name.replace('_', ' '):34}{_short(value):>14}{_short(twin['scores'][name]):>14}")
-    for name, values in mine["losses"].items():
-        other = twin["losses"].get(name, [])
-        apart = relative_difference(values, other)
-        if apart.size:
-            for step in sorted({0, apart.size - 1}):
-                lines.append(f"{f'{name}, {unit(name)} {step + 1}':34}{values[step]:14.4f}{other[step]:14.4f}"
-                             f"   {apart[step]:.0e} apart")
-    return "\n".join(lines)
+            lines.append(_row(name.replace("_", " "), *(_short(record["scores"][name]) for record in (first, second))))
+    for name in mine["losses"]:
+        ours, theirs = (record["losses"].get(name, []) for record in (first, second))
+        apart = relative_difference(ours, theirs)
+        for step in sorted({0, apart.size - 1}) if apart.size else ():
+            numbers = f"{ours[step]:.4f}", f"{theirs[step]:.4f}", f"{apart[step]:.0e}"
+            lines.append(_row(f"{name}, {unit(name)} {step + 1}", *numbers))
+    return "\n".join([*lines, whose(twin)])
+
+
+def whose(record):
+    """One line on whose a record is and when it was made, such as "TensorFlow's run: shipped with the lesson"."""
+    return f"{FRAMEWORK_NAMES[record['framework']]}'s run: {record.get('made', 'of an unknown day')}"
+
+
+def _row(label, *numbers):
+    """A line of the table; a label too long for its column stands on a line of its own."""
+    width = LINE - 3 * NUMBER
+    cells = "".join(f"{number:>{NUMBER}}" for number in numbers)
+    return f"{label:{width}}{cells}" if len(label) <= width else f"{label}\n{'':{width}}{cells}"
 
 
 def unit(curve):
