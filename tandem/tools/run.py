@@ -20,8 +20,11 @@ def run(lesson, parameters, frameworks=None, output=None, report=print):
     Raises WrongParameter before anything runs, RunError where a cell fails.
     """
     tables.check(lesson.name, lesson.parameters(), parameters)
-    folder = pathlib.Path(output).absolute() if output else _new_folder(lesson)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder = pathlib.Path(output).absolute() if output else _new_folder(lesson)
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"{error.filename} cannot be written ({error.strerror}): name another folder with --output.") from None
     chosen = [framework for framework in lesson.frameworks if not frameworks or framework in (None, *frameworks)]
     for framework in chosen:
         path = folder / lesson.notebook_name(framework)
