@@ -4,6 +4,7 @@ import ast
 import sys
 
 from tandem import FRAMEWORKS, TandemError
+from tandem.parameters import WrongParameter
 from tandem.tools import source
 
 
@@ -19,7 +20,7 @@ def main(arguments=None):
     run = commands.add_parser("run", help="run a lesson with other parameters, both twins, and compare them",
                               epilog="example: python -m tandem run 11 -p epochs 30 -p batch_size 128 --framework pytorch")
     run.add_argument("lesson", help="its number, such as 11")
-    run.add_argument("-p", dest="parameters", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"),
+    run.add_argument("-p", dest="parameters", action="append", default=[], metavar="NAME VALUE",
                      help="a parameter of the lesson and its value; may be repeated")
     run.add_argument("--framework", choices=FRAMEWORKS, help="run this twin alone")
     run.add_argument("--output", metavar="FOLDER", help="where notebooks and records go (default: a new folder in runs/)")
@@ -36,7 +37,7 @@ def main(arguments=None):
     build.add_argument("--prose", action="store_true", help="only the text changed: run nothing, keep the stored outputs")
     build.set_defaults(command=_build)
 
-    chosen, rest = parser.parse_known_args(arguments)
+    chosen, rest = parser.parse_known_args(_joined_parameters(sys.argv[1:] if arguments is None else arguments))
     if rest and chosen.command is not _lab:
         parser.error(f"unknown: {' '.join(rest)}")
     try:
@@ -57,7 +58,7 @@ def _run(chosen, _):
     from tandem.tools import run
 
     lesson = source.find(chosen.lesson)
-    parameters = {name: _value(text) for name, text in chosen.parameters}
+    parameters = dict(_parameter(text) for text in chosen.parameters)
     folder = run.run(lesson, parameters, [chosen.framework] if chosen.framework else None, chosen.output)
     if not chosen.framework and None not in lesson.frameworks:
         run.compare(lesson, folder)
@@ -80,6 +81,27 @@ def _build(chosen, _):
         build.retell(lessons)
     else:
         build.build(lessons, chosen.measure)
+
+
+def _joined_parameters(arguments):
+    """Writes "-p NAME VALUE" as "-p=NAME VALUE": argparse would take a value such as -1e-3 for an option."""
+    rest, joined = list(arguments), []
+    while rest:
+        word = rest.pop(0)
+        if word == "-p" and len(rest) >= 2 and "=" not in rest[0]:
+            word = f"-p={rest.pop(0)} {rest.pop(0)}"
+        elif word == "-p" and rest:
+            word = f"-p={rest.pop(0).replace('=', ' ', 1)}"
+        joined.append(word)
+    return joined
+
+
+def _parameter(text):
+    """(name, value) of what stood behind -p: "epochs 30", or "epochs=30"."""
+    name, given, value = text.removeprefix("=").partition(" ")
+    if not given:
+        raise WrongParameter(f"-p {name}: give a name and a value, for example: -p epochs 30")
+    return name, _value(value)
 
 
 def _value(text):

@@ -23,8 +23,10 @@ def test_the_table_is_read_from_the_cell():
     assert (rate.range, rate.meaning) == ("above 0 to 1", "Adam's; a comment above says it, too")
 
 
-@pytest.mark.parametrize("values", [{}, {"epochs": 200}, {"learning_rate": 1}, {"train_size": 100, "batch_size": 80}, {"heads": 64},
-                                    {"dropout": 0}, {"width": 63, "heads": 9}], ids=str)
+@pytest.mark.parametrize("values", [
+    {}, {"epochs": 200}, {"learning_rate": 1}, {"train_size": 100, "batch_size": 80}, {"heads": 64}, {"dropout": 0},
+    {"width": 63, "heads": 9},
+], ids=str)
 def test_values_in_their_range_pass(values):
     parameters.check("50_test", TABLE, values)
 
@@ -59,7 +61,10 @@ def test_a_line_that_is_no_row_of_the_table_is_refused(line, says):
         parameters.table_of(line)
 
 
-@pytest.mark.parametrize("lesson", [lesson for lesson in source.all_lessons() if lesson.parameters()], ids=lambda lesson: lesson.name)
+WITH_PARAMETERS = [lesson for lesson in source.all_lessons() if lesson.parameters()]
+
+
+@pytest.mark.parametrize("lesson", WITH_PARAMETERS, ids=lambda lesson: lesson.name)
 def test_a_lesson_ships_values_that_pass_its_own_door(lesson):
     values = {row.name: row.default for row in lesson.parameters()}
     assert parameters.check_parameters(lesson.name, dict(values)) == values | {"as_shipped": True}
