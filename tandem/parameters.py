@@ -37,15 +37,15 @@ class Parameter:
         whole = isinstance(self.default, int)
         kind = "a whole number" if whole else "a number"
         if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)) or not math.isfinite(value):
-            return f"{self.name} is {value!r}; take {kind}, {self.range}."
+            return f"{self.name} is {value!r}; take {kind}, {self.range} ({self.meaning})."
         parts = _RANGE.match(self.range)
         low, high = (_bound(parts[end], values) for end in ("low", "high"))
         inside = (low < value if parts["above"] else low <= value) and (value < high if parts["below"] else value <= high)
         if inside and not (parts["divides"] and values[parts["divides"]] % value):
             return None
         known = {name: values[name] for name in re.findall(r"[a-z_]\w*", self.range) if name in values}
-        here = f" (here {', '.join(f'{name} is {known[name]!r}' for name in known)})" if known else ""
-        return f"{self.name} is {value!r}; take {kind}, {self.range}{here}."
+        here = f"; here {', '.join(f'{name} is {known[name]!r}' for name in known)}" if known else ""
+        return f"{self.name} is {value!r}; take {kind}, {self.range} ({self.meaning}{here})."
 
 
 def table_of(source):
@@ -92,7 +92,7 @@ def check(lesson, table, values):
     together = {parameter.name: parameter.default for parameter in table} | values
     for parameter in table:
         if problem := parameter.problem(together[parameter.name], together):
-            raise WrongParameter(f"Lesson {lesson}: {problem} ({parameter.meaning})")
+            raise WrongParameter(f"Lesson {lesson}: {problem}")
 
 
 def check_parameters(lesson, names, altered=False):
