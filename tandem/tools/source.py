@@ -4,10 +4,14 @@ A source is a Jupytext percent script. A cell without a framework tag is shared;
 that notebook alone. A run of framework cells between two shared cells is a step, and every step has both sides. A source
 without framework cells makes a single notebook. A header at the top says what the lesson needs and how long it takes. The rules
 are told to authors in docs/contributing.md.
+
+    python -m tandem.tools.source 02    every broken rule of lesson 2, one a line (no number: of all lessons)
 """
 import ast
 import pathlib
 import re
+import symtable
+import sys
 from dataclasses import dataclass, field
 
 import jupytext
@@ -20,6 +24,8 @@ from tandem import FRAMEWORK_NAMES, FRAMEWORKS, TandemError, parameters
 TAGS = {*FRAMEWORKS, "parameters", "network", "nbval-ignore-output", "folded"}
 LONGEST_CODE = 70  # lines of a code cell before a reader loses the thread
 WIDEST_CODE = 200  # columns of code that half a screen holds
+LONGEST_PROSE = 600  # characters of a line of text: one sentence a line, so that a diff can be read
+RULES_STRICT = False  # whether `_check_names` stops a build, too
 PROOFS = ("training", "none")
 DOOR = """\
 from tandem.parameters import check_parameters
@@ -54,9 +60,9 @@ class Cell:
 class Header:
     """The block at the top of a source. A lesson's numbers stand here and nowhere else.
 
-    minutes: {"read", "run", "exercises"}, of a learner's honest working time. seconds, memory_mb: the most that a run of one of its
-    notebooks may take on two CPU cores. needs: packages beyond requirements.txt and programs, such as "java". proof: "training",
-    100 training steps of its network cells, or "none".
+    minutes: {"read", "run", "exercises"}, of a learner's honest working time. seconds, memory_mb: the most that a run of one of
+    its notebooks may take on two CPU cores. needs: packages beyond requirements.txt and programs, such as "java". proof:
+    "training", 100 training steps of its network cells, or "none".
     """
 
     minutes: dict
@@ -109,15 +115,35 @@ def all_lessons():
 
 def find(number):
     """The lesson with a number ("2", "02") or a name ("02_training")."""
-    paths = _paths()
-    for path in paths:
-        if number in (path.stem, path.stem[:2], path.stem[:2].lstrip("0") or "0"):
-            return read(path)
-    raise UnknownLesson(f"There is no lesson {number}. These exist: {', '.join(path.stem for path in paths)}.")
+    return read(_path(number))
 
 
 def read(path):
-    """The lesson in a file. Raises SourceError with file and line where a rule is broken."""
+    """The lesson in a file. Raises SourceError with file and line of the first broken rule."""
+    lesson, found = _read(path)
+    if found:
+        raise SourceError(found[0])
+    return lesson
+
+
+def problems(path):
+    """Every broken rule of a source, each as "file:line: what is wrong"; an empty list for a good lesson."""
+    try:
+        return _read(path)[1]
+    except SourceError as error:  # what comes before the cells: nothing below it could be read
+        return [str(error)]
+
+
+def main(numbers):
+    global LONGEST_CODE, WIDEST_CODE, RULES_STRICT
+    LONGEST_CODE, WIDEST_CODE, RULES_STRICT = 25, 79, True
+    found = [problem for path in (map(_path, numbers) if numbers else _paths()) for problem in problems(path)]
+    print(*found, f"{len(found)} broken rules", sep="\n")
+    return 1 if found else 0
+
+
+def _read(path):
+    """(The lesson in a file, its broken rules in the order of their lines.) Raises SourceError where it has no cells at all."""
     text = path.read_text(encoding="utf-8")
     markers = [number for number, line in enumerate(text.splitlines(), 1) if line.startswith("# %%")]
     header, body = _header(path, text)
@@ -129,12 +155,29 @@ def read(path):
              {key: value for key, value in cell.metadata.items() if key != "tags"})
         for cell, line in zip(notebook.cells, markers, strict=True)
     )
-    _check(path, cells)
-    return Lesson(path, cells, header)
+    if not cells:
+        raise SourceError(f"{_shown(path)}:1: the lesson is empty.")
+    found = []
+
+    def fail(cell, problem, line=None):
+        """Notes a broken rule; line: counted within the cell (None: the cell's marker)."""
+        found.append((cell.line + (line or 0), problem))
+
+    _check(path, cells, fail)
+    found = sorted(dict.fromkeys(found), key=lambda one: one[0])  # what both notebooks share breaks a rule once
+    return Lesson(path, cells, header), [f"{_shown(path)}:{line}: {problem}" for line, problem in found]
 
 
 def _paths():
     return sorted((tandem.ROOT / "lessons").glob("[0-9][0-9]_*.py"))
+
+
+def _path(number):
+    paths = _paths()
+    for path in paths:
+        if number in (path.stem, path.stem[:2], path.stem[:2].lstrip("0") or "0"):
+            return path
+    raise UnknownLesson(f"There is no lesson {number}. These exist: {', '.join(path.stem for path in paths)}.")
 
 
 def _header(path, text):
@@ -163,12 +206,8 @@ def _header(path, text):
     return Header(**values | {"needs": tuple(values.get("needs", ()))}), text[found.end() :]
 
 
-def _check(path, cells):
-    def fail(cell, problem):
-        raise SourceError(f"{_shown(path)}:{cell.line}: {problem}")
-
-    if not cells:
-        raise SourceError(f"{_shown(path)}:1: the lesson is empty.")
+def _check(path, cells, fail):
+    """Calls `fail(cell, problem, line)` for every broken rule."""
     if not re.match(r"# .+\n\n.+", cells[0].source) or cells[0].kind != "markdown" or cells[0].tags:
         fail(cells[0], "the first cell is shared markdown: '# number · title', an empty line, and a promise.")
     for cell in cells:
@@ -178,9 +217,11 @@ def _check(path, cells):
         _check_parameters(path, cells, fail)
     for framework in FRAMEWORKS:
         own = [cell for cell in cells if cell.framework in (None, framework)]
-        for cell, following in zip(own, own[1:]):
+        for cell, following in zip(own, own[1:], strict=False):
             if cell.kind == following.kind == "code":
                 fail(following, "a code cell follows a code cell; say between them why the second is there.")
+        if RULES_STRICT:
+            _check_names([cell for cell in own if cell.kind == "code"], fail)
 
 
 def _check_cell(cell, fail):
@@ -192,21 +233,33 @@ def _check_cell(cell, fail):
     if not cell.source.strip():
         fail(cell, "an empty cell.")
     if cell.kind == "markdown":
-        if cell.framework and re.search(r"^#{1,6} ", cell.source, re.MULTILINE):
-            fail(cell, "a heading in a framework cell; headings are shared, so that the twins keep the same ones.")
-        for tag in {"network", "parameters", "nbval-ignore-output"} & set(cell.tags):
+        _check_prose(cell, fail)
+    else:
+        _check_code(cell, fail)
+
+
+def _check_prose(cell, fail):
+    if cell.framework and re.search(r"^#{1,6} ", cell.source, re.MULTILINE):
+        fail(cell, "a heading in a framework cell; headings are shared, so that the twins keep the same ones.")
+    for tag in cell.tags:
+        if tag in {"network", "parameters", "nbval-ignore-output", "folded"}:
             fail(cell, f"the tag '{tag}' belongs on a code cell.")
-        return
-    lines = len(cell.source.splitlines())
-    if lines > LONGEST_CODE:
-        fail(cell, f"{lines} lines of code in one cell; {LONGEST_CODE} are the most that a reader follows.")
-    try:
-        ast.parse(TransformerManager().transform_cell(cell.source))
-    except SyntaxError as error:
-        fail(cell, f"the code does not parse: {error.msg} (line {cell.line + error.lineno}).")
     for number, line in enumerate(cell.source.splitlines(), 1):
+        if len(line) > LONGEST_PROSE and not line.startswith("|"):  # a row of a table cannot be broken
+            fail(cell, f"a line of {len(line)} characters; write one sentence a line, {LONGEST_PROSE} at most.", number)
+
+
+def _check_code(cell, fail):
+    lines = cell.source.splitlines()
+    if len(lines) > LONGEST_CODE:
+        fail(cell, f"{len(lines)} lines of code in one cell; {LONGEST_CODE} are the most that a reader follows.")
+    try:
+        _tree(cell)
+    except SyntaxError as error:
+        fail(cell, f"the code does not parse: {error.msg}.", error.lineno)
+    for number, line in enumerate(lines, 1):
         if len(line) > WIDEST_CODE:
-            fail(cell, f"line {cell.line + number} is {len(line)} columns wide; half a screen holds {WIDEST_CODE}.")
+            fail(cell, f"{len(line)} columns of code; half a screen holds {WIDEST_CODE}.", number)
 
 
 def _check_steps(cells, fail):
@@ -229,16 +282,133 @@ def _check_parameters(path, cells, fail):
     tagged = [cell for cell in cells if "parameters" in cell.tags]
     if len(tagged) != 1 or tagged[0].framework:
         fail(tagged[0] if tagged else cells[0], "a lesson has one cell tagged 'parameters', shared by both notebooks.")
+        return
     try:
         parameters.table_of(tagged[0].source)
     except ValueError as error:
         line, _, problem = str(error).partition(": ")
-        fail(tagged[0], f"{problem} (line {tagged[0].line + int(line)})")
+        fail(tagged[0], problem, int(line))
     door = DOOR.format(name=path.stem)
     following = next((cell for cell in cells[cells.index(tagged[0]) + 1 :] if cell.kind == "code"), None)
     if following is None or following.source != door or following.tags != ("folded",):
         fail(following or tagged[0], "the next code cell checks the parameters; tagged 'folded', it reads:\n" + door)
 
 
+def _check_names(cells, fail):
+    """In the code `cells` of one notebook: what the twin proof runs is what the notebook runs, and each cell can be run twice."""
+    of_network = {}
+    for cell in cells:
+        try:
+            bound, overwritten = _bound_names(cell), _overwritten_names(cell)
+        except SyntaxError:
+            continue  # said already
+        if "network" in cell.tags:
+            of_network |= bound
+        else:
+            for name in sorted(bound.keys() & of_network.keys()):
+                if not bound[name] or bound[name] != of_network[name]:
+                    fail(cell, f"sets '{name}' anew, which a network cell defines and the twin proof runs; take another name.")
+        for name, line in overwritten.items():
+            fail(cell, f"reads '{name}', then sets it anew: run twice, it starts from another value; take another name.", line)
+
+
+def _bound_names(cell):
+    """{name: what it was imported from, "numpy" or "itertools.islice", or None} of the names that a cell sets at top level."""
+    tree = _tree(cell)
+    table = symtable.symtable(ast.unparse(tree), "cell", "exec")
+    bound = {symbol.get_name(): None for symbol in table.get_symbols() if symbol.is_assigned() or symbol.is_imported()}
+    for node in tree.body:
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            module = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""
+            bound |= {(alias.asname or alias.name.split(".")[0]): module + alias.name for alias in node.names}
+    return bound
+
+
+def _overwritten_names(cell):
+    """{name: line} of the names that a cell reads at top level before it sets them itself, and sets later."""
+    order = _Order()
+    order.visit(_tree(cell))
+    return {name: line for name, line in order.read_first.items() if name in order.written}
+
+
+class _Order(ast.NodeVisitor):
+    """Walks through a cell as it runs, once through each loop and into every branch; what stands in functions runs elsewhere."""
+
+    def __init__(self):
+        self.written, self.read_first = set(), {}
+
+    def visit_Name(self, node):
+        if isinstance(node.ctx, ast.Store):
+            self.written.add(node.id)
+        elif isinstance(node.ctx, ast.Load) and node.id not in self.written:
+            self.read_first.setdefault(node.id, node.lineno)
+
+    def visit_in_turn(self, *nodes):
+        for node in nodes:
+            for one in node if isinstance(node, list) else [node]:
+                if one is not None:
+                    self.visit(one)
+
+    def visit_Assign(self, node):
+        self.visit_in_turn(node.value, node.targets)
+
+    def visit_AnnAssign(self, node):
+        if node.value:
+            self.visit_in_turn(node.value, node.target)
+
+    def visit_AugAssign(self, node):
+        self.visit(node.value)
+        if isinstance(node.target, ast.Name) and not isinstance(node.op, ast.BitOr):  # what a set gets twice, it has once
+            self.visit_in_turn(ast.copy_location(ast.Name(node.target.id, ast.Load()), node), node.target)
+
+    def visit_NamedExpr(self, node):
+        self.visit_in_turn(node.value, node.target)
+
+    def visit_For(self, node):
+        self.visit_in_turn(node.iter, node.target, node.body, node.orelse)
+
+    def visit_If(self, node):
+        self.visit(node.test)
+        before = set(self.written)
+        self.visit_in_turn(node.body)
+        after, self.written = self.written, before
+        self.visit_in_turn(node.orelse)
+        self.written |= after
+
+    def visit_comprehension_of(self, node):
+        """A comprehension has names of its own; only what it takes from outside counts."""
+        own = {name.id for part in node.generators for name in ast.walk(part.target) if isinstance(name, ast.Name)}
+        inner = _Order()
+        inner.written = self.written | own
+        inner.visit_in_turn(*(part.iter for part in node.generators), *(part.ifs for part in node.generators),
+                            *(getattr(node, name) for name in ("key", "value", "elt") if hasattr(node, name)))
+        self.read_first = inner.read_first | self.read_first
+        self.written |= inner.written - own
+
+    visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = visit_comprehension_of
+
+    def visit_FunctionDef(self, node):
+        self.visit_in_turn(node.decorator_list, node.args.defaults, node.args.kw_defaults)
+        self.written.add(node.name)
+
+    def visit_ClassDef(self, node):
+        self.visit_in_turn(node.decorator_list, node.bases)
+        self.written.add(node.name)
+
+    def visit_Lambda(self, node):
+        self.visit_in_turn(node.args.defaults, node.args.kw_defaults)
+
+    visit_AsyncFunctionDef = visit_FunctionDef
+
+
+def _tree(cell):
+    """The syntax tree of a code cell, IPython's own notations understood."""
+    return ast.parse(TransformerManager().transform_cell(cell.source))
+
+
 def _shown(path):
     return path.relative_to(tandem.ROOT) if path.is_relative_to(tandem.ROOT) else path
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
