@@ -22,7 +22,7 @@ test: $(INSTALLED)
 	$(BIN)/python -m pytest $(TESTS)
 
 proof: $(INSTALLED)
-	@$(BIN)/python -m tandem.tools.proof
+	@$(BIN)/python -m tandem proof --all
 
 build: $(INSTALLED)
 	$(BIN)/python -m tandem build

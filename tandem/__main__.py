@@ -37,6 +37,12 @@ def main(arguments=None):
     build.add_argument("--prose", action="store_true", help="only the text changed: run nothing, keep the stored outputs")
     build.set_defaults(command=_build)
 
+    proof = commands.add_parser("proof", help="prove that the twins of a lesson, or of a pair of your own, are the same network")
+    proof.add_argument("lessons", nargs="*", metavar="lesson", help="numbers, such as 02 11, or files of pairs (docs/porting.md); "
+                       "default: the lessons whose proof may have changed")
+    proof.add_argument("--all", action="store_true", help="also the lessons that are unchanged since they passed")
+    proof.set_defaults(command=_proof)
+
     chosen, rest = parser.parse_known_args(_joined_parameters(sys.argv[1:] if arguments is None else arguments))
     if rest and chosen.command is not _lab:
         parser.error(f"unknown: {' '.join(rest)}")
@@ -102,6 +108,12 @@ def _parameter(text):
     if not given:
         raise WrongParameter(f"-p {name}: give a name and a value, for example: -p epochs 30")
     return name, _value(value)
+
+
+def _proof(chosen, _):
+    from tandem.tools import proof
+
+    return proof.main(chosen.lessons, chosen.all)
 
 
 def _value(text):

@@ -3,11 +3,23 @@
 PyTorch keeps Linear kernels as (out, in), Conv2d as (out, in, height, width), ConvTranspose2d as (in, out, height, width),
 LSTM and GRU kernels as (gates * units, in); the neutral layout is (in, out) and (height, width, in, out). No kernel is flipped.
 Its attention packs query, key and value into one kernel; in the neutral layout they are dense layers of their own.
+
+Importing this module also says how PyTorch computes in these lessons: with the threads that `tandem.threads` counts, and in
+float32 where it says float32, on a GPU too.
 """
+import os
+
 import torch
 from torch import nn
 
-from tandem.weights import check_fit, pair_layers
+from tandem.threads import threads
+from tandem.weights import check_complete, check_fit, pair_layers
+
+if not os.environ.keys() & {"OMP_NUM_THREADS", "MKL_NUM_THREADS"}:  # PyTorch has read these itself
+    torch.set_num_threads(threads())
+# A GPU would round what it multiplies to TF32's three digits, and the twins would part at the first step.
+torch.backends.cudnn.allow_tf32 = False
+torch.backends.cuda.matmul.allow_tf32 = False
 
 # For each kind of layer: neutral name -> (PyTorch's name, permutation from PyTorch's axes to neutral axes).
 _BIAS = {"bias": ("bias", (0,))}
@@ -31,10 +43,11 @@ _LAYOUTS = {
 def load_weights(module, weights):
     """Copies neutral `weights` into `module`, layer by layer, and returns the module.
 
-    Raises ValueError, and changes nothing, when a layer, a kind or a shape does not fit.
+    Raises ValueError, and changes nothing, when a layer, a kind or a shape does not fit, or the network has one that the weights lack.
     """
     copies = []
     for name, arrays, tensors in pair_layers(weights, _weighted_layers(module)):
+        check_complete(name, arrays, tensors)
         for kind, array in arrays.items():
             parameter, view = tensors.get(kind, (None, None))
             check_fit(name, kind, array, None if parameter is None else view(parameter).shape)

@@ -4,8 +4,9 @@ Keras keeps Dense kernels as (in, out) and Conv2D as (height, width, in, out), w
 as (height, width, out, in). No kernel is flipped. GRU keeps its gates as update, reset, candidate and both biases in one array;
 the neutral order is reset, update, candidate. Attention keeps kernels by head; in the neutral layout they are dense layers.
 
-Import this module before `keras` and `tensorflow`: it starts TensorFlow without its log lines, and lets it take GPU memory
-only as it needs it, so that both twins fit on one GPU.
+Import this module before `keras` and `tensorflow`: it starts TensorFlow without its log lines, lets it take GPU memory only as
+it needs it, so that both twins fit on one GPU, and says how it computes in these lessons: Keras on TensorFlow with its usual
+settings, whatever ~/.keras/keras.json says; with the threads that `tandem.threads` counts; in float32 where it says float32.
 """
 import contextlib
 import os
@@ -13,7 +14,9 @@ import sys
 
 import numpy as np
 
-from tandem.weights import check_fit, pair_layers
+from tandem import TandemError
+from tandem.threads import threads
+from tandem.weights import check_complete, check_fit, pair_layers
 
 
 @contextlib.contextmanager
@@ -30,6 +33,7 @@ def _silent_stderr():
         os.close(nowhere)
 
 
+os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 with _silent_stderr():
@@ -37,6 +41,19 @@ with _silent_stderr():
     import tensorflow as tf
 
     tf.config.list_physical_devices()  # looks for a GPU now, and says here that there is none
+
+if keras.config.backend() != "tensorflow":
+    raise TandemError("Keras was imported before tandem.tensorflow, and runs on another backend: restart the kernel and import "
+                      "tandem.tensorflow first.")
+keras.config.set_floatx("float32")
+keras.config.set_epsilon(1e-7)
+keras.config.set_image_data_format("channels_last")
+# A GPU would round what it multiplies to TF32's three digits, and the twins would part at the first step.
+tf.config.experimental.enable_tensor_float_32_execution(False)
+if "TF_NUM_INTRAOP_THREADS" not in os.environ:  # TensorFlow reads this itself
+    with contextlib.suppress(RuntimeError):  # it has computed already, and keeps the threads that it has
+        # Those between operations stay: tf.data maps in parallel with them, and they do not wait busily.
+        tf.config.threading.set_intra_op_parallelism_threads(threads())
 
 # For each kind of layer: the neutral names of its variables, which are Keras' own names.
 _LAYOUTS = {
@@ -55,10 +72,11 @@ _LAYOUTS = {
 def load_weights(model, weights):
     """Copies neutral `weights` into a built `model`, layer by layer, and returns the model.
 
-    Raises ValueError, and changes nothing, when a layer, a kind or a shape does not fit.
+    Raises ValueError, and changes nothing, when a layer, a kind or a shape does not fit, or the network has one that the weights lack.
     """
     values = {}  # of each variable by its id: where two kinds share one, the second adds to what the first has changed
     for name, arrays, layer in pair_layers(weights, _weighted_layers(model)):
+        check_complete(name, arrays, [kind for kind in _LAYOUTS[type(layer)] if _variable(layer, kind) is not None])
         for kind, array in arrays.items():
             variable = _variable(layer, kind)
             if variable is None:

@@ -119,6 +119,13 @@ def check_fit(name, kind, array, shape):
         raise ValueError(f"Layer '{name}': its {kind} has shape {tuple(shape)}, the weights have {tuple(array.shape)}.")
 
 
+def check_complete(name, arrays, kinds):
+    """Raises ValueError if a layer of the network has a kind of weight that nobody gives it: it would stay as it was drawn."""
+    for kind in kinds:
+        if kind not in arrays:
+            raise ValueError(f"Layer '{name}' of the network has a {kind}, but the weights do not: give it one, or make the layer without.")
+
+
 def _recurrent(rng, inputs, units, gates):
     """The kernels of all gates side by side; each recurrent one is orthogonal (Saxe, McClelland, Ganguli 2014)."""
     kernels = [kernel(rng, (inputs, units)) for _ in range(gates)]

@@ -1,62 +1,59 @@
-"""The twin proof: are a lesson's two networks the same network?
+"""The twin proof: are two networks, one in PyTorch and one in Keras, the same network?
 
-    python tests/twin_proof.py            every lesson that has cells tagged `network`
-    python tests/twin_proof.py 02 11      these lessons
+    python -m tandem proof             every lesson whose proof may have changed; --all: every lesson
+    python -m tandem proof 02 11       these lessons
+    python -m tandem proof my_pair.py  a pair of your own: docs/porting.md
 
-Runs the lesson's own `network` cells in float64, each framework in a process of its own, from the same weights on the same batches, for
-100 steps and two seeds, and prints the largest differences of the losses, of the first step's gradients, of the final weights and, where the
-lesson defines `evaluate`, of the trained networks' answers in evaluation mode. What a lesson defines to take part is in
-docs/contributing.md. Three things are aligned, openly, because the libraries leave no other way:
-
-- Keras keeps the powers of Adam's betas and LeakyReLU's slope in float32 (by default the learning rate too), so these take values that float32 holds
-  exactly (`EXACT_PARAMETERS`);
-- Keras' Adam adds epsilon before the bias correction, PyTorch's after it, so PyTorch's epsilon is divided by sqrt(1 - beta_2^t) at
-  step t (`align_epsilon`). Kingma and Ba (2014), end of section 2, give both forms;
-- batch normalisation's running variance is unbiased in PyTorch and biased in Keras, so what PyTorch adds to it is multiplied by
-  (n - 1) / n (`align_variance`). Training does not read it; evaluation does.
+Both sides run in float64, each in a process of its own (`tandem.tools.twin`), from the same weights on the same batches, for 100 steps
+and two seeds, the second with other constants than the first. Compared are the losses, the gradients of the first step, the weights at the
+end, the answers in evaluation mode, the rules of dropout layers and the rates of a schedule. When twins part, `tandem.tools.diagnosis`
+says where first, and what usually causes it.
 """
-import argparse
-import itertools
-import os
+import contextlib
+import hashlib
 import pathlib
-import subprocess
 import sys
-import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 
-from tandem import FRAMEWORKS, TandemError
-from tandem.tools import source
+import tandem
+from tandem import FRAMEWORKS
+from tandem.tools import diagnosis, source, twin
+from tandem.tools.twin import SEEDS, STEPS, ProofError
 
-STEPS = 100
-SEEDS = (0, 1)
-LIMITS = {"losses": 1e-10, "gradients": 1e-11, "weights": 1e-9, "evaluation": 1e-9}
-EXCEPTIONS = {  # lesson: limits that a library constant, which nobody can align, makes necessary
-    "08": {"losses": 1e-9, "gradients": 1e-8, "weights": 1e-6, "evaluation": 1e-6},  # TensorFlow keeps the √2 of exact GELU in float32
-}
-EXACT_PARAMETERS = {
-    "learning_rate": 2.0**-10, "beta_1": 0.875, "beta_2": 1 - 2.0**-10, "momentum": 0.875, "slope": 0.25, "batch_size": 16,
+LIMITS = {
+    "losses": 1e-10, "gradients": 1e-11, "weights": 1e-9, "evaluation": 1e-9,
+    "dropout": 0.0,
+    # Keras' schedules count in float32, which keeps 24 bits (6e-8), and a few operations follow one another. The end of a cosine is a
+    # small difference of large numbers, so rates are compared relative to the largest one.
+    "rates": 1e-6,
 }
 
 
 @dataclass(frozen=True)
 class Difference:
-    """How far two twins part, the largest over all seeds.
+    """How far two twins part, the largest over all seeds; None where neither has such a thing.
 
-    losses: |a - b| / max(|a|, |b|), over all steps. gradients: of the first step, relative to the player's largest entry.
-    weights: after the last step, moving statistics of batch normalisation included, absolute. evaluation: what the lesson's `evaluate`
-    gives for the last batch after the last step, relative to its largest entry; None for a lesson that defines no `evaluate`.
+    losses: |a - b| / max(|a|, |b|), over all steps, and of the first step taken eagerly. gradients: of the first step, relative to the
+    player's largest entry; infinite where only one twin has a gradient. weights: after the last step, moving statistics of batch
+    normalisation included, absolute. evaluation: the trained networks' answers for the last batch, relative to the largest entry.
+    dropout: rates, and what is hidden together, absolute. rates: of the schedule, relative to the largest rate.
     """
 
     losses: float
     gradients: float
     weights: float
     evaluation: float | None = None
+    dropout: float | None = None
+    rates: float | None = None
 
     def __str__(self):
-        evaluation = "" if self.evaluation is None else f" · evaluation {self.evaluation:.0e}"
-        return f"losses {self.losses:.0e} · first gradients {self.gradients:.0e} · final weights {self.weights:.0e}{evaluation}"
+        words = {"losses": "losses", "gradients": "first gradients", "weights": "final weights", "evaluation": "evaluation",
+                 "dropout": "dropout", "rates": "schedule"}
+        found = {name: getattr(self, name) for name in words}
+        return " · ".join(f"{words[name]} {value:.0e}" for name, value in found.items() if value is not None)
 
     def beyond(self, limits=LIMITS):
         """The names of the figures that are over their `limits` (or not numbers)."""
@@ -64,211 +61,150 @@ class Difference:
         return [name for name, limit in limits.items() if found[name] is not None and not found[name] <= limit]
 
 
-def limits_of(number):
-    """The limits of lesson `number`, such as "08"."""
-    return LIMITS | EXCEPTIONS.get(number, {})
-
-
-class ProofError(TandemError):
-    """A lesson's network cells cannot be run; the message ends with the error of that framework's process."""
-
-
 def lessons_to_prove():
-    return [lesson for lesson in source.all_lessons() if any("network" in cell.tags for cell in lesson.cells)]
+    """The lessons whose header says `proof: training`."""
+    return [lesson for lesson in source.all_lessons() if lesson.header.proof == "training"]
 
 
-def prove(path, seeds=SEEDS, steps=STEPS):
-    """Runs both twins of the lesson source at `path` and returns their `Difference`."""
-    with tempfile.TemporaryDirectory() as folder:
-        runs = []
-        for framework in FRAMEWORKS:
-            result = pathlib.Path(folder) / f"{framework}.npz"
-            command = [sys.executable, __file__, "--twin", str(path), framework, str(result), str(steps), *map(str, seeds)]
-            # The proof is about arithmetic, so it always runs on the CPU: float64 is not to be had on every accelerator.
-            done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"CUDA_VISIBLE_DEVICES": "-1"})
-            if done.returncode:
-                raise ProofError(f"{path.name}, {framework}: {done.stderr.strip().splitlines()[-1]}")
-            with np.load(result) as arrays:
-                runs.append(dict(arrays))
-    return difference(*runs)
+def prove(lesson, seeds=SEEDS, steps=STEPS):
+    """Runs both twins of a lesson or pair, at the same time, and returns their `Difference` and what `diagnosis.explain` says of it: [] if
+    they are the same network. Raises ProofError."""
+    with ThreadPoolExecutor() as pool:
+        runs = list(pool.map(lambda framework: twin.run_variants([lesson], framework, seeds, steps)[0], FRAMEWORKS))
+    for run in runs:
+        if isinstance(run, ProofError):
+            raise run
+    apart = difference(*runs)
+    return apart, diagnosis.explain(*runs, apart.beyond()) if apart.beyond() else []
 
 
 def difference(first, second):
-    """The `Difference` of two results of `run_twin`."""
-    if first.keys() != second.keys():
-        odd = sorted(first.keys() ^ second.keys())
-        raise ProofError(f"the twins do not hold the same weights: only one has {', '.join(odd[:3])}.")
-    largest = dict.fromkeys((key.split("/")[0] for key in first), 0.0)
-    for key in first:
-        what, player, _ = key.split("/", 2)
-        a, b = first[key], second[key]
-        if a.shape != b.shape:
-            raise ProofError(f"{key}: shape {a.shape} in one twin, {b.shape} in the other.")
-        scale = 1.0
-        if what == "losses":
-            scale = np.maximum(np.abs(a), np.abs(b))
-        elif what in ("gradients", "evaluation"):
-            scale = max(np.abs(values).max() for name, values in first.items() if name.startswith(f"{what}/{player}/"))
-        apart = np.max(np.abs(a - b) / scale)
-        largest[what] = max(largest[what], apart) if np.isfinite(apart) else np.inf
+    """The `Difference` of PyTorch's and TensorFlow's result of `twin.run_twin`. Raises ProofError where they cannot be compared."""
+    largest = {"losses": 0.0, "gradients": 0.0, "weights": 0.0}
+    for key in sorted(first.keys() | second.keys()):
+        what, player, seed, *_ = key.split("/")
+        name = "losses" if what == "eager" else what
+        if name not in LIMITS:
+            continue
+        if key not in first or key not in second:
+            apart = _alone(key, first, second)
+        else:
+            a, b = first[key], second[key]
+            if what == "evaluation" and a.ndim == 4 and a.shape != b.shape:
+                a = np.moveaxis(a, 1, -1)  # maps: PyTorch's have their channels first
+            if a.shape != b.shape:
+                raise ProofError(f"{what} of {_owner(key, first, second)}: shape {a.shape} in PyTorch, {b.shape} in TensorFlow.")
+            apart = _apart(what, f"{what}/{player}/{seed}", a, b, first)
+        largest[name] = max(largest.get(name, 0.0), apart if np.isfinite(apart) else np.inf)
     return Difference(**{name: float(value) for name, value in largest.items()})
 
 
-def run_twin(path, framework, steps, seeds):
-    """Runs one framework's network cells in this process: {"losses/…", "gradients/player/…", …: float64 array}."""
-    engine = (_PyTorch if framework == "pytorch" else _TensorFlow)()
-    lesson = source.read(path)
-    cells = {}
-    for cell in lesson.cells_of(framework):
+def _apart(what, prefix, a, b, first):
+    if not a.size:
+        return 0.0
+    scale = 1.0
+    if what in ("losses", "eager"):
+        scale = np.maximum(np.maximum(np.abs(a), np.abs(b)), np.finfo(float).tiny)
+    elif what == "rates":
+        scale = np.abs(a).max()
+    elif what in ("gradients", "evaluation"):
+        scale = max(np.abs(values).max() for name, values in first.items() if f"{name}/".startswith(f"{prefix}/") and values.size)
+    return np.max(np.abs(a - b) / (scale if np.all(scale) else 1.0))
+
+
+def _alone(key, first, second):
+    """What it means that only one twin has `key`: an infinite difference, or nothing that could be compared."""
+    what, player, *_ = key.split("/")
+    has, lacks = ("PyTorch", "TensorFlow") if key in first else ("TensorFlow", "PyTorch")
+    if what in ("gradients", "dropout"):
+        return np.inf
+    if what == "weights":
+        raise ProofError(f"The twins do not hold the same weights: {lacks}'s has no {_owner(key, first, second)}, {has}'s has.")
+    missing = {"rates": "learning_rates()", "evaluation": f"evaluate of '{player}'"}.get(what, f"{what} of '{player}'")
+    raise ProofError(f"{has}'s side has {missing}, {lacks}'s has not; both sides define it, or neither.")
+
+
+def _owner(key, first, second):
+    _, player, seed, *rest = key.split("/")
+    if len(rest) < 2:
+        return f"'{player}'"
+    layers = (first if key in first else second)[f"layers/{player}/{seed}"]
+    return f"{rest[1]} of layer '{layers[int(rest[0])]}' of '{player}'"
+
+
+# What passed once need not run again
+
+def unchanged(lesson):
+    """Whether the lesson's proof passed in this checkout with these network cells, this engine and these packages."""
+    with contextlib.suppress(OSError):
+        return _stamp(lesson).read_text(encoding="utf-8") == _fingerprint(lesson)
+    return False
+
+
+def remember(lesson, passed):
+    """Notes how the lesson's proof ended."""
+    with contextlib.suppress(OSError):  # a checkout that cannot be written to proves anew each time
+        _stamp(lesson).parent.mkdir(parents=True, exist_ok=True)
+        _stamp(lesson).write_text(_fingerprint(lesson) if passed else "", encoding="utf-8")
+
+
+_IMPORTED = ("__init__", "data", "weights", "pytorch", "tensorflow")  # what network cells compute with
+
+
+def _stamp(lesson):
+    return tandem.ROOT / ".tandem" / "proofs" / lesson.name
+
+
+def _fingerprint(lesson):
+    library = tandem.ROOT / "tandem"
+    files = [tandem.ROOT / "requirements.txt", tandem.ROOT / "constraints.txt", library / "tools" / "proof.py",
+             *sorted(library.glob("tools/twin*.py")), *(library / f"{name}.py" for name in _IMPORTED)]
+    digest = hashlib.sha256(repr((sys.version_info, sys.platform)).encode())
+    for cell in lesson.cells:
         if "network" in cell.tags:
-            exec(compile(cell.source, f"{path.name}:{cell.line}", "exec"), cells)
-            fixed = EXACT_PARAMETERS | engine.fixed
-            cells.update({name: value for name, value in fixed.items() if name in cells})
-    results = {}
-    for seed in seeds:
-        players = {
-            name: cells[f"build_{name}"](starting) for name, starting in cells["starting_weights"](seed).items()
-        }
-        optimizers = [cells["build_optimizer"](player) for player in players.values()]
-        engine.watch(dict(zip(players, optimizers)), players)
-        batches = list(itertools.islice(cells["batches"](seed), steps))
-        if len(batches) < steps:
-            raise ProofError(f"{path.name}: batches(seed) ended after {len(batches)} of {steps} steps.")
-        losses = []
-        for batch in batches:
-            tensors = cells["to_tensors"](*map(_widen, batch))
-            tensors = tensors if isinstance(tensors, (tuple, list)) else (tensors,)
-            losses.append(np.atleast_1d(engine.numbers(cells["train_step"](*players.values(), *optimizers, *tensors))))
-        results[f"losses/all/{seed}"] = np.array(losses)
-        if "evaluate" in cells:
-            for player, network in players.items():
-                results[f"evaluation/{player}/{seed}"] = np.array(engine.numbers(cells["evaluate"](network, tensors[0])))
-        results |= _flat(f"gradients/{{}}/{seed}", engine.gradients)
-        results |= _flat(f"weights/{{}}/{seed}", {name: engine.read(player) for name, player in players.items()})
-    return results
+            digest.update(repr((cell.tags, cell.source)).encode())
+    for file in files:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
-def _widen(array):
-    return array.astype("float64") if array.dtype.kind == "f" else array
+# The command
 
-
-def _flat(prefix, by_player):
-    """Layers are numbered: they keep their order in both frameworks, not always their names."""
-    return {
-        f"{prefix.format(player)}/{number}/{kind}": array
-        for player, layers in by_player.items()
-        for number, layer in enumerate(layers.values())
-        for kind, array in layer.items()
-    }
-
-
-class _PyTorch:
-    def __init__(self):
-        import torch
-        from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
-        from torch.optim.optimizer import register_optimizer_step_pre_hook
-
-        from tandem.pytorch import read_weights
-
-        torch.set_default_dtype(torch.float64)
-        register_optimizer_step_pre_hook(self._before_step)
-        register_module_forward_pre_hook(self._before_forward)
-        register_module_forward_hook(self._after_forward)
-        self.read = read_weights
-        self.fixed = {"device": torch.device("cpu")}
-        self.torch = torch
-
-    def watch(self, optimizers, players):
-        self.optimizers, self.players, self.gradients, self.steps = optimizers, players, {}, dict.fromkeys(optimizers, 0)
-
-    def numbers(self, losses):
-        return self.torch.stack(tuple(losses)).numpy() if isinstance(losses, tuple) else losses.detach().numpy()
-
-    def _before_forward(self, module, inputs):
-        if getattr(module, "running_var", None) is not None and module.training:
-            self.variance_before = module.running_var.clone()
-
-    def _after_forward(self, module, inputs, output):
-        if getattr(module, "running_var", None) is not None and module.training:
-            align_variance(module, self.variance_before, samples=inputs[0].numel() // inputs[0].shape[1])
-
-    def _before_step(self, optimizer, args, kwargs):
-        name = next(name for name, known in self.optimizers.items() if known is optimizer)
-        if name not in self.gradients:
-            self.gradients[name] = self.read(self.players[name], of=lambda parameter: parameter.grad)
-        self.steps[name] += 1
-        for group in optimizer.param_groups:
-            align_epsilon(group, self.steps[name])
-
-
-def align_epsilon(group, step):
-    """Gives a parameter group of PyTorch's Adam the epsilon that means at this step what Keras' epsilon means."""
-    if "betas" in group:
-        group.setdefault("lesson_eps", group["eps"])
-        group["eps"] = group["lesson_eps"] / (1 - group["betas"][1] ** step) ** 0.5
-
-
-def align_variance(module, before, samples):
-    """Makes the last update of a PyTorch batch norm's running variance the one that Keras would have made."""
-    kept = (1 - module.momentum) * before
-    # .data: autograd keeps a version of the running variance, although in training no gradient passes through it
-    module.running_var.data.copy_(kept + (module.running_var - kept) * (samples - 1) / samples)
-
-
-class _TensorFlow:
-    fixed = {}
-
-    def __init__(self):
-        from tandem.tensorflow import read_weights  # before keras: see there
-
-        import keras
-        import tensorflow as tf
-
-        keras.config.set_floatx("float64")
-        tf.config.run_functions_eagerly(True)  # gradients are caught as numbers, not as nodes of a graph
-        self.read = read_weights
-        apply = keras.optimizers.Optimizer.apply
-
-        def caught(optimizer, grads, trainable_variables=None):
-            self._before_apply(optimizer, grads, trainable_variables or optimizer._trainable_variables)
-            return apply(optimizer, grads, trainable_variables)
-
-        keras.optimizers.Optimizer.apply = caught
-
-    def watch(self, optimizers, players):
-        self.optimizers, self.players, self.gradients = optimizers, players, {}
-
-    def numbers(self, losses):
-        return np.array([loss.numpy() for loss in losses]) if isinstance(losses, (tuple, list)) else losses.numpy()
-
-    def _before_apply(self, optimizer, gradients, variables):
-        name = next(name for name, known in self.optimizers.items() if known is optimizer)
-        if name not in self.gradients:
-            found = {id(variable): gradient for variable, gradient in zip(variables, gradients)}
-            self.gradients[name] = self.read(self.players[name], of=lambda variable: found.get(id(variable)))
-
-
-def main():
-    if sys.argv[1:2] == ["--twin"]:
-        path, framework, result, steps, *seeds = sys.argv[2:]
-        np.savez(result, **run_twin(pathlib.Path(path), framework, int(steps), [int(seed) for seed in seeds]))
-        return 0
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("lessons", nargs="*", metavar="lesson", help="numbers, such as 02 11 (default: all)")
-    chosen = [source.find(number) for number in parser.parse_args().lessons] or lessons_to_prove()
+def main(names=(), everything=False):
+    """`python -m tandem proof`: proves what `names` name, numbers of lessons or files of pairs; returns 1 if anything is not proved."""
+    asked = [chosen(name) for name in names]
     broken = 0
-    for lesson in chosen:
+    for lesson in asked or lessons_to_prove():
+        if not asked and not everything and unchanged(lesson):
+            print(f"{lesson.name}: unchanged since it passed: skipped (--all runs it)")
+            continue
         try:
-            apart = prove(lesson.path)
+            apart, causes = prove(lesson)
         except ProofError as error:
-            print(f"{lesson.name}: {error}")
+            print(f"{lesson.name}: {error}", flush=True)
             broken += 1
             continue
-        over = apart.beyond(limits_of(lesson.name[:2]))
-        print(f"{lesson.name}: {apart} · {'over the limit: ' + ', '.join(over) if over else 'the same network'}", flush=True)
-        broken += bool(over)
+        print(verdict(lesson, apart, causes), flush=True)
+        broken += bool(causes)
+        if _is_lesson(lesson.path):
+            remember(lesson, passed=not causes)
     return 1 if broken else 0
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def chosen(name):
+    """The lesson of a number or name, or the pair in a file."""
+    if not name.endswith(".py"):
+        return source.find(name)
+    path = pathlib.Path.cwd() / name
+    return source.read(path) if _is_lesson(path) else twin.read_pair(path)
+
+
+def _is_lesson(path):
+    return path.parent.resolve() == (tandem.ROOT / "lessons").resolve()
+
+
+def verdict(lesson, apart, causes):
+    """What is printed of a proof: a line, and if the twins part a few more."""
+    over = apart.beyond()
+    end = f"over the limit: {', '.join(over)}" if over else "the same network"
+    return "\n".join([f"{lesson.name}: {apart} · {end}", *causes])

@@ -1,0 +1,2 @@
+def explain(first, second, over):
+    return ["  they part: " + ", ".join(over)]
