@@ -501,8 +501,8 @@ for name, loss in both.items():
 logit = tf.Variable([-6.0])
 loss_of = keras.losses.BinaryCrossentropy(from_logits=True)
 with tf.GradientTape(persistent=True) as tape:  # persistent: asked twice
-    both = {"saturating": -loss_of([0.0], logit),
-            "non-saturating": loss_of([1.0], logit)}
+    both = {"saturating": -loss_of(tf.zeros(1), logit),
+            "non-saturating": loss_of(tf.ones(1), logit)}
 for name, loss in both.items():
     gradient = tape.gradient(loss, logit)[0]
     print(f"{name:15} loss {loss:7.4f}   gradient {gradient:7.4f}")
