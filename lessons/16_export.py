@@ -211,7 +211,6 @@ def build_classifier(starting):
 
 # %% [markdown]
 # Training is nothing new: Adam, cross-entropy on logits, one batch a step.
-# `evaluate` asks a trained network for its logits.
 
 # %% tags=["pytorch", "network"]
 def build_optimizer(network):
@@ -233,7 +232,10 @@ def train_step(network, optimizer, images, labels):
     optimizer.step()
     return loss.detach()
 
+# %% [markdown] tags=["pytorch"]
+# Out of training, batch normalisation takes its running averages:
 
+# %% tags=["pytorch", "network"]
 @torch.inference_mode()
 def evaluate(network, images):
     return network.eval()(images)
@@ -262,7 +264,10 @@ def train_step(network, optimizer, images, labels):
     optimizer.apply(gradients, network.trainable_variables)
     return loss
 
+# %% [markdown] tags=["tensorflow"]
+# Out of training, batch normalisation takes its running averages:
 
+# %% tags=["tensorflow", "network"]
 def evaluate(network, images):
     return network(images, training=False)
 
@@ -365,7 +370,7 @@ smooth = plots.smooth(uninterrupted, 3)
 axes.plot(range(3, 3 + len(smooth)), smooth, linewidth=6, alpha=0.3,
           label="uninterrupted")
 plots.curves(continued, "Without the optimiser's state, training stumbles"
-             if stumbles else "Going on with the optimiser's state and without",
+             if stumbles else "With the optimiser's state, and without",
              "steps after the checkpoint", "loss, mean of 3 steps",
              window=3, axes=axes)
 
