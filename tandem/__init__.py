@@ -4,11 +4,12 @@ Lessons import the modules of this folder (`data`, `weights`, `plots`, `records`
 `tensorflow`); the tools behind `python -m tandem` are in `tandem.tools`. No network and no training loop lives here: those are
 in lessons/.
 """
+import os
 import pathlib
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+ROOT = pathlib.Path(os.environ.get("TANDEM_ROOT") or pathlib.Path(__file__).resolve().parent.parent)
 """The checkout: the folder that holds data/, lessons/ and notebooks/. Tools ask for `tandem.ROOT` when they need it, so that a
-test can put another folder in its place."""
+test can put another folder in its place; they tell the kernels that they start in TANDEM_ROOT, which nobody else needs to set."""
 
 FRAMEWORKS = ("pytorch", "tensorflow")
 FRAMEWORK_NAMES = {"pytorch": "PyTorch", "tensorflow": "TensorFlow"}

@@ -164,14 +164,13 @@ def _panel(axes):
     many = any(len(container) > MANY for container in bars)
     drawn = {"picture": axes.images, "histogram" if many else "bars": bars, "lines": lines, "points or areas": axes.collections}
     kinds = " and ".join(kind for kind, found in drawn.items() if len(found)) or "drawing"
-    scales = {_words(axis.get_label_text()): axis.get_scale() for axis in (axes.yaxis, axes.xaxis)}
-    labels = " against ".join(label + (" (log scale)" if scale == "log" else "") for label, scale in scales.items() if label)
+    y, x = (_words(axis.get_label_text()) + " (log scale)" * (axis.get_scale() == "log") for axis in (axes.yaxis, axes.xaxis))
+    labels = f"of {y} against {x}" if y and x else f"of {y}" if y else f"along {x}" if x else ""
     details = [_ends(line) for line in lines] + [value for container in bars for value in _lengths(axes, container)]
     details += axes.get_legend_handles_labels()[1]  # of what is neither
     named = [detail for detail in dict.fromkeys(map(_words, details)) if detail and not detail.startswith("_")]
     named = [detail for detail in named if not any(other.startswith(f"{detail} from ") for other in named)]
-    what = f"{kinds} of {labels}" if labels else kinds
-    return f"{title}: {what}: {', '.join(named)}" if title else f"{what}: {', '.join(named)}"
+    return ": ".join(filter(None, (title, f"{kinds} {labels}".strip(), ", ".join(named))))
 
 
 def _ends(line):

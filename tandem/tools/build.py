@@ -44,7 +44,7 @@ def retell(lessons, report=print):
             fresh = notebook.assemble(lesson, framework, dict(stored.metadata["tandem"]))
             old, new = ([cell for cell in one.cells if cell.cell_type == "code"] for one in (stored, fresh))
             if [cell.source for cell in old] != [cell.source for cell in new]:
-                raise RunError(f"notebooks/{name}: the code changed as well, so its outputs are out of date: build it without --prose.")
+                raise RunError(f"notebooks/{name}: the code changed as well, and its outputs are old: build it without --prose.")
             for one, other in zip(old, new, strict=True):
                 other.outputs, other.execution_count = one.outputs, one.execution_count
             nbformat.write(fresh, notebook.folder() / name)
@@ -81,22 +81,29 @@ def write_syllabus():
 
 
 def _build_one(lesson, framework, scratch, measure, report):
+    """Runs a notebook in the folder `scratch` and stores it. An unchanged one keeps what was measured, unless `measure`."""
     stored = notebook.stored(lesson, framework)
-    measured = {} if stored is None else dict(stored.metadata.get("tandem", {}))
-    name = lesson.notebook_name(framework)
-    path = pathlib.Path(scratch) / name
+    measured_before = stored.metadata.get("tandem", {}) if stored else {}
+    executed, measured = _run_one(lesson, framework, scratch)
+    report(f"{lesson.notebook_name(framework)}: {measured['seconds']} s, {measured['peak_mb']} MB")
+    if measured_before and not measure and notebook.is_built(lesson, framework):
+        measured = dict(measured_before)
+    executed.cells[0] = notebook.assemble(lesson, framework, measured).cells[0]  # its header tells what was measured
+    executed.metadata["tandem"] = measured
+    notebook.folder().mkdir(exist_ok=True)
+    nbformat.write(executed, notebook.folder() / lesson.notebook_name(framework))
+
+
+def _run_one(lesson, framework, scratch):
+    """(The executed notebook, clean, and {"lesson", "framework", "seconds", "peak_mb"}.) Raises RunError where a cell fails."""
+    path = pathlib.Path(scratch) / lesson.notebook_name(framework)
     try:
-        seconds, peak_mb = execute(notebook.assemble(lesson, framework, measured), path, records_folder=scratch, description=name)
+        seconds, peak_mb = execute(notebook.assemble(lesson, framework, {}), path, records_folder=scratch, description=path.name,
+                                   made="shipped with the lesson")
     except PapermillExecutionError as error:
         raise RunError(failure_message(lesson, framework, error)) from None
-    report(f"{name}: {seconds:.0f} s, {peak_mb} MB")
-    if measure or not measured or not notebook.is_built(lesson, framework):
-        measured = {"lesson": lesson.name, "framework": framework or "both", "seconds": round(seconds), "peak_mb": peak_mb}
-    fresh = notebook.clean(nbformat.read(path, as_version=4))
-    fresh.cells[0] = notebook.assemble(lesson, framework, measured).cells[0]
-    fresh.metadata["tandem"] = measured
-    notebook.folder().mkdir(exist_ok=True)
-    nbformat.write(fresh, notebook.folder() / name)
+    measured = {"lesson": lesson.name, "framework": framework or "both", "seconds": round(seconds), "peak_mb": peak_mb}
+    return notebook.clean(nbformat.read(path, as_version=4)), measured
 
 
 def _record_is_new(lesson, framework, scratch):

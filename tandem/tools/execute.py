@@ -1,30 +1,40 @@
-"""Runs a notebook with papermill, and measures how long it takes and how much memory its kernel holds."""
+"""Runs a notebook with papermill, in an environment of its own; measures its time and its kernel's memory."""
+import contextlib
 import os
+import pathlib
+import re
+import tempfile
 import threading
 import time
 
+import matplotlib
 import nbformat
 import papermill
 import psutil
+from ipykernel.kernelspec import write_kernel_spec
 
+import tandem
 from tandem import TandemError, records
+
+PERSONAL = re.compile(r"(?i)IPYTHON|JUPYTER|KERAS_|MATPLOTLIBRC|MPLBACKEND|PYTHONSTARTUP|PYTHONWARNINGS|.*_PROXY$")
+"""The environment variables by which a user's own settings would reach a kernel."""
 
 
 class RunError(TandemError):
     """A notebook's cell failed; the message names the source file, the line of the cell, and the error."""
 
 
-def execute(notebook, path, parameters=None, records_folder=None, description=""):
+def execute(notebook, path, parameters=None, records_folder=None, description="", made=None):
     """Runs `notebook` with papermill into the file `path`. Returns (seconds, peak_mb) of its kernel and what that started.
 
-    Raises PapermillExecutionError when a cell fails; the file then holds the outputs up to there.
+    made: what its records say of when they were made (None: the time). Raises PapermillExecutionError when a cell fails; the file
+    then holds the outputs up to there.
     """
+    own = {"TANDEM_RECORDS": str(records_folder or records.folder())} | ({"TANDEM_MADE": made} if made else {})
     unrun = path.with_suffix(".source.ipynb")
     nbformat.write(notebook, unrun)
-    before = os.environ.get("TANDEM_RECORDS")
-    os.environ["TANDEM_RECORDS"] = str(records_folder or records.folder())
     try:
-        with _PeakMemory() as memory:
+        with _empty_folder() as settings, environment(settings, **own), _PeakMemory() as memory:
             start = time.perf_counter()
             papermill.execute_notebook(unrun, path, parameters or {}, kernel_name="python3", cwd=str(path.parent),
                                        progress_bar={"desc": description, "leave": False},
@@ -32,10 +42,34 @@ def execute(notebook, path, parameters=None, records_folder=None, description=""
             return time.perf_counter() - start, memory.peak_mb
     finally:
         unrun.unlink()
-        if before is None:
-            del os.environ["TANDEM_RECORDS"]
-        else:
-            os.environ["TANDEM_RECORDS"] = before
+
+
+@contextlib.contextmanager
+def environment(settings, **more):
+    """While the block runs, kernels start with this Python and with nothing of the user's own settings, profiles or proxies.
+
+    settings: an empty folder, in which they look for settings instead. more: further environment variables.
+    """
+    before, settings = dict(os.environ), pathlib.Path(settings)
+    write_kernel_spec(str(settings / "kernels" / "python3"))  # this Python, whatever kernels the user has installed
+    for name in filter(PERSONAL.match, before):
+        del os.environ[name]
+    os.environ.update({
+        **dict.fromkeys(("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_PATH", "JUPYTER_RUNTIME_DIR",
+                         "KERAS_HOME"), str(settings)),
+        "MATPLOTLIBRC": str(pathlib.Path(matplotlib.get_data_path(), "matplotlibrc")),
+        "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+        "TANDEM_ROOT": str(tandem.ROOT),
+    } | more)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _empty_folder():
+    return tempfile.TemporaryDirectory(prefix="tandem-", ignore_cleanup_errors=True)  # a kernel may still be closing a file
 
 
 def failure_message(lesson, framework, error):
@@ -68,7 +102,7 @@ class _PeakMemory:
 
 
 def _resident(process, alone):
-    """Bytes in memory. What several processes share is shared out among them where the system tells (Linux); that is slow to ask."""
+    """Bytes in memory. What processes share is shared out among them where the system tells (Linux); that is slow to ask."""
     try:
         if alone:
             return process.memory_info().rss

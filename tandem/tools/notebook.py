@@ -1,8 +1,12 @@
-"""Turns a lesson into notebooks: one framework's cells with stable ids and a header line; takes out what changes from run to run."""
+"""Turns a lesson into notebooks: one framework's cells with stable ids and a header line; takes out what no rerun repeats."""
+import base64
 import hashlib
+import io
 import re
 
 import nbformat
+import numpy as np
+from PIL import Image
 
 import tandem
 from tandem import FRAMEWORK_NAMES
@@ -13,6 +17,8 @@ REPOSITORY = "tandem-lessons/tandem"
 LANGUAGE = {"name": "python", "file_extension": ".py", "mimetype": "text/x-python"}
 """What exports need to know; the Python version is left out, since it changes from machine to machine."""
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+KEPT = ("tags", "jupyter", "slideshow")  # of a cell's metadata
+UNSEEN = 0.3  # mean error of a picture's colours, of 255, that nobody sees
 
 
 def assemble(lesson, framework, measured):
@@ -24,16 +30,29 @@ def assemble(lesson, framework, measured):
         digest = hashlib.sha256(f"{cell.kind}\n{cell.source}".encode()).hexdigest()[:12]
         seen[digest] = seen.get(digest, 0) + 1
         make = nbformat.v4.new_markdown_cell if cell.kind == "markdown" else nbformat.v4.new_code_cell
-        tags = [tag for tag in cell.tags if tag not in FRAMEWORK_NAMES]
-        notebook.cells.append(make(text, id=f"{digest}-{seen[digest]}", metadata={"tags": tags} if tags else {}))
+        notebook.cells.append(make(text, id=f"{digest}-{seen[digest]}", metadata=_metadata(cell)))
     if measured:
         notebook.metadata["tandem"] = measured
     return notebook
 
 
+def _metadata(cell):
+    """What a cell tells JupyterLab and nbconvert: its tags, whether its code is folded, where a slide begins."""
+    tags = [tag for tag in cell.tags if tag not in FRAMEWORK_NAMES]
+    metadata = {"tags": tags} if tags else {}
+    if "folded" in tags:
+        metadata["jupyter"] = {"source_hidden": True}
+    if cell.kind == "markdown":  # a section is a slide, each of its texts, with the code below, another one underneath
+        metadata["slideshow"] = {"slide_type": "slide" if re.match("##? ", cell.source) else "subslide"}
+    return metadata
+
+
 def header(lesson, framework, measured):
-    """The line under a lesson's promise: what the build measured, the twin, Binder."""
-    parts = []
+    """The line under a lesson's promise: the framework, how long to take, what the build measured, the twin, Binder."""
+    minutes = {what: number for what, number in lesson.header.minutes.items() if number}
+    together = ", ".join(f"{what} {number}" for what, number in minutes.items())
+    parts = [FRAMEWORK_NAMES[framework]] if framework else []
+    parts.append(f"about {round(sum(minutes.values()), -1)} minutes: {together}")
     if measured:
         parts.append(f"Measured on two CPU cores: {measured['seconds']} s, {measured['peak_mb']} MB")
     for other in lesson.frameworks:
@@ -49,16 +68,37 @@ def binder_link(lesson):
 
 
 def clean(notebook):
-    """Takes out what changes from run to run: time stamps, kernel version, papermill's notes, progress-bar debris."""
+    """Takes out what changes from run to run: time stamps, kernel version, papermill's notes, progress-bar debris; and makes the
+    pictures small."""
     notebook.metadata = {key: value for key, value in notebook.metadata.items() if key != "papermill"}
     notebook.metadata["kernelspec"] = KERNEL
     notebook.metadata["language_info"] = LANGUAGE
     for cell in notebook.cells:
-        cell.metadata = {key: value for key, value in cell.metadata.items() if key == "tags" and value}
+        cell.metadata = {key: value for key, value in cell.metadata.items() if key in KEPT and value}
         if cell.cell_type == "code":
             cell.outputs = [output for output in _joined(cell.outputs)
                             if output.output_type != "stream" or output.text.strip()]
+            for output in cell.outputs:
+                if picture := output.get("data", {}).get("image/png"):
+                    output.data["image/png"] = base64.b64encode(smaller_png(base64.b64decode(picture))).decode()
     return notebook
+
+
+def smaller_png(data):
+    """A PNG file, given and returned as bytes, without transparency: grey ones in grey, others with 256 colours where they look
+    the same, else with all. It is never larger than before."""
+    picture = Image.open(io.BytesIO(data)).convert("RGBA")
+    white = Image.new("RGBA", picture.size, "white")
+    picture = Image.alpha_composite(white, picture).convert("RGB")
+    pixels = np.asarray(picture, "float32")
+    few_colours = picture.quantize(256, dither=Image.Dither.NONE)
+    if (pixels == pixels[..., :1]).all():
+        picture = picture.convert("L")
+    elif np.abs(np.asarray(few_colours.convert("RGB"), "float32") - pixels).mean() < UNSEEN:
+        picture = few_colours
+    file = io.BytesIO()
+    picture.save(file, "PNG", optimize=True)
+    return min(data, file.getvalue(), key=len)
 
 
 def _joined(outputs):
