@@ -27,6 +27,7 @@
 
 # %% tags=["pytorch", "network"]
 import importlib
+import io
 import linecache
 import pathlib
 import sys
@@ -34,17 +35,13 @@ import tempfile
 import time
 import zlib
 
+import matplotlib.pyplot as plt
 import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
 from torch import nn
-from torch.utils.data import (
-    DataLoader,
-    Dataset,
-    IterableDataset,
-    TensorDataset,
-)
+from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from tandem import data, plots, records, weights
 from tandem.pytorch import load_weights
@@ -65,6 +62,7 @@ import time
 import zlib
 
 import keras
+import matplotlib.pyplot as plt
 import numpy as np
 import tensorflow as tf
 from keras import layers
@@ -84,14 +82,11 @@ batch_size = 64  # 1 to picture_count: pictures a step
 learning_rate = 1e-3  # above 0 to 1: Adam's default in both
 beta_1 = 0.9  # 0 to below 1: Adam's memory of gradients
 beta_2 = 0.999  # 0 to below 1: Adam's memory of their squares
-# Adam's: Keras' default; PyTorch's is 1e-8
-epsilon = 1e-7  # above 0 to 1
+epsilon = 1e-7  # above 0 to 1: Adam's; Keras' default, PyTorch's is 1e-8
 hidden_width = 256  # 1 to 10000: units of the hidden layer
-# of a second, heavier network, to be timed only
-wide_width = 2048  # 1 to 20000
+wide_width = 2048  # 1 to 20000: of a heavier network, to be timed only
 largest_shift = 2  # 0 to 14: pixels
-# as many again are for validation
-picture_count = 2_000  # 100 to 5000
+picture_count = 2_000  # 100 to 5000: as many again are for validation
 repeats = 5  # 2 to 100: of each measurement
 seed = 0  # 0 to 2**32 - 1: of weights and batch order
 
@@ -112,15 +107,12 @@ as_shipped = parameters_used["as_shipped"]
 # Such a set is **sorted by class**, and we sort our arrays in the same way, so that file $i$ is image $i$.
 
 # %% tags=["network"]
-(all_images, all_labels), (test_images, test_labels) = data.fashion_mnist(
-    2 * picture_count
-)
+(all_images, all_labels), test_set = data.fashion_mnist(2 * picture_count)
+test_images, test_labels = test_set
 by_class = np.argsort(all_labels[:picture_count], kind="stable")
 train_images, train_labels = all_images[by_class], all_labels[by_class]
-validation_images, validation_labels = (
-    all_images[picture_count:],
-    all_labels[picture_count:],
-)
+validation_images = all_images[picture_count:]
+validation_labels = all_labels[picture_count:]
 steps_per_epoch = picture_count // batch_size
 
 # %% [markdown]
@@ -132,9 +124,8 @@ folder = pathlib.Path(temporary.name)  # is deleted when the notebook ends
 for number, (image, label) in enumerate(zip(train_images, train_labels)):
     place = folder / "pictures" / f"{label} {data.FASHION_CLASSES[label]}"
     place.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.uint8(np.rint(255 * image))).save(
-        place / f"{number:04}.png"
-    )
+    picture = Image.fromarray(np.uint8(np.rint(255 * image)))
+    picture.save(place / f"{number:04}.png")
 
 paths = sorted((folder / "pictures").glob("*/*.png"))
 for path in paths[:: picture_count // 4]:
@@ -186,6 +177,10 @@ def augment_one(image, flip, top, left, brightness):
 
 as_tensor = torch.as_tensor  # in the other notebook: tf.convert_to_tensor
 
+
+def as_array(tensor):
+    return tensor.numpy(force=True)  # from a GPU, too
+
 # %% [markdown] tags=["pytorch"]
 # These are plain tensor operations.
 # A project would take them from `torchvision.transforms.v2`, which has these and dozens more, and rotations of boxes and masks along with the picture; they draw their own random numbers.
@@ -194,13 +189,16 @@ as_tensor = torch.as_tensor  # in the other notebook: tf.convert_to_tensor
 def augment_one(image, flip, top, left, brightness):
     if flip:  # in a pipeline AutoGraph makes a conditional of it (lesson 3)
         image = tf.reverse(image, [1])
-    image = tf.pad(image, 2 * [2 * [largest_shift]])[
-        top : top + 28, left : left + 28
-    ]
+    image = tf.pad(image, 2 * [2 * [largest_shift]])
+    image = image[top : top + 28, left : left + 28]
     return tf.clip_by_value(image * brightness, 0, 1)
 
 
 as_tensor = tf.convert_to_tensor  # in the other notebook: torch.as_tensor
+
+
+def as_array(tensor):
+    return tensor.numpy()
 
 # %% [markdown] tags=["tensorflow"]
 # These are plain tensor operations.
@@ -212,24 +210,17 @@ as_tensor = tf.convert_to_tensor  # in the other notebook: torch.as_tensor
 
 # %%
 changes = [draw_changes(epoch, seed) for epoch in range(5)]
-shown, versions, captions = [1, 810, 1150, 1450, 1850], [], []
-shown = [index % picture_count for index in shown]
-for index in shown:
-    versions.append(train_images[index])
+versions, captions = [], []
+for number in (1, 810, 1150, 1450, 1850):
+    image = train_images[number % picture_count]
+    versions.append(image)
     captions.append("as filed")
-    for epoch, columns in enumerate(changes):
-        row = [column[index] for column in columns]
-        versions.append(
-            np.asarray(augment_one(as_tensor(train_images[index]), *row))
-        )
-        captions.append(f"epoch {epoch + 1}")
-plots.images(
-    versions,
-    "One picture a row: each epoch sees another version of it",
-    captions,
-    columns=6,
-    size=1.0,
-)
+    for epoch, columns in enumerate(changes, 1):
+        row = [column[number % picture_count] for column in columns]
+        versions.append(as_array(augment_one(as_tensor(image), *row)))
+        captions.append(f"epoch {epoch}")
+plots.images(versions, "One picture a row: each epoch sees another version",
+             captions, columns=6, size=1.0)
 
 # %% [markdown]
 # **Watch out:** whether a change keeps the label depends on the data, and no framework knows.
@@ -243,14 +234,9 @@ plots.images(
 
 # %% tags=["network"]
 def starting_weights(seed, width=None):
-    width = width or hidden_width
-    rng = weights.generator(seed)
-    return {
-        "classifier": {
-            "hidden": weights.dense(rng, 784, width),
-            "output": weights.dense(rng, width, 10),
-        }
-    }
+    width, rng = width or hidden_width, weights.generator(seed)
+    return {"classifier": {"hidden": weights.dense(rng, 784, width),
+                           "output": weights.dense(rng, width, 10)}}
 
 # %% [markdown]
 # The network takes its width from the weights that it is given.
@@ -258,9 +244,8 @@ def starting_weights(seed, width=None):
 # %% tags=["pytorch", "network"]
 def build_classifier(starting):
     width = len(starting["hidden"]["bias"])
-    network = nn.Sequential(
-        nn.Flatten(), nn.Linear(784, width), nn.ReLU(), nn.Linear(width, 10)
-    )
+    network = nn.Sequential(nn.Flatten(), nn.Linear(784, width),
+                            nn.ReLU(), nn.Linear(width, 10))
     return load_weights(network, starting).to(device)
 
 
@@ -281,28 +266,17 @@ cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
 def build_classifier(starting):
-    network = keras.Sequential(
-        [
-            keras.Input((28, 28)),
-            layers.Flatten(),
-            layers.Dense(
-                len(starting["hidden"]["bias"]),
-                activation="relu",
-                name="hidden",
-            ),
-            layers.Dense(10, name="output"),
-        ]
-    )
+    width = len(starting["hidden"]["bias"])
+    network = keras.Sequential([
+        keras.Input((28, 28)), layers.Flatten(),
+        layers.Dense(width, activation="relu", name="hidden"),
+        layers.Dense(10, name="output"),
+    ])
     return load_weights(network, starting)
 
 
 def build_optimizer(network):
-    optimizer = keras.optimizers.Adam(
-        learning_rate=learning_rate,
-        beta_1=beta_1,
-        beta_2=beta_2,
-        epsilon=epsilon,
-    )
+    optimizer = keras.optimizers.Adam(learning_rate, beta_1, beta_2, epsilon)
     optimizer.build(network.trainable_variables)
     return optimizer
 
@@ -324,7 +298,7 @@ def train_step(network, optimizer, images, labels):
 
 # %%
 def images_per_second(alternatives, count):
-    """{name: function} to {name: speeds}; each function handles about `count` images."""
+    """{name: speeds} of {name: function that handles `count` images}."""
     speeds = {name: [] for name in alternatives}
     for repeat in range(repeats + 1):
         for name, run in alternatives.items():
@@ -336,6 +310,14 @@ def images_per_second(alternatives, count):
 
 def median(speeds):
     return {name: float(np.median(values)) for name, values in speeds.items()}
+
+
+def times(speeds, fast, slow):
+    """How many times as fast: "2.0 (1.8 to 2.3)", medians and extremes."""
+    ratio = np.median(speeds[fast]) / np.median(speeds[slow])
+    least = speeds[fast].min() / speeds[slow].max()
+    most = speeds[fast].max() / speeds[slow].min()
+    return f"{ratio:.1f} ({least:.1f} to {most:.1f})"
 
 # %% [markdown]
 # The network's side: one batch that is already where it is needed, trained on again and again.
@@ -381,22 +363,14 @@ def trainer(width, steps=10):
 # What we rely on are ratios within one run.
 
 # %% tags=["nbval-ignore-output"]
-consumed = median(
-    images_per_second(
-        {
-            "small network": trainer(hidden_width),
-            "wide network": trainer(wide_width),
-        },
-        count=10 * batch_size,
-    )
-)
-for name, speed in consumed.items():
+consumed = images_per_second({"small network": trainer(hidden_width),
+                              "wide network": trainer(wide_width)},
+                             count=10 * batch_size)
+appetite = median(consumed)
+for name, speed in appetite.items():
     print(f"{name}: trains on {speed:10,.0f} images a second")
-# On a GPU they are alike: it is the starting of operations that takes the time.
-assert (
-    consumed["small network"] > 0.5 * consumed["wide network"]
-    or not as_shipped
-)
+if as_shipped:  # on a GPU they are alike: starting operations takes the time
+    assert appetite["small network"] > 0.5 * appetite["wide network"]
 
 # %% [markdown]
 # ## The naive pipeline
@@ -407,17 +381,10 @@ assert (
 # In PyTorch a **map-style dataset** is a class that says how many items there are (`__len__`) and gets one by its index (`__getitem__`).
 # What happens in there is ordinary Python.
 # A `DataLoader` asks it for 64 of them, and its `collate_fn` (by default it stacks tensors and makes tensors of numbers) makes a batch of them.
-# The cell has a name and imports of its own, since it will become a file.
+# The cell has a name, since it will become a file.
 
 # %% tags=["pytorch"]
 # pictures.py
-import io
-
-import numpy as np
-import torch
-from PIL import Image
-
-
 def decode(content, size=None):
     picture = Image.open(io.BytesIO(content))
     picture = picture.resize(size) if size else picture
@@ -426,12 +393,8 @@ def decode(content, size=None):
 
 class PictureFiles(torch.utils.data.Dataset):
     def __init__(self, paths, labels, change=None, size=None):
-        self.paths, self.labels, self.change, self.size = (
-            paths,
-            labels,
-            change,
-            size,
-        )
+        self.paths, self.labels = paths, labels
+        self.change, self.size = change, size
 
     def __len__(self):
         return len(self.paths)
@@ -459,14 +422,14 @@ def naive_batches():  # on a CPU, `.to` has nothing to do
 
 
 images, labels = next(iter(naive))
-print(
-    f"images {tuple(images.shape)} {images.dtype}, labels {tuple(labels.shape)} {labels.dtype}"
-)
+print(f"images {tuple(images.shape)} {images.dtype}, "
+      f"labels {tuple(labels.shape)} {labels.dtype}")
 print(f"{len(naive)} batches; by default: {len(DataLoader(naive.dataset)):,}")
 
 # %% [markdown] tags=["tensorflow"]
 # A `tf.data.Dataset` describes a pipeline.
 # `from_tensor_slices` hands over one row at a time, `map` applies a function to each, `batch` collects.
+# (A row that is a tuple reaches the function as several arguments: here path, label, and the row of changes.)
 # Nothing runs until something iterates; then each stage pulls from the one before.
 # The functions given to `map` are traced **once** into a graph (lesson 3), and that graph runs outside of Python.
 
@@ -493,21 +456,19 @@ def plain(dataset):
 
 names = [str(path) for path in paths]
 slices = tf.data.Dataset.from_tensor_slices
-as_written = slices((names, train_labels, *changes[0])).map(
-    read_decode_augment
-)
-as_written = as_written.batch(batch_size, drop_remainder=True)
+rows = slices((names, train_labels, *changes[0]))
+as_written = rows.map(read_decode_augment).batch(batch_size,
+                                                 drop_remainder=True)
 naive = plain(as_written)
 
 
-def naive_batches():  # to a GPU, where there is one, TensorFlow moves them by itself
+def naive_batches():  # TensorFlow moves them to a GPU, if any, by itself
     return naive
 
 
 images, labels = next(iter(naive))
-print(
-    f"images {images.shape} {images.dtype.name}, labels {labels.shape} {labels.dtype.name}"
-)
+print(f"images {images.shape} {images.dtype.name}, "
+      f"labels {labels.shape} {labels.dtype.name}")
 print(f"{len(naive)} batches")
 
 # %% [markdown] tags=["tensorflow"]
@@ -518,12 +479,10 @@ print(f"{len(naive)} batches")
 # What comes back from the files must be what we wrote; we look at the first 200.
 
 # %%
-read_back = np.stack(
-    [np.asarray(decode(path.read_bytes())) for path in paths[:200]]
-)
+read_back = [as_array(decode(path.read_bytes())) for path in paths[:200]]
 equal = np.array_equal(read_back, train_images[:200])
 print(f"decoded pictures equal the arrays, bit for bit: {equal}")
-assert equal and np.array_equal(np.asarray(labels), train_labels[:batch_size])
+assert equal and np.array_equal(as_array(labels), train_labels[:batch_size])
 
 # %% [markdown]
 # ("Bit for bit" takes dividing by 255.
@@ -550,24 +509,15 @@ def waiting_and_training(loader, width):
 # For both networks:
 
 # %% tags=["nbval-ignore-output"]
-shares = {
-    name: waiting_and_training(naive_batches(), width)
-    for name, width in (
-        ("small network", hidden_width),
-        ("wide network", wide_width),
-    )
-}
-for name, (waiting, training) in shares.items():
-    print(
-        f"{name}: waits {waiting:5.1f} ms for a batch, trains {training:5.1f} ms on it"
-    )
-waiting_share = {
-    name: waiting / training for name, (waiting, training) in shares.items()
-}
-assert (
-    waiting_share["small network"] > 0.5 * waiting_share["wide network"]
-    or not as_shipped
-)
+widths = {"small network": hidden_width, "wide network": wide_width}
+waiting_share = {}
+for name, width in widths.items():
+    waiting, training = waiting_and_training(naive_batches(), width)
+    print(f"{name}: waits {waiting:5.1f} ms for a batch, "
+          f"trains {training:5.1f} ms on it")
+    waiting_share[name] = waiting / training
+if as_shipped:
+    assert waiting_share["small network"] > 0.5 * waiting_share["wide network"]
 
 # %% [markdown]
 # On a CPU the small network spends much of its time waiting, and for the wide one the same pipeline costs a smaller share.
@@ -591,24 +541,24 @@ assert (
 
 # %% tags=["pytorch"]
 contents = [path.read_bytes() for path in paths]
-decoded = [decode(content) for content in contents]
+singles = [decode(content) for content in contents]
 rows = list(zip(*changes[0]))
-augmented = [augment_one(image, *row) for image, row in zip(decoded, rows)]
-starts = range(0, picture_count, batch_size)
-stacked = [np.stack(augmented[start : start + batch_size]) for start in starts]
+parts = [slice(start, start + batch_size)
+         for start in range(0, picture_count, batch_size)]
 
+
+def augment_each():
+    return [augment_one(image, *row) for image, row in zip(singles, rows)]
+
+
+augmented = augment_each()
 stages = {
     "read": lambda: [path.read_bytes() for path in paths],
     "decode": lambda: [decode(content) for content in contents],
-    "augment": lambda: [
-        augment_one(image, *row) for image, row in zip(decoded, rows)
-    ],
-    "batch": lambda: [
-        torch.stack(augmented[start : start + batch_size]) for start in starts
-    ],
-    "move": lambda: [
-        torch.from_numpy(batch).to(device, copy=True) for batch in stacked
-    ],
+    "augment": augment_each,
+    "batch": lambda: [torch.stack(augmented[part]) for part in parts],
+    "move": lambda: [torch.as_tensor(train_images[part]).to(device, copy=True)
+                     for part in parts],
     "all stages, in turn": lambda: [None for _ in naive_batches()],
 }
 
@@ -625,8 +575,8 @@ def drain(dataset):
 
 contents = [path.read_bytes() for path in paths]
 images, labels = tf.constant(train_images), tf.constant(train_labels)
-starts = range(0, picture_count, batch_size)
-stacked = [train_images[start : start + batch_size].copy() for start in starts]
+stacked = [train_images[start : start + batch_size].copy()
+           for start in range(0, picture_count, batch_size)]
 
 stages = {
     "read": drain(slices(names).map(tf.io.read_file)),
@@ -643,50 +593,36 @@ stages = {
 
 # %%
 def throughput(speeds, title):
-    _, axes = plots.plt.subplots(figsize=(8.5, 0.9 + 0.34 * len(speeds)))
-    middle = median(speeds)
+    _, axes = plt.subplots(figsize=(8.5, 0.9 + 0.34 * len(speeds)))
     for name, values in speeds.items():
         color = plots.OTHERS[2 if "stages" in name else 0]
         axes.plot([values.min(), values.max()], [name, name], color=color)
-        axes.plot(middle[name], name, "o", color=color)
-        axes.text(
-            1.15 * values.max(),
-            name,
-            f"{middle[name]:,.0f}",
-            va="center",
-            fontsize=8,
-            bbox={"color": "white", "pad": 1},
-        )
-    for (name, speed), style in zip(consumed.items(), ("--", ":")):
-        axes.axvline(
-            speed,
-            color=plots.OTHERS[1],
-            linestyle=style,
-            label=f"{name} consumes",
-        )
-    axes.set(
-        xscale="log", xlabel="images a second (median and range)", title=title
-    )
+        axes.plot(np.median(values), name, "o", color=color)
+        axes.text(1.15 * values.max(), name, f"{np.median(values):,.0f}",
+                  va="center", fontsize=8, bbox={"color": "white", "pad": 1})
+    for (name, speed), style in zip(appetite.items(), ("--", ":")):
+        axes.axvline(speed, color=plots.OTHERS[1], linestyle=style,
+                     label=f"{name} consumes")
+    axes.set(xscale="log", title=title,
+             xlabel="images a second (median and range)")
     axes.set_xlim(right=6 * max(values.max() for values in speeds.values()))
     axes.set_ylim(len(speeds) - 0.5, -0.5)
+    axes.tick_params(axis="x", which="minor", labelbottom=False)
     axes.grid(axis="y", visible=False)
     axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
 
 # %% [markdown]
 # And here is where the time goes:
 
-# %%
+# %% tags=["nbval-ignore-output"]
 speeds = images_per_second(stages, picture_count)
-together = median(speeds)["all stages, in turn"]
-hungry = consumed["small network"] / together
-added = sum(
-    1 / speed for name, speed in median(speeds).items() if "stages" not in name
-)
-speeds["stages, times added up"] = np.array([1 / added])
-throughput(
-    speeds,
-    f"The small network could take {hungry:.1f} times what the naive pipeline brings",
-)
+microseconds = {name: 1e6 / speed for name, speed in median(speeds).items()}
+together = microseconds.pop("all stages, in turn")
+added = sum(microseconds.values())
+speeds["stages, times added up"] = np.array([1e6 / added])
+hungry = times(speeds | consumed, "small network", "all stages, in turn")
+throughput(speeds, f"The small network could take × {hungry} what it gets")
+print(f"microseconds a picture: {together:.0f} in turn, {added:.0f} added up")
 
 # %% [markdown]
 # The stages take turns, so their **times** add up, and with $v_i$ the speed of stage $i$ the whole should have the speed
@@ -694,19 +630,28 @@ throughput(
 # $$\frac{1}{v} = \sum_i \frac{1}{v_i} ,$$
 #
 # the last dot.
-# It does not quite, and it is worth asking why.
+# Not quite, and it is worth asking why.
 
 # %% [markdown] tags=["pytorch"]
-# The whole is slower than that: asking for each item, picking its row of changes and making tensors of the labels belong to no stage.
+# What is missing from the sum: asking for each item, picking its row of changes and making tensors of the labels belong to no stage.
 #
 # So making the fastest stage ten times faster changes nothing, and the slowest ones rule.
 # Here those are the three that are called once for each picture, decoding above all.
 
 # %% [markdown] tags=["tensorflow"]
-# The whole is *faster* than that.
-# To call a function given to `map` costs some 25 microseconds a picture here, even if it only adds 1.
-# Timed apart, three stages pay for it three times; the pipeline, in which they share one function, pays once.
-# What this figure shows for "read" is mostly that call.
+# To call a function given to `map` costs something for each picture, even if it only adds 1:
+
+# %% tags=["tensorflow", "nbval-ignore-output"]
+numbers = tf.data.Dataset.range(picture_count)
+calls = {"without": drain(numbers),
+         "with": drain(numbers.map(lambda number: number + 1))}
+per_second = median(images_per_second(calls, picture_count))
+call = 1e6 / per_second["with"] - 1e6 / per_second["without"]
+print(f"microseconds a picture for a call: {call:.0f}")
+
+# %% [markdown] tags=["tensorflow"]
+# Timed apart, three stages pay for that call three times; the pipeline, in which they share one function, pays once.
+# So the sum counts two calls too many, and much of what the figure shows for "read" is the call.
 #
 # So making the fastest stage ten times faster changes nothing, and the slowest ones rule: those that are called once for each picture.
 # Cure 1 is aimed at them.
@@ -728,17 +673,15 @@ def augment(images, flip, top, left, brightness):
     images = torch.where(flip[:, None, None], images.flip(-1), images)
     padded = F.pad(images, 4 * (largest_shift,))
     windows = padded.unfold(1, 28, 1).unfold(2, 28, 1)
-    images = windows[
-        torch.arange(len(images), device=images.device), top, left
-    ]
+    which = torch.arange(len(images), device=images.device)
+    images = windows[which, top, left]
     return (images * brightness[:, None, None]).clamp(0, 1)
 
 
 def to_tensors(images, labels, *change):
     images, labels, *change = (
         torch.as_tensor(array).to(device, non_blocking=True)
-        for array in (images, labels, *change)
-    )
+        for array in (images, labels, *change))
     return augment(images, *change), labels
 
 # %% [markdown] tags=["tensorflow"]
@@ -750,15 +693,16 @@ def augment(images, flip, top, left, brightness):
     images = tf.where(flip[:, None, None], tf.reverse(images, [2]), images)
     images = tf.pad(images, [[0, 0]] + 2 * [2 * [largest_shift]])
     window = tf.range(28, dtype=top.dtype)
-    images = tf.gather(images, top[:, None] + window, axis=1, batch_dims=1)
-    images = tf.gather(images, left[:, None] + window, axis=2, batch_dims=1)
+    rows = top[:, None] + window  # (images, 28): a row of row numbers each
+    images = tf.gather(images, rows, axis=1, batch_dims=1)  # (…, 28, 32)
+    columns = left[:, None] + window
+    images = tf.gather(images, columns, axis=2, batch_dims=1)  # (…, 28, 28)
     return tf.clip_by_value(images * brightness[:, None, None], 0, 1)
 
 
 def to_tensors(images, labels, *change):
-    images, labels, *change = map(
-        tf.convert_to_tensor, (images, labels, *change)
-    )
+    tensors = map(tf.convert_to_tensor, (images, labels, *change))
+    images, labels, *change = tensors
     return augment(images, *change), labels
 
 # %% [markdown]
@@ -766,19 +710,12 @@ def to_tensors(images, labels, *change):
 # The same changes, one picture at a time and all at once:
 
 # %%
-one_by_one = np.stack(
-    [
-        np.asarray(augment_one(as_tensor(image), *row))
-        for image, row in zip(train_images[:200], zip(*changes[0]))
-    ]
-)
-first_200 = (
-    array[:200] for array in (train_images, train_labels, *changes[0])
-)
-at_once, _ = to_tensors(*first_200)
-at_once = (
-    at_once.numpy(force=True) if framework == "pytorch" else at_once.numpy()
-)
+one_by_one = np.stack([
+    as_array(augment_one(as_tensor(image), *row))
+    for image, row in zip(train_images[:200], zip(*changes[0]))])
+arrays = train_images, train_labels, *changes[0]
+batch, _ = to_tensors(*(array[:200] for array in arrays))
+at_once = as_array(batch)
 print(f"equal, bit for bit: {np.array_equal(one_by_one, at_once)}")
 assert np.abs(one_by_one - at_once).max() < 1e-6
 
@@ -791,15 +728,11 @@ columns = [torch.from_numpy(column) for column in changes[0]]
 
 
 def augment_batches():
-    for start in starts:
-        chosen = slice(start, start + batch_size)
-        augment(pictures[chosen], *(column[chosen] for column in columns))
+    for part in parts:
+        augment(pictures[part], *(column[part] for column in columns))
 
 
-augmenting = {
-    "one by one": stages["augment"],
-    "a batch at once": augment_batches,
-}
+ways = {"one by one": augment_each, "a batch at once": augment_batches}
 
 # %% [markdown] tags=["pytorch"]
 # (A `Dataset` can give a whole batch too, through a method called `__getitems__`.
@@ -807,18 +740,16 @@ augmenting = {
 
 # %% tags=["tensorflow"]
 batched = plain(slices((images, *changes[0])).batch(batch_size).map(augment))
-augmenting = {"one by one": stages["augment"],
-              "a batch at once": lambda: [None for _ in batched]}
+ways = {"one by one": stages["augment"],
+        "a batch at once": lambda: [None for _ in batched]}
 
 # %% [markdown] tags=["tensorflow"]
 # The only change to the pipeline is the order, `.batch(64).map(augment)` in place of `.map(augment_one).batch(64)`, with a function that takes batches.
 
 # %%
-augmenting = images_per_second(augmenting, picture_count)
-gain = np.divide(
-    *(median(augmenting)[name] for name in ("a batch at once", "one by one"))
-)
-throughput(augmenting, f"Augmenting a batch at once: {gain:.1f} times as fast")
+augmenting = images_per_second(ways, picture_count)
+gain = times(augmenting, "a batch at once", "one by one")
+throughput(augmenting, f"Augmenting a batch at once: × {gain}")
 
 # %% [markdown]
 # ## Cure 2: do it once
@@ -855,7 +786,8 @@ def random_brightness(image, index):
 
 wrong = Cached(PictureFiles(paths[:3], train_labels, random_brightness))
 right = Cached(PictureFiles(paths[:3], train_labels), random_brightness)
-for name, dataset in (("augment, then cache", wrong), ("cache, then augment", right)):
+orders = {"augment, then cache": wrong, "cache, then augment": right}
+for name, dataset in orders.items():
     sums = {float(dataset[0][0].sum()) for epoch in range(3)}
     print(f"{name}: {len(sums)} version(s) of a picture in 3 epochs")
 
@@ -870,7 +802,8 @@ def random_brightness(image):
 files = slices(names[:3]).map(tf.io.read_file).map(decode)
 wrong = files.map(random_brightness).cache()
 right = files.cache().map(random_brightness)
-for name, dataset in (("augment, then cache", wrong), ("cache, then augment", right)):
+orders = {"augment, then cache": wrong, "cache, then augment": right}
+for name, dataset in orders.items():
     sums = {float(tf.reduce_sum(list(dataset)[0])) for epoch in range(3)}
     print(f"{name}: {len(sums)} version(s) of a picture in 3 epochs")
 
@@ -883,59 +816,49 @@ for name, dataset in (("augment, then cache", wrong), ("cache, then augment", ri
 # Everything else is still done picture by picture:
 
 # %% tags=["pytorch"]
-kept = DataLoader(
-    Cached(PictureFiles(paths, train_labels), change_in_first_epoch),
-    batch_size=batch_size,
-    drop_last=True,
-)
-caching = {"decoded each time": lambda: [None for _ in naive],
-           "decoded once": lambda: [None for _ in kept]}
+cached = Cached(PictureFiles(paths, train_labels), change_in_first_epoch)
+kept = DataLoader(cached, batch_size=batch_size, drop_last=True)
+ways = {"decoded each time": lambda: [None for _ in naive],
+        "decoded once": lambda: [None for _ in kept]}
 
 # %% tags=["tensorflow"]
 pictures = slices(names).map(tf.io.read_file).map(decode).cache()
 kept = tf.data.Dataset.zip(pictures, slices(tuple(changes[0])))
 kept = kept.map(lambda image, change: augment_one(image, *change))
 kept = plain(kept.batch(batch_size, drop_remainder=True))
-caching = {"decoded each time": lambda: [None for _ in naive],
-           "decoded once": lambda: [None for _ in kept]}
+ways = {"decoded each time": lambda: [None for _ in naive],
+        "decoded once": lambda: [None for _ in kept]}
 
 # %% [markdown]
 # The first round fills the cache and is not counted:
 
 # %%
-caching = images_per_second(caching, steps_per_epoch * batch_size)
-once_gain = np.divide(
-    *(median(caching)[name] for name in ("decoded once", "decoded each time"))
-)
-throughput(
-    caching, f"Decoded once: {once_gain:.1f} times as many images a second"
-)
+caching = images_per_second(ways, steps_per_epoch * batch_size)
+gain = times(caching, "decoded once", "decoded each time")
+throughput(caching, f"Decoded once: × {gain} images a second")
 
 # %% [markdown] tags=["pytorch"]
 # Reading and decoding were most of the time, and they are gone.
 # What is left is the augmentation, one by one: cure 1.
 
 # %% [markdown] tags=["tensorflow"]
-# Less than one would hope: the call of a `map` function for each picture is still there.
+# That may be less than one would hope: the call of a `map` function for each picture is still there.
 # Cure 1 takes it away.
 
 # %% [markdown]
-# ## Cure 3: more hands
+# ## Cure 3: more hands *(optional)*
 #
 # If decoding has to be done each time, let several do it.
 # For our tiny pictures there is little to hand out.
 # So we make some that are sixteen times as wide and as high, like a small photograph, to be decoded and shrunk to 28 × 28 again.
 
 # %%
-(folder / "photographs").mkdir()
-photographs = [
-    folder / "photographs" / f"{number:02}.png" for number in range(64)
-]
-for number, path in enumerate(photographs):
-    small = Image.fromarray(
-        np.uint8(np.rint(255 * train_images[number % picture_count]))
-    )
-    small.resize((448, 448)).save(path, compress_level=1)
+(folder / "photographs").mkdir(exist_ok=True)
+photographs = []
+for number, image in enumerate(train_images[:64]):
+    small = Image.fromarray(np.uint8(np.rint(255 * image)))
+    photographs.append(folder / "photographs" / f"{number:02}.png")
+    small.resize((448, 448)).save(photographs[-1], compress_level=1)
 some = paths[: picture_count // 2]  # half of the small ones will do
 
 # %% [markdown] tags=["pytorch"]
@@ -946,64 +869,50 @@ some = paths[: picture_count // 2]  # half of the small ones will do
 # On Linux, up to Python 3.13, the process is a copy of this one and has it already.
 # On macOS and Windows, and from 3.14 on, it is not: your dataset is pickled and sent, and a pickle holds of a class only its name and the module to find it in.
 # `__main__` of a fresh Python holds nothing of this notebook, so such a loader fails there, and a dataset for workers belongs in a **file**.
-# We write the cell from above into one (IPython keeps the text of every cell where `linecache` finds it), and import the class from there:
+# We write the cell from above into one, below its imports (IPython keeps the text of every cell where `linecache` finds it), and import the class from there:
 
 # %% tags=["pytorch"]
+IMPORTS = ["import io, time\n", "import numpy as np, torch\n",
+           "from PIL import Image\n"]
+
+
 def as_module(name, dataset_class):
     cell = linecache.getlines(dataset_class.__getitem__.__code__.co_filename)
-    (folder / f"{name}.py").write_text("".join(cell), encoding="utf-8")
+    text = "".join(IMPORTS + cell)
+    (folder / f"{name}.py").write_text(text, encoding="utf-8")
     importlib.invalidate_caches()
     # reload: if you changed the cell
     return importlib.reload(importlib.import_module(name))
 
 
 sys.path.insert(0, str(folder))
-PictureFiles = as_module("pictures", PictureFiles).PictureFiles
+pictures_module = as_module("pictures", PictureFiles)
 
 # %% [markdown] tags=["pytorch"]
 # `persistent_workers` keeps the processes alive from one epoch to the next; to start them anew takes a fraction of a second here, and seconds where each imports PyTorch afresh.
 # `size` shrinks the photographs, in the worker, so that small batches are sent.
 
 # %% tags=["pytorch"]
-def from_files(paths, workers, batch=batch_size, size=None):
-    return DataLoader(
-        PictureFiles(paths, train_labels, size=size),
-        batch,
-        num_workers=workers,
-        persistent_workers=workers > 0,
-    )
-
-
-def from_memory(workers):
-    return DataLoader(
-        TensorDataset(torch.from_numpy(train_images[: len(some)])),
-        batch_size,
-        num_workers=workers,
-        persistent_workers=workers > 0,
-    )
-
-
-def drain(loader):
-    return lambda: [None for _ in loader]
+def drained_by(dataset, name, batch):
+    """{name: function that draws an epoch}, with 0 and with 2 workers."""
+    loaders = {workers: DataLoader(dataset, batch, num_workers=workers,
+                                   persistent_workers=workers > 0)
+               for workers in (0, 2)}
+    return {f"{name}, {workers} workers": lambda loader=loader: list(loader)
+            for workers, loader in loaders.items()}
 
 
 def with_photographs():
-    return {
-        f"photographs, {workers} workers": drain(
-            from_files(photographs, workers, 16, (28, 28))
-        )
-        for workers in (0, 2)
-    }
+    dataset = pictures_module.PictureFiles(photographs, train_labels,
+                                           size=(28, 28))
+    return drained_by(dataset, "photographs", 16)
 
 
 def with_small():
-    files = {
-        f"small pictures, {n} workers": drain(from_files(some, n))
-        for n in (0, 2)
-    }
-    return files | {
-        f"from memory, {n} workers": drain(from_memory(n)) for n in (0, 2)
-    }
+    files = pictures_module.PictureFiles(some, train_labels)
+    memory = torch.from_numpy(train_images[: len(some)])  # a dataset as it is
+    return (drained_by(files, "small pictures", batch_size)
+            | drained_by(memory, "from memory", batch_size))
 
 # %% [markdown] tags=["pytorch"]
 # (0 workers means: this process does it, when asked.
@@ -1011,7 +920,9 @@ def with_small():
 
 # %% [markdown] tags=["tensorflow"]
 # The functions of `map` are graphs, which run without Python, so several **threads** of one process can run them: `num_parallel_calls`.
-# `AUTOTUNE` tries out how many pay.
+# (`AUTOTUNE` in place of a number tries out how many pay.
+# We say 2, and switch off the improvements for both, so that the hands are all that differs.)
+#
 # (PyTorch's datasets are Python, so its workers are processes, with all that follows: the twin tells.)
 # The order stays as it was, whoever finishes first, unless you allow otherwise with `deterministic=False`.
 
@@ -1025,23 +936,20 @@ def decode_photograph(path):
     return tf.image.resize(pixels, (28, 28), antialias=True)[..., 0] / 255
 
 
-def decoding(paths, decode_one, calls, batch=batch_size):
-    dataset = slices([str(path) for path in paths])
-    dataset = dataset.map(decode_one, num_parallel_calls=calls).batch(batch)
-    dataset = dataset if calls else plain(dataset)
-    return lambda: [None for _ in dataset]
+def drained_by(paths, decode_one, name, batch):
+    """{name: function that draws an epoch}, one by one and by two threads."""
+    def decoded_by(calls):
+        dataset = slices([str(path) for path in paths])
+        dataset = dataset.map(decode_one, num_parallel_calls=calls)
+        dataset = plain(dataset.batch(batch))
+        return lambda: [None for _ in dataset]
 
-
-hands = {"one by one": None, "in parallel": AUTOTUNE}
+    return {f"{name}, one by one": decoded_by(None),
+            f"{name}, two threads": decoded_by(2)}
 
 
 def with_photographs():
-    return {
-        f"photographs, {how}": decoding(
-            photographs, decode_photograph, calls, 16
-        )
-        for how, calls in hands.items()
-    }
+    return drained_by(photographs, decode_photograph, "photographs", 16)
 
 # %% [markdown] tags=["tensorflow"]
 # What threads cannot help is Python.
@@ -1052,33 +960,31 @@ def with_photographs():
 # %% tags=["tensorflow"]
 def python_reads():
     for path in some:
-        yield (
-            np.array(Image.open(io.BytesIO(path.read_bytes())), "float32")
-            / 255
-        )
+        picture = Image.open(io.BytesIO(path.read_bytes()))
+        yield np.array(picture, "float32") / 255
 
 
 generated = tf.data.Dataset.from_generator(
-    python_reads, output_signature=tf.TensorSpec((28, 28), tf.float32)
-).batch(batch_size)
+    python_reads, output_signature=tf.TensorSpec((28, 28), tf.float32))
+generated = plain(generated.batch(batch_size))
 
 
 def with_small():
-    operations = {f"small pictures, {how}": decoding(some, decode_small, calls)
-                  for how, calls in hands.items()}
-    return operations | {
-        "small pictures, Python generator": lambda: [None for _ in generated]
-    }
+    ways = drained_by(some, decode_small, "small pictures", batch_size)
+    by_python = {"small pictures, generator": lambda: list(generated)}
+    return ways | by_python
 
 # %% [markdown]
 # With and without help:
 
 # %%
-speeds = images_per_second(with_photographs(), len(photographs))
-speeds |= images_per_second(with_small(), len(some))
-alone, helped, small_alone, small_helped, *_ = median(speeds).values()
-throughput(speeds, f"More hands: × {helped / alone:.1f} for photographs, "
-                   f"× {small_helped / small_alone:.1f} for small pictures")
+photo_speeds = images_per_second(with_photographs(), len(photographs))
+small_speeds = images_per_second(with_small(), len(some))
+alone, helped = photo_speeds
+small_alone, small_helped, *_ = small_speeds
+throughput(photo_speeds | small_speeds,
+           f"Two hands: photographs × {times(photo_speeds, helped, alone)}, "
+           f"small × {times(small_speeds, small_helped, small_alone)}")
 
 # %% [markdown]
 # With two free cores, two hands can at best be twice as fast, and only the part that is handed out gets faster.
@@ -1108,11 +1014,6 @@ throughput(speeds, f"More hands: × {helped / alone:.1f} for photographs, "
 
 # %% tags=["pytorch"]
 # slow_disk.py
-import time
-
-import torch
-
-
 class SlowDisk(torch.utils.data.Dataset):
     def __len__(self):
         return 12
@@ -1129,13 +1030,9 @@ class SlowDisk(torch.utils.data.Dataset):
 # Starting the worker is not counted.)
 
 # %% tags=["pytorch"]
-SlowDisk = as_module("slow_disk", SlowDisk).SlowDisk
-disks = {
-    "in turn: num_workers=0": DataLoader(SlowDisk(), batch_size=None),
-    "overlapped: num_workers=1": DataLoader(
-        SlowDisk(), batch_size=None, num_workers=1
-    ),
-}
+disk = as_module("slow_disk", SlowDisk).SlowDisk()
+disks = {"in turn: num_workers=0": DataLoader(disk, None),
+         "overlapped: num_workers=1": DataLoader(disk, None, num_workers=1)}
 
 # %% [markdown] tags=["tensorflow"]
 # Each item reports when its loading began and ended.
@@ -1158,34 +1055,35 @@ disks = {"in turn": disk, "overlapped: prefetch(2)": disk.prefetch(2)}
 # Who does what, when?
 
 # %%
-_, panels = plots.plt.subplots(2, figsize=(7.5, 3.4), sharex=True)
-seconds = {}
-for axes, (name, dataset) in zip(panels, disks.items()):
+def loads_and_trains(disk):
+    """When each load and each training began and ended, in milliseconds."""
     loads, trains = [], []
-    for item in dataset:
+    for item in disk:
         start = time.perf_counter()
         time.sleep(0.03)  # the network
-        loads.append(np.asarray(item))
         trains.append((start, time.perf_counter()))
+        loads.append(as_array(item))
     zero = loads[0][0]
+    return 1000 * (np.array(loads) - zero), 1000 * (np.array(trains) - zero)
+
+# %% [markdown]
+# In turn above, overlapped below:
+
+# %%
+_, panels = plt.subplots(2, figsize=(7.5, 3.4), sharex=True)
+ends = []
+for axes, (name, disk) in zip(panels, disks.items()):
+    loads, trains = loads_and_trains(disk)
     for label, spans, color in (("load", loads, plots.OTHERS[0]),
                                 ("train", trains, plots.OTHERS[3])):
-        for number, (start, end) in enumerate(spans):
-            axes.barh(
-                label,
-                1000 * (end - start),
-                left=1000 * (start - zero),
-                color=color,
-                edgecolor="white",
-            )
-    seconds[name] = trains[-1][1] - zero
-    axes.set_title(f"{name}: {1000 * seconds[name]:.0f} ms for 12 batches")
+        axes.barh([label] * len(spans), np.diff(spans)[:, 0], left=spans[:, 0],
+                  color=color, edgecolor="white")
+    ends.append(trains[-1, 1])
+    axes.set_title(f"{name}: {ends[-1]:.0f} ms for 12 batches")
     axes.invert_yaxis()
 panels[1].set_xlabel("milliseconds since the first load began")
-in_turn, overlapped = seconds.values()
-print(
-    f"overlapped takes less than three quarters of the time: {overlapped < 0.75 * in_turn}"
-)
+print(f"overlapped takes less than three quarters of the time: "
+      f"{ends[1] < 0.75 * ends[0]}")
 
 # %% [markdown]
 # Overlapping hides the shorter of the two.
@@ -1221,10 +1119,6 @@ for name, dataset in (("plain", naive), ("as written", as_written)):
 
 # %% tags=["pytorch"]
 # dice.py
-import numpy as np
-import torch
-
-
 class Dice(torch.utils.data.Dataset):
     def __init__(self, seed):
         self.rng = np.random.default_rng(seed)
@@ -1242,9 +1136,8 @@ class FairDice(Dice):
 
     def __getitem__(self, at):
         epoch, index = at
-        return int(
-            np.random.default_rng((self.seed, epoch, index)).integers(1000)
-        )
+        rng = np.random.default_rng((self.seed, epoch, index))
+        return int(rng.integers(1000))
 
 # %% [markdown] tags=["pytorch"]
 # Drawn by two workers:
@@ -1272,20 +1165,12 @@ for epoch in (1, 2):
 
 # %% tags=["pytorch"]
 asked = [(epoch, index) for epoch in (1, 2) for index in range(8)]
-drawn_fairly = {
-    workers: drawn(
-        DataLoader(
-            dice.FairDice(seed),
-            batch_size=2,
-            sampler=asked,
-            num_workers=workers,
-        )
-    )
-    for workers in (0, 2)
-}
-print("epoch 1:", drawn_fairly[2][:8])
-print("epoch 2:", drawn_fairly[2][8:])
-print(f"the same with 0 and 2 workers: {drawn_fairly[0] == drawn_fairly[2]}")
+fair = dice.FairDice(seed)
+alone = drawn(DataLoader(fair, batch_size=2, sampler=asked))
+shared = drawn(DataLoader(fair, batch_size=2, sampler=asked, num_workers=2))
+print("epoch 1:", shared[:8])
+print("epoch 2:", shared[8:])
+print(f"the same with 0 and 2 workers: {alone == shared}")
 
 # %% [markdown] tags=["tensorflow"]
 # One calls NumPy inside the function that is given to `map`:
@@ -1306,23 +1191,16 @@ for epoch in (1, 2):
 
 # %% tags=["tensorflow"]
 def fair(at):
-    return tf.random.stateless_uniform(
-        (), seed=at, maxval=1000, dtype=tf.int32
-    )
+    return tf.random.stateless_uniform((), seed=at, maxval=1000,
+                                       dtype=tf.int32)
 
 
 asked = slices([(epoch, index) for epoch in (1, 2) for index in range(8)])
-drawn_fairly = {
-    calls: [
-        int(number) for number in asked.map(fair, num_parallel_calls=calls)
-    ]
-    for calls in (None, 4)
-}
-print("epoch 1:", drawn_fairly[4][:8])
-print("epoch 2:", drawn_fairly[4][8:])
-print(
-    f"the same one by one and in parallel: {drawn_fairly[None] == drawn_fairly[4]}"
-)
+alone = [int(number) for number in asked.map(fair)]
+shared = [int(number) for number in asked.map(fair, num_parallel_calls=4)]
+print("epoch 1:", shared[:8])
+print("epoch 2:", shared[8:])
+print(f"the same one by one and in parallel: {alone == shared}")
 
 # %% [markdown]
 # Before you trust a pipeline, look at its numbers: two epochs of the same picture, side by side.
@@ -1338,12 +1216,9 @@ print(
 # %% tags=["network"]
 def run_positions(seed):
     order = data.batch_order(picture_count, batch_size, epochs, seed)
-    return np.array(
-        [
-            chosen + step // steps_per_epoch * picture_count
-            for step, chosen in enumerate(order)
-        ]
-    )  # (steps, batch_size)
+    return np.array([chosen + step // steps_per_epoch * picture_count
+                     for step, chosen in enumerate(order)])
+    # (steps, batch_size)
 
 
 def run_changes(seed):
@@ -1358,6 +1233,14 @@ def batches(seed, columns=None):
         chosen = positions % picture_count
         yield (train_images[chosen], train_labels[chosen],
                *(column[positions] for column in columns))
+
+# %% [markdown]
+# The first three of the last batch, and what they stand for (epochs counted from 0, as in `draw_changes`):
+
+# %%
+for position in run_positions(seed)[-1][:3]:
+    epoch, index = divmod(position, picture_count)
+    print(f"position {position}: epoch {epoch}, picture {index}")
 
 # %% [markdown]
 # `batches` is the plain NumPy version, from the arrays that we wrote into the files: what the pipeline has to agree with.
@@ -1385,12 +1268,9 @@ class PictureMemory(Dataset):
 
 decoded = torch.stack([decode(path.read_bytes()) for path in paths])  # once
 in_memory = PictureMemory(decoded, train_labels, run_changes(seed))
-fast = DataLoader(
-    in_memory,
-    batch_sampler=run_positions(seed),
-    collate_fn=lambda batch: batch,
-    pin_memory=device.type == "cuda",
-)
+fast = DataLoader(in_memory, batch_sampler=run_positions(seed),
+                  collate_fn=lambda batch: batch,
+                  pin_memory=device.type == "cuda")
 
 
 def fast_batches():
@@ -1410,9 +1290,8 @@ decoded_labels = tf.constant(train_labels)
 def fetch(positions):
     chosen = positions % picture_count
     change = [tf.gather(column, positions) for column in columns]
-    return augment(tf.gather(decoded, chosen), *change), tf.gather(
-        decoded_labels, chosen
-    )
+    images = augment(tf.gather(decoded, chosen), *change)
+    return images, tf.gather(decoded_labels, chosen)
 
 
 fast = slices(run_positions(seed)).map(fetch).prefetch(AUTOTUNE)
@@ -1429,31 +1308,22 @@ def fast_batches():
 # We take a checksum of each batch, of all its bytes, and compare the first two epochs with NumPy's arrays, augmented by `to_tensors`, and with what the twin left in its record.
 
 # %%
-def checksum(images):
-    array = (
-        images.numpy(force=True) if framework == "pytorch" else images.numpy()
-    )
-    return zlib.crc32(array.tobytes())
+def checksum(batch):
+    images, _ = batch
+    return zlib.crc32(as_array(images).tobytes())
 
 
-two_epochs = 2 * steps_per_epoch
-checksums = [
-    checksum(images)
-    for _, (images, _) in zip(range(two_epochs), fast_batches())
-]
-expected = [
-    checksum(to_tensors(*batch)[0])
-    for _, batch in zip(range(two_epochs), batches(seed))
-]
+compared = range(min(2, epochs) * steps_per_epoch)
+checksums = [checksum(batch) for _, batch in zip(compared, fast_batches())]
+expected = [checksum(to_tensors(*batch))
+            for _, batch in zip(compared, batches(seed))]
+print(f"{len(set(checksums))} different batches of {len(compared)}")
+same = checksums == expected
+print(f"the pipeline gives what NumPy's indexing gives: {same}")
 twin = records.load("05_pipelines", other, parameters_used)
-print(f"{len(set(checksums))} different batches in two epochs")
-print(
-    f"the pipeline gives what NumPy's indexing gives: {checksums == expected}"
-)
 if twin:
-    print(
-        f"the twin's batches, bit for bit: {checksums == twin['scores']['checksums']}"
-    )
+    same = checksums == twin["scores"]["checksums"]
+    print(f"the twin's batches, bit for bit: {same}")
 
 # %% [markdown]
 # Not nearly equal: **equal**.
@@ -1463,18 +1333,16 @@ if twin:
 # What all this was for: the stopwatch again.
 
 # %%
-widths = {"small network": hidden_width, "wide network": wide_width}
 loaders = {"naive": naive_batches, "fast": fast_batches}
 shares = {(name, kind): waiting_and_training(make(), width)
           for name, width in widths.items() for kind, make in loaders.items()}
-_, panels = plots.plt.subplots(1, 2, figsize=(9.5, 1.9))
+_, panels = plt.subplots(1, 2, figsize=(9.5, 1.9))
 for axes, name in zip(panels, widths):
     for kind in loaders:
         waiting, training = shares[name, kind]
         axes.barh(kind, waiting, color=plots.OTHERS[5], label="waits")
-        axes.barh(
-            kind, training, left=waiting, color=plots.OTHERS[3], label="trains"
-        )
+        axes.barh(kind, training, left=waiting, color=plots.OTHERS[3],
+                  label="trains")
     before, after = (shares[name, kind][0] for kind in loaders)
     axes.set(title=f"{name} waited {before:.1f} ms, now {after:.1f} ms",
              xlabel="milliseconds a step")
@@ -1515,10 +1383,10 @@ def shuffled(seed):
 
 # %%
 first = shuffled(seed)
-orders = [
-    [int(index) for index in epoch] for epoch in (first, first, shuffled(seed))
-]
-for name, order in zip(("first epoch", "second epoch", "seed once more"), orders):
+orders = {name: [int(index) for index in epoch] for name, epoch in (
+    ("first epoch", first), ("second epoch", first),
+    ("seed once more", shuffled(seed)))}
+for name, order in orders.items():
     print(f"{name:16}", order)
 if twin:
     print(f"{'the twin':16}", twin["scores"]["own_order"])
@@ -1572,29 +1440,123 @@ def stirred_labels(buffer_size):
 # The labels in the order in which a network would see them, with three buffers:
 
 # %%
-_, panels = plots.plt.subplots(1, 3, figsize=(9.6, 2.8), sharey=True)
-spread = {}
+_, panels = plt.subplots(1, 3, figsize=(9.6, 2.8), sharey=True)
 for axes, buffer_size in zip(panels, (1, picture_count // 10, picture_count)):
     seen = np.array(stirred_labels(buffer_size))
     axes.scatter(np.arange(len(seen)), seen, s=2, color=plots.OTHERS[0])
     windows = seen[: steps_per_epoch * batch_size].reshape(-1, batch_size)
-    classes = spread[buffer_size] = np.mean(
-        [len(set(window)) for window in windows]
-    )
-    axes.set(
-        title=f"buffer {buffer_size:,}: {classes:.0f} of 10 classes a batch",
-        xlabel="picture number in the epoch",
-    )
-panels[0].set_ylabel("label")
-for buffer_size, classes in spread.items():
-    print(
-        f"buffer {buffer_size:5,}: {classes:.0f} of 10 classes in a batch, on average"
-    )
+    classes = np.mean([len(set(window)) for window in windows])
+    axes.set(title=f"buffer {buffer_size:,}: {classes:.1f} classes a batch",
+             xlabel="picture number in the epoch")
+_ = panels[0].set_ylabel("label")
 
 # %% [markdown]
-# With a tenth of the data in the buffer, a batch holds half of the classes: the first batches hold no shoe and the last no T-shirt.
+# (On average over the batches of an epoch; there are 10 classes.)
+# With a tenth of the data in the buffer, a batch holds half of the classes or less: the first batches hold no shoe and the last no T-shirt.
 # If the whole set does not fit into the buffer, shuffle something small **before** the expensive part: the file names, not the decoded pictures.
 #
+# ### As one writes it
+#
+# Outside of a comparison, then, the fast pipeline is shorter: the framework shuffles, and draws the changes of a batch at once.
+
+# %% [markdown] tags=["pytorch"]
+# `torch`'s random numbers are the ones that workers get other seeds for, should there be workers.
+
+# %% tags=["pytorch"]
+class Augmented(Dataset):
+    def __init__(self, images, labels):
+        self.images, self.labels = images, torch.as_tensor(labels)
+
+    def __len__(self):
+        return len(self.images)
+
+    def __getitems__(self, indices):
+        count = len(indices)
+        places = torch.randint(2 * largest_shift + 1, (2, count))
+        brightness = torch.empty(count).uniform_(0.7, 1.3)
+        images = augment(self.images[indices], torch.rand(count) < 0.5,
+                         *places, brightness)
+        return images, self.labels[indices]
+
+
+idiomatic = DataLoader(Augmented(decoded, train_labels), batch_size,
+                       shuffle=True, drop_last=True,
+                       collate_fn=lambda batch: batch)
+
+
+def idiomatic_batches():
+    return ((images.to(device), labels.to(device))
+            for images, labels in idiomatic)
+
+# %% [markdown] tags=["pytorch"]
+# Two epochs of training, by the loop of lesson 2:
+
+# %% tags=["pytorch", "nbval-ignore-output"]
+torch.manual_seed(seed)
+network = build_classifier(starting_weights(seed)["classifier"])
+optimizer = build_optimizer(network)
+for epoch in (1, 2):
+    epoch_losses = [train_step(network, optimizer, *batch)
+                    for batch in idiomatic_batches()]
+    print(f"epoch {epoch}: loss {torch.stack(epoch_losses).mean():.3f}")
+
+# %% [markdown] tags=["tensorflow"]
+# All four cures are one chain, and the order of its links is what this lesson was about: what is dear and always the same, cache, what is random, batch before what is cheap, prefetch last.
+
+# %% tags=["tensorflow"]
+def read_decode(path, label):
+    return decode(tf.io.read_file(path)), label
+
+
+def augment_batch(images, labels):
+    count = tf.shape(images)[0]
+    flip = tf.random.uniform((count,)) < 0.5
+    places = tf.random.uniform((2, count), maxval=2 * largest_shift + 1,
+                               dtype=tf.int32)
+    brightness = tf.random.uniform((count,), 0.7, 1.3)
+    return augment(images, flip, places[0], places[1], brightness), labels
+
+
+idiomatic = (slices((names, train_labels))
+             .map(read_decode, num_parallel_calls=AUTOTUNE)
+             .cache()
+             .shuffle(picture_count)
+             .batch(batch_size, drop_remainder=True)
+             .map(augment_batch, num_parallel_calls=AUTOTUNE)
+             .prefetch(AUTOTUNE))
+
+
+def idiomatic_batches():
+    return idiomatic
+
+# %% [markdown] tags=["tensorflow"]
+# And `fit` takes it as it is, two epochs:
+
+# %% tags=["tensorflow", "nbval-ignore-output"]
+keras.utils.set_random_seed(seed)
+network = build_classifier(starting_weights(seed)["classifier"])
+network.compile(build_optimizer(network), cross_entropy)
+# shuffle=False: the pipeline shuffles, and Keras warns that it does not
+history = network.fit(idiomatic, epochs=2, shuffle=False, verbose=0)
+for epoch, loss in enumerate(history.history["loss"], 1):
+    print(f"epoch {epoch}: loss {loss:.3f}")
+
+# %% [markdown]
+# The stopwatch a last time:
+
+# %% tags=["nbval-ignore-output"]
+for name, width in widths.items():
+    waiting, training = waiting_and_training(idiomatic_batches(), width)
+    print(f"{name}: waits {waiting:5.2f} ms for a batch, "
+          f"trains {training:5.2f} ms on it")
+
+# %% [markdown] tags=["pytorch"]
+# Drawing the changes is a small price.
+
+# %% [markdown] tags=["tensorflow"]
+# It may wait somewhat longer than ours, which takes a batch out of memory by one operation; here each picture passes through cache and buffer by itself.
+
+# %% [markdown]
 # ## Does it help?
 #
 # 2,000 pictures are few, and the network has a hundred times as many weights: it will overfit.
@@ -1606,10 +1568,8 @@ for buffer_size, classes in spread.items():
 # %% tags=["pytorch"]
 @torch.inference_mode()
 def evaluate(network, images, labels):
-    images, labels = (
-        torch.as_tensor(array, device=device) for array in (images, labels)
-    )
-    logits = network(images)
+    labels = torch.as_tensor(labels, device=device)
+    logits = network(torch.as_tensor(images, device=device))
     loss = F.cross_entropy(logits, labels)
     return loss.item(), (logits.argmax(1) == labels).float().mean().item()
 
@@ -1630,12 +1590,11 @@ def evaluate(network, images, labels):
 def only(flip=False, shift=False, brightness=False):
     flips, tops, lefts, factors = run_changes(seed)
     middle = np.full_like(tops, largest_shift)
-    return (
-        flips & flip,
-        tops if shift else middle,
-        lefts if shift else middle,
-        factors if brightness else np.ones_like(factors),
-    )
+    if not shift:
+        tops = lefts = middle
+    if not brightness:
+        factors = np.ones_like(factors)
+    return flips & flip, tops, lefts, factors
 
 
 def train(loader):
@@ -1645,9 +1604,8 @@ def train(loader):
     for step, batch in enumerate(loader, 1):
         losses.append(train_step(network, optimizer, *batch))
         if step % steps_per_epoch == 0:
-            validation.append(
-                evaluate(network, validation_images, validation_labels)
-            )
+            scores = evaluate(network, validation_images, validation_labels)
+            validation.append(scores)
     return network, [float(loss) for loss in losses], np.array(validation)
 
 # %% [markdown]
@@ -1666,29 +1624,20 @@ runs = {"as they are": train(plain_batches()),
 # For each, the loss on the training pictures **as they are** and on the validation pictures, both with the final weights, and the validation loss on the way:
 
 # %% tags=["nbval-ignore-output"]
-lowest = {
-    name: int(np.argmin(validation[:, 0])) + 1
-    for name, (*_, validation) in runs.items()
-}
-plots.curves(
-    {name: validation[:, 0] for name, (_, _, validation) in runs.items()},
-    f"Lowest validation loss: as they are in epoch {lowest['as they are']}, "
-    f"with all changes in epoch {lowest['all changes']}",
-    x_label="epoch",
-    y_label="validation loss",
-)
-gaps, scores = {}, {}
-for name, (network, losses, validation) in runs.items():
-    on_train, on_validation = (
-        evaluate(network, train_images, train_labels),
-        validation[-1],
-    )
-    gaps[name] = on_validation[0] - on_train[0]
-    scores[name] = on_validation[1]
-    print(
-        f"{name:17} loss: training {on_train[0]:.2f}, validation {on_validation[0]:.2f}; "
-        f"validation accuracy {on_validation[1]:.3f}, lowest loss {validation[:, 0].min():.2f}"
-    )
+by_epoch = {name: validation[:, 0]
+            for name, (*_, validation) in runs.items()}
+lowest = {name: losses.min() for name, losses in by_epoch.items()}
+best = min(lowest, key=lowest.get)
+plots.curves(by_epoch, f"Lowest validation loss: {best}",
+             "epoch", "validation loss")
+gaps = {}
+print(f"{'':18}training loss   validation loss   lowest   accuracy")
+for name, (network, _, validation) in runs.items():
+    on_train, _ = evaluate(network, train_images, train_labels)
+    loss, accuracy = validation[-1]
+    print(f"{name:18}{on_train:13.2f}   {loss:15.2f}   "
+          f"{lowest[name]:6.2f}   {accuracy:8.3f}")
+    gaps[name] = loss - on_train
 if as_shipped:
     assert gaps["all changes"] < 0.5 * gaps["as they are"]
 
@@ -1696,9 +1645,12 @@ if as_shipped:
 # An honest reading.
 # On the pictures as they are, the network comes to know its training set by heart, and its validation loss turns up: overfitting, as in lesson 2.
 # With the changes the gap between training and validation is a fraction of that.
-# But compare the **lowest** points: stopped at the right epoch, the network without augmentation is about as good, and accuracy hardly differs (400 wrong answers of 2,000 have a standard error of about 18).
-# The augmented networks learn more slowly and had not finished; more epochs might still help them.
-# Leaving out the flip cost nothing, and may have gained: nearly all shoes of Fashion-MNIST point to the left, and a mirrored one is a picture that does not come.
+# But compare the **lowest** points: stopped at the right epoch, the network without augmentation is *better* than the one with all changes.
+# One run could be luck, so we ran it with three seeds, in both frameworks: the lowest validation loss was .54 to .56 as they are and .56 to .59 with all changes, higher in each of the six pairs, by .02 to .03.
+# Leaving out the flip gave .54 to .57, in each pair below all changes, and on average about what no augmentation gives (.551 and .546).
+# No wonder: nearly all shoes of Fashion-MNIST point to the left, and a mirrored one is a picture that does not come.
+# Accuracy at the lowest point says the same: with all changes it was 1.5 to 2.4 points lower in each pair.
+# (The augmented networks learn more slowly, and their best epochs were the last three; more epochs might still help them.)
 # Augmentation is no free data; it says which changes do not matter, and helps as much as that is true and as the network can use it.
 # A dense layer must learn each shifted shoe anew.
 # The next lesson builds a network that need not.
@@ -1714,7 +1666,8 @@ mine = records.save(
     {"loss": runs["all changes"][1],
      "validation loss by epoch": runs["all changes"][2][:, 0]},
     parameter_count=weights.count(starting_weights(seed)["classifier"]),
-    test_accuracy=test_accuracy, checksums=checksums, own_order=orders[0],
+    test_accuracy=test_accuracy, checksums=checksums,
+    own_order=orders["first epoch"],
 )
 twin = records.load("05_pipelines", other, parameters_used)
 
@@ -1722,16 +1675,11 @@ twin = records.load("05_pipelines", other, parameters_used)
 # Training with all changes, step by step:
 
 # %% tags=["nbval-ignore-output"]
-plots.twins(
-    mine,
-    twin,
-    "The same pictures, the same changes: the same course, step by step",
-)
+plots.twins(mine, twin, "The same pictures with the same changes, in both")
 print(records.compare(mine, twin))
 if twin:
-    apart = records.relative_difference(
-        mine["losses"]["loss"], twin["losses"]["loss"]
-    )
+    losses = mine["losses"]["loss"], twin["losses"]["loss"]
+    apart = records.relative_difference(*losses)
     assert apart[0] < 1e-5 and apart[:20].max() < 0.02 or not as_shipped
 
 # %% [markdown]
@@ -1763,7 +1711,7 @@ if twin:
 # - Random numbers that are copied, cached or drawn once, and data stirred in too small a buffer, give no message.
 #   Numbers made from (seed, epoch, index) do not depend on who draws them.
 # - Order and augmentation can be equal in two frameworks to the last bit, if what is random is shared.
-# - Augmentation closes the gap between training and validation; whether it makes a better network is a question of its own.
+# - Augmentation closes the gap between training and validation; whether it makes a better network is a question of its own (here it did not).
 #
 # ## Try it
 #
