@@ -4,12 +4,13 @@ LESSON ?= 01
 BIN := $(if $(filter Windows_NT,$(OS)),.venv/Scripts,.venv/bin)
 INSTALLED := .venv/installed
 
-.PHONY: help setup lab test proof build pins
+.PHONY: help setup lab test proof bench build pins
 
 help:
 	@echo "make lab [LESSON=11]   open a lesson's two notebooks side by side"
 	@echo "make test              run everything: every notebook, the twin proof, the tools"
 	@echo "make proof             how far the twins part in float64, a line a lesson"
+	@echo "make bench [LESSON=02] how long the twins take alone, and side by side"
 	@echo "make build             for authors: rebuild the notebooks whose lessons changed"
 	@echo "make pins              for maintainers: renew constraints.txt from the installed environment"
 
@@ -23,6 +24,9 @@ test: $(INSTALLED)
 
 proof: $(INSTALLED)
 	@$(BIN)/python -m tandem proof --all
+
+bench: $(INSTALLED)
+	@$(BIN)/python -m tandem bench $(LESSON)
 
 build: $(INSTALLED)
 	$(BIN)/python -m tandem build
