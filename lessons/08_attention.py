@@ -1281,8 +1281,7 @@ class Cached:  # gives the logits of the next character; reads only what is new
         self.past = [[tf.Variable(zeros), tf.Variable(zeros)]
                      for _ in network.blocks]
 
-    def attend(self, past, position, query, key, value):
-        keys, values = past
+    def attend(self, keys, values, position, query, key, value):
         keys[:, position].assign(key[:, 0])
         values[:, position].assign(value[:, 0])
         filled = (tf.range(long_context) <= position)[None, None, None]
@@ -1290,8 +1289,9 @@ class Cached:  # gives the logits of the next character; reads only what is new
 
     @tf.function
     def step(self, token, position):
-        attends = [partial(self.attend, past, position) for past in self.past]
-        return self.network(token[None, None], attends, position)[0, -1]
+        attends = [partial(self.attend, *past, position) for past in self.past]
+        tokens = token[None, None]
+        return self.network(tokens, attends=attends, first=position)[0, -1]
 
     def __call__(self, tokens):
         for token in tokens[self.read :]:

@@ -1,4 +1,4 @@
-"""The command line: python -m tandem lab | build | run | compare."""
+"""The command line: python -m tandem lab | run | compare | bench | build | proof."""
 import argparse
 import ast
 import sys
@@ -15,6 +15,7 @@ def main(arguments=None):
 
     lab = commands.add_parser("lab", help="open a lesson's two notebooks side by side in JupyterLab")
     lab.add_argument("lesson", nargs="?", default="01", help="its number, such as 11 (default: 01)")
+    lab.add_argument("--fresh", action="store_true", help="set your copies of it aside, and take new ones")
     lab.set_defaults(command=_lab)
 
     run = commands.add_parser("run", help="run a lesson with other parameters, both twins, and compare them",
@@ -38,11 +39,20 @@ def main(arguments=None):
     build.set_defaults(command=_build)
 
     proof = commands.add_parser("proof", help="prove that the twins of a lesson, or of a pair of your own, are the same network")
-    proof.add_argument("lessons", nargs="*", metavar="lesson", help="numbers, such as 02 11, or files of pairs (docs/porting.md); "
-                       "default: the lessons whose proof may have changed")
+    proof.add_argument("lessons", nargs="*", metavar="lesson", help="numbers, such as 02 11, or files of pairs "
+                       "(docs/porting.md); default: the lessons whose proof may have changed")
     proof.add_argument("--all", action="store_true", help="also the lessons that are unchanged since they passed")
+    proof.add_argument("--mutants", action="store_true", help="plant faults, one at a time, and say who notices")
     proof.set_defaults(command=_proof)
 
+    bench = commands.add_parser("bench", help="how long a lesson's twins take alone, and side by side as in the laboratory")
+    bench.add_argument("lesson", nargs="?", default="02", help="its number, such as 11 (default: 02)")
+    bench.add_argument("-n", dest="runs", type=int, default=1, metavar="RUNS", help="repeat, and print the spread (default: 1)")
+    bench.set_defaults(command=_bench)
+
+    for stream in (sys.stdout, sys.stderr):  # a console that knows no "·" gets a "?"
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
     chosen, rest = parser.parse_known_args(_joined_parameters(sys.argv[1:] if arguments is None else arguments))
     if rest and chosen.command is not _lab:
         parser.error(f"unknown: {' '.join(rest)}")
@@ -57,7 +67,7 @@ def main(arguments=None):
 def _lab(chosen, rest):
     from tandem.tools import lab
 
-    return lab.open_lab(source.find(chosen.lesson), rest)
+    return lab.open_lab(source.find(chosen.lesson), rest, chosen.fresh)
 
 
 def _run(chosen, _):
@@ -89,6 +99,12 @@ def _build(chosen, _):
         build.build(lessons, chosen.measure)
 
 
+def _bench(chosen, _):
+    from tandem.tools import bench
+
+    bench.bench(source.find(chosen.lesson), chosen.runs)
+
+
 def _joined_parameters(arguments):
     """Writes "-p NAME VALUE" as "-p=NAME VALUE": argparse would take a value such as -1e-3 for an option."""
     rest, joined = list(arguments), []
@@ -111,8 +127,10 @@ def _parameter(text):
 
 
 def _proof(chosen, _):
-    from tandem.tools import proof
+    from tandem.tools import mutants, proof
 
+    if chosen.mutants:
+        return mutants.main([source.find(number) for number in chosen.lessons] or proof.lessons_to_prove())
     return proof.main(chosen.lessons, chosen.all)
 
 
