@@ -1,28 +1,52 @@
 """How the notebooks are run: strictly by nbval, two at a time, each with its share of the cores and a folder for its records."""
+import contextlib
 import os
-import shutil
+import subprocess
+import sys
+import tempfile
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+from tandem import TandemError
+from tandem.tools import source
+from tandem.tools.execute import environment
+
 WORKERS = 2  # pyproject.toml starts as many
+FAST = 90  # seconds that a notebook may take to be run with --fast
+USES_ACCELERATOR = """
+import shutil, sys, torch
+found = bool(torch.accelerator.current_accelerator(check_available=True))
+if not found and shutil.which("nvidia-smi"):
+    import tensorflow
+    found = bool(tensorflow.config.list_physical_devices("GPU"))
+sys.exit(0 if found else 3)
+"""
 
 
 def pytest_addoption(parser):
-    parser.addoption("--without", metavar="LESSONS", default="", help="leave these lessons' notebooks and proofs out: 11,16")
+    parser.addoption("--only", metavar="LESSONS", default="", help="these lessons' notebooks and proofs, and nothing else: 06,11")
+    parser.addoption("--without", metavar="LESSONS", default="", help="leave these lessons' notebooks and proofs out: 06,11")
+    parser.addoption("--fast", action="store_true", help=f"leave out lessons whose header grants them more than {FAST} s")
 
 
 def pytest_configure(config):
     share = str(max(1, (os.cpu_count() or 1) // WORKERS))
     for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
         os.environ.setdefault(name, share)
-    if shutil.which("nvidia-smi"):
-        # A GPU rounds differently from the CPU that made the stored outputs: run every cell, compare none.
-        config.option.nbval, config.option.nbval_lax = False, True
+    stack = contextlib.ExitStack()
+    settings = stack.enter_context(tempfile.TemporaryDirectory(prefix="tandem-tests-", ignore_cleanup_errors=True))
+    stack.enter_context(environment(settings))
+    config.add_cleanup(stack.close)
+    asks_for_notebooks = any(not argument.split("::")[0].endswith(".py") for argument in config.args)
+    if getattr(config.option, "nbval", False) and asks_for_notebooks and not hasattr(config, "workerinput"):
+        if subprocess.run([sys.executable, "-c", USES_ACCELERATOR], capture_output=True).returncode == 0:
+            # It rounds differently from the CPU that made the stored outputs: run every cell, compare none.
+            config.option.nbval, config.option.nbval_lax = False, True  # the workers take this over
 
 
 class NotebooksWhole(LoadScopeScheduling):
-    """Deals tests to the workers: the cells of a notebook, which share a kernel, together; all else one by one, so that no core waits."""
+    """Deals tests to the workers: the cells of a notebook, which share a kernel, together; all else one by one."""
 
     def _split_scope(self, nodeid):
         path = nodeid.split("::")[0]
@@ -34,22 +58,26 @@ def pytest_xdist_make_scheduler(config, log):
 
 
 def pytest_collection_modifyitems(config, items):
-    left_out = tuple(number for number in config.getoption("--without").split(",") if number)
-    if left_out:
-        kept = [item for item in items if not (_lesson_number(item) in left_out)]
-        config.hook.pytest_deselected(items=[item for item in items if item not in kept])
-        items[:] = kept
+    only, without = (_numbers(config.getoption(option)) for option in ("--only", "--without"))
+    if config.getoption("--fast"):
+        without |= {lesson.name[:2] for lesson in source.all_lessons() if lesson.header.seconds > FAST}
+    if not only and not without:
+        return
+    kept = [item for item in items if (not only or _lesson_number(item) in only) and _lesson_number(item) not in without]
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = kept
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item):
     if item.path.suffix == ".ipynb":
-        # A fresh folder for each notebook: its twin's record is then the shipped one, whatever else runs at this moment.
-        folder = item.session.config._tmp_path_factory.getbasetemp() / "records" / item.path.stem
-        os.environ["TANDEM_RECORDS"] = str(folder)
+        # Fresh folders for each notebook: its twin's record is then the shipped one, whatever else runs at this moment.
+        folder = item.session.config._tmp_path_factory.getbasetemp() / "kernels" / item.path.stem
+        os.environ |= {"TANDEM_RECORDS": str(folder / "records"), "IPYTHONDIR": str(folder / "ipython")}
 
 
-def pytest_terminal_summary(terminalreporter):
+def pytest_terminal_summary(terminalreporter, config):
+    sys.path.insert(0, str(config.rootpath / "tests" / "curriculum"))
     from test_notebooks import compared_cells
 
     compared, printing = compared_cells()
@@ -58,7 +86,17 @@ def pytest_terminal_summary(terminalreporter):
             f"Notebooks: {compared} of {printing} cells that print are compared with what is stored ({compared / printing:.0%}).")
 
 
+def _numbers(option):
+    """{"06", "11"} of "6,11"."""
+    try:
+        return {source.find(number).name[:2] for number in option.split(",") if number}
+    except TandemError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
 def _lesson_number(item):
+    """The lesson that a test is about, "06"; None for a test that is about none, or about all."""
     if item.path.suffix == ".ipynb":
         return item.path.stem[:2]
-    return getattr(getattr(item, "callspec", None), "params", {}).get("number")
+    parameters = getattr(getattr(item, "callspec", None), "params", {})
+    return parameters.get("number") or (parameters["lesson"].name[:2] if hasattr(parameters.get("lesson"), "name") else None)

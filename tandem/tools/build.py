@@ -12,6 +12,9 @@ from tandem import FRAMEWORK_NAMES, records
 from tandem.tools import notebook, source
 from tandem.tools.execute import RunError, execute, failure_message
 
+MADE = "shipped with the lesson"
+"""What the records of a build say of when they were made: it is the same in every build."""
+
 
 def build(lessons, measure=False, report=print):
     """Builds the notebooks of `lessons` into notebooks/. `measure`: time them anew even where the source is unchanged.
@@ -58,7 +61,15 @@ def changed_lessons():
 
 
 def write_syllabus():
-    """Writes the README's table of lessons from the sources and from what the stored notebooks say was measured."""
+    """Writes the `syllabus` into the README."""
+    readme = tandem.ROOT / "README.md"
+    text = readme.read_text(encoding="utf-8")
+    marked = re.compile(r"<!-- syllabus -->.*<!-- /syllabus -->", re.DOTALL)
+    readme.write_text(marked.sub(lambda _: syllabus(), text), encoding="utf-8")
+
+
+def syllabus():
+    """The README's table of lessons, between its marks, from the sources and from what the stored notebooks say was measured."""
     rows = ["| lesson | what works at the end | minutes to run | MB | notebooks | in the browser |", "|---|---|---|---|---|---|"]
     for lesson in source.all_lessons():
         stored = {framework: notebook.stored(lesson, framework) for framework in lesson.frameworks}
@@ -74,10 +85,7 @@ def write_syllabus():
             " · ".join(links),
             f"[Binder]({notebook.binder_link(lesson)}) |",
         ]))
-    readme = tandem.ROOT / "README.md"
-    text = readme.read_text(encoding="utf-8")
-    table = "<!-- syllabus -->\n" + "\n".join(rows) + "\n<!-- /syllabus -->"
-    readme.write_text(re.sub(r"<!-- syllabus -->.*<!-- /syllabus -->", lambda _: table, text, flags=re.DOTALL), encoding="utf-8")
+    return "\n".join(["<!-- syllabus -->", *rows, "<!-- /syllabus -->"])
 
 
 def _build_one(lesson, framework, scratch, measure, report):
@@ -99,7 +107,7 @@ def _run_one(lesson, framework, scratch):
     path = pathlib.Path(scratch) / lesson.notebook_name(framework)
     try:
         seconds, peak_mb = execute(notebook.assemble(lesson, framework, {}), path, records_folder=scratch, description=path.name,
-                                   made="shipped with the lesson")
+                                   made=MADE)
     except PapermillExecutionError as error:
         raise RunError(failure_message(lesson, framework, error)) from None
     measured = {"lesson": lesson.name, "framework": framework or "both", "seconds": round(seconds), "peak_mb": peak_mb}

@@ -30,7 +30,8 @@ def execute(notebook, path, parameters=None, records_folder=None, description=""
     made: what its records say of when they were made (None: the time). Raises PapermillExecutionError when a cell fails; the file
     then holds the outputs up to there.
     """
-    own = {"TANDEM_RECORDS": str(records_folder or records.folder())} | ({"TANDEM_MADE": made} if made else {})
+    own = {"TANDEM_ROOT": str(tandem.ROOT), "TANDEM_RECORDS": str(records_folder or records.folder())}
+    own |= {"TANDEM_MADE": made} if made else {}
     unrun = path.with_suffix(".source.ipynb")
     nbformat.write(notebook, unrun)
     try:
@@ -59,7 +60,6 @@ def environment(settings, **more):
                          "KERAS_HOME"), str(settings)),
         "MATPLOTLIBRC": str(pathlib.Path(matplotlib.get_data_path(), "matplotlibrc")),
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
-        "TANDEM_ROOT": str(tandem.ROOT),
     } | more)
     try:
         yield
