@@ -1,80 +1,121 @@
-"""A mistake in a lesson's source is answered with file, line and what is wrong."""
-import textwrap
+"""A mistake in a lesson's source is answered with file, line and what is wrong.
+
+Each file in broken_lessons/ breaks one rule and says near its top which answer it expects: "expects LINE: WORDS".
+"""
+import pathlib
+import re
 
 import pytest
 
-from tandem import source
+from tandem.tools import source
 
-HEAD = """\
+BROKEN = sorted((pathlib.Path(__file__).parent / "broken_lessons").glob("*.py"))
+GOOD = """\
+# ---
+# minutes: {read: 1, run: 1, exercises: 0}
+# ---
+
 # %% [markdown]
 # # 50 · A test lesson
 #
-# It promises something.
+# It promises
+# something.
+#
+# *You need* nothing.
 
-# %% tags=["parameters"]
-epochs = 1
-"""
+# %% tags=["parameters", "network"]
+epochs = 1  # 1 to 100: passes over the data
 
+# %% [markdown]
+# The door.
 
-def lesson(tmp_path, body, head=HEAD):
-    path = tmp_path / "50_test.py"
-    path.write_text(head + "\n" + textwrap.dedent(body), encoding="utf-8")
-    return path
+# %% tags=["folded"]
+from tandem.parameters import check_parameters
 
+altered = False  # True where you change code: no bound stops you then
+parameters_used = check_parameters("50_good", globals(), altered)
+as_shipped = parameters_used["as_shipped"]
 
-GOOD_STEP = """\
 # %% [markdown]
 # Why.
 
-# %% tags=["pytorch"]
+# %% tags=["pytorch", "network"]
+import itertools
+
 framework = "PyTorch"
 
-# %% tags=["tensorflow"]
+# %% tags=["tensorflow", "network"]
+import itertools
+
 framework = "TensorFlow"
 """
+# What looks like a broken rule, and is none.
+ALLOWED = {
+    "a name set before it is read": "total = 0\nfor step in range(3):\n    total += step",
+    "a name that a function reads": "def rate(step):\n    return step * scale\n\n\nscale = 2",
+    "a name of a comprehension": "step = sum(step for step in range(3))",
+    "a name of another branch": "if epochs:\n    half = epochs / 2\nelse:\n    half = 0\nprint(half)",
+    "a set that gains the same once more": "names |= {1}",
+    "an object that changes": "losses.append(1)\nseen[0] = seen[0] + 1",
+    "an import repeated": "import itertools\n\nprint(itertools)",
+    "a magic of IPython": "%time steps = 3",
+}
 
 
-def test_a_good_source_is_split_into_both_notebooks(tmp_path):
-    found = source.read(lesson(tmp_path, GOOD_STEP))
-    assert found.title == "50 · A test lesson" and found.promise == "It promises something."
-    assert found.parameters() == ["epochs"] and found.frameworks == ("pytorch", "tensorflow")
-    assert [cell.source for cell in found.cells_of("pytorch")][-1] == 'framework = "PyTorch"'
-    assert [cell.source for cell in found.cells_of("tensorflow")][-1] == 'framework = "TensorFlow"'
+@pytest.fixture
+def strict(monkeypatch):
+    monkeypatch.setattr(source, "RULES_STRICT", True)
+    monkeypatch.setattr(source, "LONGEST_CODE", 25)
+    monkeypatch.setattr(source, "WIDEST_CODE", 79)
 
 
-def test_a_source_without_framework_cells_makes_one_notebook(tmp_path):
-    assert source.read(lesson(tmp_path, "# %% [markdown]\n# Why.\n")).frameworks == (None,)
+@pytest.fixture
+def good(tmp_path):
+    path = tmp_path / "50_good.py"
+    path.write_text(GOOD, encoding="utf-8")
+    return path
 
 
-@pytest.mark.parametrize("body, line, problem", [
-    ('# %% [markdown]\n# Why.\n\n# %% tags=["pytorch"]\nx = 1\n\n# %% [markdown]\n# Then.\n', 12, "no TensorFlow cell"),
-    ('# %% [markdown]\n# Why.\n\n# %% tags=["tensorflow"]\nx = 1\n', 12, "no PyTorch cell"),
-    ('# %% [markdown]\n# Why.\n\n# %% tags=["pytoch"]\nx = 1\n', 12, "unknown tag 'pytoch'"),
-    ('# %% [markdown] tags=["pytorch"]\n# ## A heading\n\n# %% [markdown] tags=["tensorflow"]\n# Text\n', 9, "a heading in a framework cell"),
-    ('# %% [markdown]\n# Why.\n\n# %% tags=["pytorch", "tensorflow"]\nx = 1\n', 12, "tagged with both frameworks"),
-    ('# %% [markdown]\n# Why.\n\n# %% tags=["pytorch", "parameters"]\nwidth = 1\n\n# %% tags=["tensorflow", "parameters"]\ndepth = 1\n',
-     12, "the parameter 'width' is defined for PyTorch only"),
-    ('# %% [markdown]\n# Why.\n\n# %% tags=["pytorch"]\nx = = 1\n\n# %% tags=["tensorflow"]\nx = 1\n', 12, "does not parse"),
-    ("# %%\nx = 1\n", 9, "a code cell follows a code cell"),
-    ("# %% [markdown]\n# Why.\n\n# %%\n" + "x = 1\n" * 26, 12, "26 lines of code"),
-    ('# %% [markdown] tags=["network"]\n# Why.\n', 9, "belongs on a code cell"),
-], ids=lambda value: value if isinstance(value, str) and "\n" not in value else "")
-def test_a_broken_rule_is_named_with_its_line(tmp_path, body, line, problem):
-    if problem.startswith(("a code", "26", "belongs")):
-        body += "\n" + GOOD_STEP if body.endswith("# Why.\n") else "\n# %% [markdown]\n# Why.\n\n" + GOOD_STEP.split("\n\n", 1)[1]
-    with pytest.raises(source.SourceError, match=problem) as caught:
-        source.read(lesson(tmp_path, body))
-    assert f"50_test.py:{line}:" in str(caught.value)
+def test_a_good_source_is_split_into_both_notebooks(strict, good):
+    lesson = source.read(good)
+    assert lesson.title == "50 · A test lesson" and lesson.promise == "It promises something."
+    assert [(row.name, row.default, row.range) for row in lesson.parameters()] == [("epochs", 1, "1 to 100")]
+    assert lesson.frameworks == ("pytorch", "tensorflow")
+    for framework, name in (("pytorch", "PyTorch"), ("tensorflow", "TensorFlow")):
+        assert lesson.cells_of(framework)[-1].source.endswith(f'framework = "{name}"')
 
 
-def test_a_lesson_without_parameters_is_refused(tmp_path):
-    with pytest.raises(source.SourceError, match="no cell is tagged 'parameters'"):
-        source.read(lesson(tmp_path, GOOD_STEP, head=HEAD.split("\n\n")[0] + "\n"))
+def test_the_header_gives_a_lessons_numbers_and_defaults_for_those_it_leaves_out(good):
+    header = source.read(good).header
+    assert header.minutes == {"read": 1, "run": 1, "exercises": 0}
+    assert (header.seconds, header.memory_mb, header.needs, header.proof) == (90, 1300, (), "training")
 
 
-def test_a_lesson_without_a_promise_is_refused(tmp_path):
-    with pytest.raises(source.SourceError, match=":1: the first cell"):
-        source.read(lesson(tmp_path, GOOD_STEP, head="# %% [markdown]\n# # 50 · Title alone\n"))
+def test_a_source_without_framework_cells_makes_one_notebook(good):
+    good.write_text(GOOD[: GOOD.index("# %% tags")], encoding="utf-8")
+    assert source.read(good).frameworks == (None,)
+
+
+@pytest.mark.parametrize("path", BROKEN, ids=lambda path: path.stem)
+def test_a_broken_rule_is_named_with_its_line(strict, path):
+    line, words = re.search(r"expects (\d+): (.+)", path.read_text(encoding="utf-8")).groups()
+    problem, = source.problems(path)
+    where, said = problem.split(": ", 1)
+    assert where.endswith(f"{path.name}:{line}") and words in said
+    with pytest.raises(source.SourceError, match=re.escape(words)):
+        source.read(path)
+
+
+@pytest.mark.parametrize("code", ALLOWED.values(), ids=ALLOWED)
+def test_what_only_looks_like_a_broken_rule_passes(strict, good, code):
+    good.write_text(f"{GOOD}\n# %% [markdown]\n# Then.\n\n# %%\n{code}\n", encoding="utf-8")
+    assert source.problems(good) == []
+
+
+def test_every_broken_rule_is_told_at_once_and_once(strict, good):
+    twice = "# %% [markdown]\n# Then.\n\n# %%\nframework = None\n"
+    good.write_text(f"{GOOD}\n{twice}\n{twice.replace('None', '= 1')}", encoding="utf-8")
+    assert [problem.split(": ")[1][:20] for problem in source.problems(good)] == ["sets 'framework' ane", "the code does not pa"]
 
 
 def test_an_unknown_lesson_is_answered_with_those_there_are():

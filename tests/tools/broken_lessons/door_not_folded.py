@@ -1,0 +1,31 @@
+# ---
+# # expects 17: the next code cell checks the parameters
+# minutes: {read: 1, run: 1, exercises: 0}
+# ---
+
+# %% [markdown]
+# # 50 · Broken
+#
+# It promises something.
+
+# %% tags=["parameters"]
+epochs = 1  # 1 to 100: passes over the data
+
+# %% [markdown]
+# The door.
+
+# %%
+from tandem.parameters import check_parameters
+
+altered = False  # True where you change code: no bound stops you then
+parameters_used = check_parameters("door_not_folded", globals(), altered)
+as_shipped = parameters_used["as_shipped"]
+
+# %% [markdown]
+# Why.
+
+# %% tags=["pytorch"]
+framework = "PyTorch"
+
+# %% tags=["tensorflow"]
+framework = "TensorFlow"

@@ -1,0 +1,43 @@
+# ---
+# # expects 33: sets 'data' anew
+# minutes: {read: 1, run: 1, exercises: 0}
+# ---
+
+# %% [markdown]
+# # 50 · Broken
+#
+# It promises something.
+
+# %% tags=["parameters"]
+epochs = 1  # 1 to 100: passes over the data
+
+# %% [markdown]
+# The door.
+
+# %% tags=["folded"]
+from tandem.parameters import check_parameters
+
+altered = False  # True where you change code: no bound stops you then
+parameters_used = check_parameters("network_import_lost", globals(), altered)
+as_shipped = parameters_used["as_shipped"]
+
+# %% [markdown]
+# Why.
+
+# %% tags=["network"]
+from tandem import data
+
+# %% [markdown]
+# Then.
+
+# %%
+from tandem import weights as data
+
+# %% [markdown]
+# Why.
+
+# %% tags=["pytorch"]
+framework = "PyTorch"
+
+# %% tags=["tensorflow"]
+framework = "TensorFlow"
