@@ -28,7 +28,10 @@ SETTINGS = {
     # JupyterLab would ask whether it may fetch news, and look for updates: nothing here goes to the network.
     "@jupyterlab/apputils-extension:notification": {"checkForUpdates": False, "fetchNews": "false"},
     # Half a screen holds 61 to 68 characters of code: longer lines are wrapped, not cut. A cell's toolbar would cover its text.
-    "@jupyterlab/notebook-extension:tracker": {"codeCellConfig": {"lineNumbers": False, "lineWrap": True}},
+    # Every cell is laid out, also out of sight: else nobody knows where the twin's is, and scrolling in step would guess.
+    "@jupyterlab/notebook-extension:tracker": {
+        "codeCellConfig": {"lineNumbers": False, "lineWrap": True}, "windowingMode": "defer",
+    },
     "@jupyterlab/cell-toolbar-extension:plugin": {"showToolbar": False},
 }
 
@@ -100,8 +103,8 @@ def copy_notebooks(lesson, folder, fresh=False):
     changed = [name for name in names if not _same_bytes(origins / name, shipped / name)]
     altered = [name for name in names if (folder / name).exists() and _contents(folder / name) != _contents(origins / name)]
     if changed and altered:
-        print(f"Lesson {lesson.title} has changed since your copies were made, and you have worked in them, so they stay; for new "
-              f"ones, with yours set aside: python -m tandem lab {lesson.name[:2]} --fresh")
+        print(f"Lesson {lesson.title} has changed since your copies were made, and you have worked in them, so they stay; for "
+              f"new ones, with yours set aside: python -m tandem lab {lesson.name[:2]} --fresh")
     for name in names:
         if not (folder / name).exists() or (changed and not altered):
             shutil.copyfile(shipped / name, folder / name)
@@ -166,7 +169,7 @@ def save_workspaces(lessons, place, folder="work"):
 
 
 def install(lessons):
-    """For Binder, which starts JupyterLab itself: copies of all notebooks, and where it looks, workspaces, settings, extension."""
+    """For Binder, which starts JupyterLab itself: copies of all notebooks, and workspaces, settings and extension where it looks."""
     copies, application = work_folder(), pathlib.Path(get_app_dir())
     for lesson in lessons:
         copy_notebooks(lesson, copies)
