@@ -9,11 +9,14 @@ float32 where it says float32, on a GPU too.
 """
 import os
 
+import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import nn
 
+from tandem.exercises import by_place, check_logits, each_of
 from tandem.threads import threads
-from tandem.weights import check_complete, check_fit, pair_layers
+from tandem.weights import KINDS, check_complete, check_fit, pair_layers
 
 if not os.environ.keys() & {"OMP_NUM_THREADS", "MKL_NUM_THREADS"}:  # PyTorch has read these itself
     torch.set_num_threads(threads())
@@ -69,6 +72,64 @@ def read_weights(module, of=lambda tensor: tensor):
     return found
 
 
+def on_arrays(function, *arguments):
+    """What `function` gives for NumPy arrays, as NumPy arrays.
+
+    Arrays among the arguments, or inside tuples, lists and dictionaries, go in as tensors of their type: on the CPU, or where
+    `function` is if it is a module. Other arguments go in as they are. Tensors that come back become arrays.
+    """
+    return each_of(_to_array, function(*each_of(lambda one: _to_tensor(one, function), arguments)))
+
+
+def gradient_on_arrays(function, array, *arguments):
+    """The gradient by `array` of the one number that `function(array, *arguments)` gives, as a NumPy array of the same shape.
+
+    Raises AssertionError, in a sentence for a learner, where the result is not one number or does not depend on the array.
+    """
+    tensor = _to_tensor(array, function).requires_grad_()
+    result = function(tensor, *each_of(lambda one: _to_tensor(one, function), arguments))
+    if np.shape(_to_array(result)) != ():
+        raise AssertionError(f"one number is wanted, to take its gradient; the result has shape {np.shape(_to_array(result))}")
+    found = None
+    if isinstance(result, torch.Tensor) and result.requires_grad:
+        found, = torch.autograd.grad(result, tensor, allow_unused=True)
+    if found is None:
+        raise AssertionError("no gradient comes back: between the input and the result a number leaves PyTorch, or is detached")
+    return _to_array(found)
+
+
+def answers_and_gradients(network, weights, inputs, labels, to_tensors=None):
+    """What a classifier answers from given weights: (logits, gradients), to be held against its twin or against a reference.
+
+    Loads the neutral `weights` into `network`, sets evaluation mode, and takes the gradients of the mean cross-entropy with
+    the whole numbers `labels`: {"layer/kind": array} in the neutral layout. inputs: an array. to_tensors(inputs, labels) brings
+    both into the network's layout where that is another. Raises AssertionError where the weights do not fit.
+    """
+    try:
+        load_weights(network, weights)
+    except ValueError as error:
+        raise AssertionError(str(error)) from None
+    network.eval()
+    bring = to_tensors or (lambda *arrays: [_to_tensor(one, network) for one in arrays])
+    tensor, targets = bring(inputs, labels)
+    logits = network(tensor)
+    check_logits(logits.shape, labels)
+    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    slopes = torch.autograd.grad(F.cross_entropy(logits, targets), parameters, allow_unused=True)
+    slope_of = {id(parameter): slope for parameter, slope in zip(parameters, slopes, strict=True)}
+    return _to_array(logits), by_place(weights, read_weights(network, of=lambda parameter: slope_of.get(id(parameter))))
+
+
+def _to_tensor(value, function):
+    parameter = next(function.parameters(), None) if isinstance(function, nn.Module) else None
+    device = "cpu" if parameter is None else parameter.device
+    return torch.tensor(value, device=device) if isinstance(value, np.ndarray) else value
+
+
+def _to_array(value):
+    return value.numpy(force=True) if isinstance(value, torch.Tensor) else np.asarray(value)
+
+
 def _weighted_layers(module):
     """{layer name: {kind: (parameter, function that views such a tensor in the neutral layout)}}, in the order of the layers."""
     found, inside_attention = {}, ()
@@ -83,6 +144,9 @@ def _weighted_layers(module):
 
 
 def _tensors(name, layer):
+    own = dict(layer.named_parameters(recurse=False))
+    if type(layer) not in _LAYOUTS and own.keys() <= set(KINDS):
+        return {kind: (parameter, lambda tensor: tensor) for kind, parameter in own.items()}
     if type(layer) not in _LAYOUTS:
         raise ValueError(f"tandem.pytorch knows no layout for layer '{name}' of type {type(layer).__name__}.")
     if isinstance(layer, nn.RNNBase) and (layer.num_layers > 1 or layer.bidirectional):

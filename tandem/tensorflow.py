@@ -15,8 +15,9 @@ import sys
 import numpy as np
 
 from tandem import TandemError
+from tandem.exercises import by_place, check_logits, each_of
 from tandem.threads import threads
-from tandem.weights import check_complete, check_fit, pair_layers
+from tandem.weights import KINDS, check_complete, check_fit, pair_layers
 
 
 @contextlib.contextmanager
@@ -76,7 +77,7 @@ def load_weights(model, weights):
     """
     values = {}  # of each variable by its id: where two kinds share one, the second adds to what the first has changed
     for name, arrays, layer in pair_layers(weights, _weighted_layers(model)):
-        check_complete(name, arrays, [kind for kind in _LAYOUTS[type(layer)] if _variable(layer, kind) is not None])
+        check_complete(name, arrays, [kind for kind in _kinds(layer) if _variable(layer, kind) is not None])
         for kind, array in arrays.items():
             variable = _variable(layer, kind)
             if variable is None:
@@ -97,13 +98,65 @@ def read_weights(model, of=lambda variable: variable):
     found = {}
     for name, layer in _weighted_layers(model).items():
         found[name] = {}
-        for kind in _LAYOUTS[type(layer)]:
+        for kind in _kinds(layer):
             variable = _variable(layer, kind)
             value = None if variable is None else of(variable)
             if value is not None:
                 value = tf.convert_to_tensor(value)  # the gradient of an embedding comes as a sparse one
                 found[name][kind] = _to_neutral(layer, kind, np.array(value))
     return found
+
+
+def on_arrays(function, *arguments):
+    """What `function` gives for NumPy arrays, as NumPy arrays.
+
+    Arrays among the arguments, or inside tuples, lists and dictionaries, go in as tensors of their type. Other arguments go in
+    as they are. Tensors that come back become arrays.
+    """
+    return each_of(np.asarray, function(*each_of(_to_tensor, arguments)))
+
+
+def gradient_on_arrays(function, array, *arguments):
+    """The gradient by `array` of the one number that `function(array, *arguments)` gives, as a NumPy array of the same shape.
+
+    Raises AssertionError, in a sentence for a learner, where the result is not one number or does not depend on the array.
+    """
+    tensor = _to_tensor(array)
+    with tf.GradientTape() as tape:
+        tape.watch(tensor)
+        result = function(tensor, *each_of(_to_tensor, arguments))
+    if np.shape(result) != ():
+        raise AssertionError(f"one number is wanted, to take its gradient; the result has shape {np.shape(result)}")
+    found = tape.gradient(result, tensor) if isinstance(result, tf.Tensor) else None
+    if found is None:
+        raise AssertionError("no gradient comes back: between the input and the result a number leaves TensorFlow, or is stopped")
+    return np.asarray(tf.convert_to_tensor(found))
+
+
+def answers_and_gradients(network, weights, inputs, labels, to_tensors=None):
+    """What a classifier answers from given weights: (logits, gradients), to be held against its twin or against a reference.
+
+    Loads the neutral `weights` into `network`, calls it in inference mode, and takes the gradients of the mean cross-entropy with
+    the whole numbers `labels`: {"layer/kind": array} in the neutral layout. inputs: an array. to_tensors(inputs, labels) brings
+    both into the network's layout where that is another. Raises AssertionError where the weights do not fit.
+    """
+    tensor, targets = to_tensors(inputs, labels) if to_tensors else (_to_tensor(inputs), _to_tensor(labels))
+    check_logits(network(tensor).shape, labels)  # and makes the weights of a network that had none yet
+    try:
+        load_weights(network, weights)
+    except ValueError as error:
+        raise AssertionError(str(error)) from None
+    with tf.GradientTape() as tape:
+        logits = network(tensor, training=False)
+        loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits))
+    variables = network.trainable_variables
+    slopes = tape.gradient(loss, variables)
+    slope_of = {id(variable): slope for variable, slope in zip(variables, slopes, strict=True)}
+    return np.asarray(logits), by_place(weights, read_weights(network, of=lambda variable: slope_of.get(id(variable))))
+
+
+def _to_tensor(value):
+    return tf.convert_to_tensor(value) if isinstance(value, np.ndarray) else value
 
 
 def _weighted_layers(model):
@@ -124,6 +177,8 @@ def _weighted_layers(model):
             inner.add(layer.cell)
         elif type(layer) in _LAYOUTS and not isinstance(layer, keras.layers.EinsumDense):
             named[layer.name] = layer
+        elif layer._trainable_variables and len(_kinds(layer)) == len(layer._trainable_variables):
+            named[layer.name] = layer
         elif layer._trainable_variables:
             raise ValueError(f"tandem.tensorflow knows no layout for layer '{layer.name}' of type {type(layer).__name__}.")
     return named
@@ -136,8 +191,15 @@ def _in_order(layer):
         yield from _in_order(child)
 
 
+def _kinds(layer):
+    """The kinds of a layer's variables; of a layer of your own, those that it calls as neutral weights are called."""
+    if type(layer) in _LAYOUTS:
+        return _LAYOUTS[type(layer)]
+    return [kind for kind in KINDS if isinstance(getattr(layer, kind, None), keras.Variable)]
+
+
 def _variable(layer, kind):
-    if kind not in _LAYOUTS[type(layer)]:
+    if kind not in _kinds(layer):
         return None
     return getattr(layer, "bias" if kind == "recurrent_bias" else kind, None)
 

@@ -20,6 +20,9 @@ import math
 
 import numpy as np
 
+KINDS = ("kernel", "bias", "recurrent_kernel", "recurrent_bias", "gamma", "beta", "moving_mean", "moving_variance", "embeddings")
+"""A layer of your own is carried, too, if what it learns is called so and has the shape that is told above."""
+
 
 def generator(seed):
     """A NumPy generator for the weights, independent of the batch order that is drawn from the same seed."""

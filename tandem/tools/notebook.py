@@ -10,6 +10,7 @@ from PIL import Image
 
 import tandem
 from tandem import FRAMEWORK_NAMES
+from tandem.tools import exercises
 
 REPOSITORY = "tandem-lessons/tandem"
 """Owner and name on GitHub: every Binder link is made from this one line."""
@@ -25,7 +26,7 @@ def assemble(lesson, framework, measured):
     """The notebook of one framework, not yet run. measured: {"seconds", "peak_mb"} for the header; {} before the first run."""
     notebook = nbformat.v4.new_notebook(metadata={"kernelspec": KERNEL, "language_info": LANGUAGE})
     seen = {}
-    for number, cell in enumerate(lesson.cells_of(framework)):
+    for number, cell in enumerate(exercises.shown(lesson.cells, framework)):
         text = cell.source + (f"\n\n{header(lesson, framework, measured)}" if number == 0 else "")
         digest = hashlib.sha256(f"{cell.kind}\n{cell.source}".encode()).hexdigest()[:12]
         seen[digest] = seen.get(digest, 0) + 1

@@ -20,8 +20,9 @@ from IPython.core.inputtransformer2 import TransformerManager
 
 import tandem
 from tandem import FRAMEWORK_NAMES, FRAMEWORKS, TandemError, parameters
+from tandem.tools import exercises
 
-TAGS = {*FRAMEWORKS, "parameters", "network", "nbval-ignore-output", "folded"}
+TAGS = {*FRAMEWORKS, *exercises.TAGS, "parameters", "network", "nbval-ignore-output", "folded"}
 LONGEST_CODE = 70  # lines of a code cell before a reader loses the thread
 WIDEST_CODE = 200  # columns of code that half a screen holds
 LONGEST_PROSE = 600  # characters of a line of text: one sentence a line, so that a diff can be read
@@ -216,12 +217,14 @@ def _check(path, cells, fail):
         _check_steps(cells, fail)
         _check_parameters(path, cells, fail)
     for framework in FRAMEWORKS:
-        own = [cell for cell in cells if cell.framework in (None, framework)]
-        for cell, following in zip(own, own[1:], strict=False):
+        seen = exercises.shown(cells, framework)
+        for cell, following in zip(seen, seen[1:], strict=False):
             if cell.kind == following.kind == "code":
                 fail(following, "a code cell follows a code cell; say between them why the second is there.")
         if RULES_STRICT:
-            _check_names([cell for cell in own if cell.kind == "code"], fail)
+            _check_names([cell for cell in cells if cell.kind == "code" and cell.framework in (None, framework)
+                          and not exercises.UNSEEN & set(cell.tags)], fail)
+    exercises.check_form(cells, fail, _bound_names)
 
 
 def _check_cell(cell, fail):
@@ -250,7 +253,8 @@ def _check_prose(cell, fail):
 
 
 def _check_code(cell, fail):
-    lines = cell.source.splitlines()
+    lines = [] if exercises.UNSEEN & set(cell.tags) else cell.source.splitlines()
+    widest = WIDEST_CODE - 4 * ("check" in cell.tags)  # the notebook shows it indented, under `attempt`
     if len(lines) > LONGEST_CODE:
         fail(cell, f"{len(lines)} lines of code in one cell; {LONGEST_CODE} are the most that a reader follows.")
     try:
@@ -258,8 +262,8 @@ def _check_code(cell, fail):
     except SyntaxError as error:
         fail(cell, f"the code does not parse: {error.msg}.", error.lineno)
     for number, line in enumerate(lines, 1):
-        if len(line) > WIDEST_CODE:
-            fail(cell, f"{len(line)} columns of code; half a screen holds {WIDEST_CODE}.", number)
+        if len(line) > widest:
+            fail(cell, f"{len(line)} columns of code; half a screen holds {widest}.", number)
 
 
 def _check_steps(cells, fail):
