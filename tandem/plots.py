@@ -145,9 +145,10 @@ def alt_text(figure):
     """What is drawn in a figure: its titles, what stands on its axes, and what each line or bar says, in one paragraph."""
     if said := getattr(figure, "alt_text", None):
         return said
-    panels = [axes for axes in figure.axes if axes.get_label() != "<colorbar>" and (axes.has_data() or axes.texts)]
+    panels = [axes for axes in figure.axes if axes.has_data() or axes.texts or _title(axes)]
+    panels = [axes for axes in panels if axes.get_label() != "<colorbar>"]
     if len(panels) > 4:
-        captions = list(dict.fromkeys(_words(axes.get_title(loc)) for axes in panels for loc in ("left", "center")))
+        captions = dict.fromkeys(_title(axes) for axes in panels)
         what = "pictures" if all(axes.images for axes in panels) else "panels"
         sentences = [f"{len(panels)} {what}: {', '.join(filter(None, captions))}"]
     else:
@@ -157,8 +158,11 @@ def alt_text(figure):
     return text if len(text) <= LONGEST_TEXT else text[:LONGEST_TEXT].rsplit(" ", 1)[0] + " …"
 
 
+def _title(axes):
+    return _words(axes.get_title("left") or axes.get_title("center"))
+
+
 def _panel(axes):
-    title = _words(axes.get_title("left") or axes.get_title("center"))
     bars = [container for container in axes.containers if isinstance(container, BarContainer)]
     lines = [line for line in axes.lines if line.get_transform() == axes.transData]
     many = any(len(container) > MANY for container in bars)
@@ -170,7 +174,7 @@ def _panel(axes):
     details += axes.get_legend_handles_labels()[1]  # of what is neither
     named = [detail for detail in dict.fromkeys(map(_words, details)) if detail and not detail.startswith("_")]
     named = [detail for detail in named if not any(other.startswith(f"{detail} from ") for other in named)]
-    return ": ".join(filter(None, (title, f"{kinds} {labels}".strip(), ", ".join(named))))
+    return ": ".join(filter(None, (_title(axes), f"{kinds} {labels}".strip(), ", ".join(named))))
 
 
 def _ends(line):

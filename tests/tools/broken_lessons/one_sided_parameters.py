@@ -21,7 +21,7 @@ epochs = 1  # 1 to 100: passes over the data
 from tandem.parameters import check_parameters
 
 altered = False  # True where you change code: no bound stops you then
-parameters_used = check_parameters("parameters_on_one_side", globals(), altered)
+parameters_used = check_parameters("one_sided_parameters", globals(), altered)
 as_shipped = parameters_used["as_shipped"]
 
 # %% [markdown]
