@@ -340,7 +340,7 @@ plots.curves(
 _ = plt.ylim(0, 5)
 
 # %% [markdown]
-# One rate has to serve all weights, and their gradients differ: at the first step those of the output's biases are some thirteen times as long as those of the hidden kernel.
+# One rate has to serve all weights, and their gradients differ: at the first step those of the output's biases are on average some thirteen times as long as those of the hidden kernel.
 # A rate that suits the one overshoots with the other, or crawls.
 # Change the network or the units of the data, and the search for a rate begins again.
 #
@@ -449,7 +449,7 @@ plots.curves(
 
 # %% [markdown]
 # (Left the mean of five steps.)
-# "By the learning rate" is right for the first step only: at the tenth the median weight moves by 0.3 of it, from the fiftieth on by less than a tenth.
+# "By the learning rate" is right for the first step only: at the tenth the median weight moves by 0.3 of it, from the fiftieth on by about a tenth.
 #
 # Adam is no law.
 # With a rate found by trial and some momentum (lesson 3) SGD does as well on many networks; Adam saves you most of the trials, and so it is what these lessons use.
@@ -1058,10 +1058,10 @@ for axes in panels:
     axes.axvline(best_epoch, color=plots.OTHERS[2], linestyle=":")
 
 around = slice(max(0, best_epoch - 3), best_epoch + 2)
-for name, values in history.items():
-    if name != "batch_loss":
-        at_best, at_end = np.mean(values[around]), np.mean(values[-5:])
-        print(f"{name:13} best {at_best:.3f}, at the end {at_end:.3f}")
+for name in ("loss", "val_loss", "val_accuracy"):
+    values = history[name]
+    at_best, at_end = np.mean(values[around]), np.mean(values[-5:])
+    print(f"{name:13} at best {at_best:.3f}, at the end {at_end:.3f}")
 
 # %% [markdown]
 # (Each number is the mean of five epochs, for the curves are jagged.)
@@ -1346,7 +1346,7 @@ sys.modules["tensorboard.compat.notf"] = tensorboard.compat
 
 from torch.utils.tensorboard import SummaryWriter
 
-logs = folder / "logs"
+logs = pathlib.Path(tempfile.mkdtemp(dir=folder))  # new for each run
 with SummaryWriter(logs) as writer:
     for epoch, loss in enumerate(scheduled["val_loss"]):
         writer.add_scalar("loss/validation", loss, epoch)
@@ -1355,7 +1355,7 @@ with SummaryWriter(logs) as writer:
 # A callback writes them, one more beside those that you have met:
 
 # %% tags=["tensorflow"]
-logs = folder / "logs"
+logs = pathlib.Path(tempfile.mkdtemp(dir=folder))  # new for each run
 logged = compiled(build_classifier(start)).fit(
     batches(seed), epochs=min(epochs, 2), verbose=0, **how,
     callbacks=[keras.callbacks.TensorBoard(logs)],
@@ -1558,7 +1558,7 @@ if as_shipped and kerass and apart["Algorithm 1"][0] < 1e-5:
 # |---|---|---|---|
 # | the loop | yours | yours (`GradientTape`) or `fit` | `fit` is short; a loop can be read, stopped and changed |
 # | cross-entropy | takes logits | takes probabilities unless `from_logits=True` | a wrong loss is a number like any other: no message |
-# | gradients | `backward` stores them in the weights, added up | returned as a list by the tape | PyTorch needs `zero_grad`; a tape serves once, unless `persistent=True` |
+# | gradients | `backward` stores them in the weights, added up | returned as a list by the tape | PyTorch needs `zero_grad` |
 # | Adam's epsilon | 1e-8, on the corrected root | 1e-7, on the plain root | the value we set equal; the place makes our twins differ |
 # | weights appear | when the layer is made | when it first sees a shape | load or count them only after that |
 # | loss of an epoch | what you average | a running mean; the last batch, if `train_step` returns a plain loss | training and validation loss are not comparable as reported |
@@ -1570,7 +1570,7 @@ if as_shipped and kerass and apart["Algorithm 1"][0] < 1e-5:
 # %% [markdown]
 # ## The whole program
 #
-# What is left when nothing is compared: no shared weights, no way but one, the framework's own batches and starting weights.
+# What is left when nothing is compared: one way, the framework's own starting weights and batches, 20 epochs with a falling rate, and the best weights kept.
 # With the imports of *Set-up*, and `data.fashion_mnist()` in the place of your own files, this is a program to start from.
 
 # %% tags=["pytorch"] counted="whole data"
@@ -1593,7 +1593,7 @@ model = nn.Sequential(
 ).to(device)
 adam = torch.optim.Adam(model.parameters(), lr=1e-3)
 cosine = torch.optim.lr_scheduler.CosineAnnealingLR(
-    adam, T_max=12 * len(loader)
+    adam, T_max=20 * len(loader)
 )
 
 
@@ -1610,7 +1610,7 @@ def score(part):
 
 # %% tags=["pytorch", "nbval-ignore-output"] counted="whole loop"
 lowest = float("inf")
-for _ in range(12):
+for _ in range(20):
     model.train()
     for pictures, classes in loader:
         adam.zero_grad()
@@ -1642,7 +1642,7 @@ model = keras.Sequential([
     layers.Dense(256, activation="relu"),
     layers.Dense(10),
 ])
-cosine = keras.optimizers.schedules.CosineDecay(1e-3, 12 * 8000 // 64)
+cosine = keras.optimizers.schedules.CosineDecay(1e-3, 20 * 8000 // 64)
 model.compile(
     optimizer=keras.optimizers.Adam(cosine),
     loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -1655,7 +1655,7 @@ model.compile(
 # %% tags=["tensorflow", "nbval-ignore-output"] counted="whole loop"
 model.fit(
     pictures[order], classes[order], validation_split=0.2,
-    batch_size=64, epochs=12, verbose=0,
+    batch_size=64, epochs=20, verbose=0,
     callbacks=[keras.callbacks.EarlyStopping(
         patience=5, restore_best_weights=True
     )],
@@ -1664,7 +1664,7 @@ _, whole_accuracy = model.evaluate(*held_back, batch_size=2000, verbose=0)
 print(f"test accuracy {whole_accuracy:.3f}")
 
 # %% [markdown]
-# As good as the lesson's, from other starting weights and another order: within "give or take" neither matters.
+# From other starting weights, another split and another order, within "give or take" as good as the lesson's.
 
 # %% tags=["folded"]
 assert whole_accuracy >= 0.85 or altered
@@ -1765,10 +1765,15 @@ for side, label in (("pytorch", "PyTorch"), ("tensorflow", "Keras")):
 
 # %% [markdown]
 # **C1, PyTorch is easier for a beginner who knows Python.**
-# C1TEXT
+# For bare tensors the two are level, 15 concepts each.
+# With ready-made layers a loop of your own needs the fewest: 18 in PyTorch, 19 in Keras.
+# `fit` asks for more, 22 in Keras, and 27 in PyTorch, where it had to be written first; and of the whole programs Keras' is the one with fewer, 24 against 28.
+# So the claim holds for a loop by a single name, and turns round for the program that you would really write; some names (`callbacks=`, `steps_per_epoch=`) we need only because we compare.
 #
 # **C2, TensorFlow needs a lot of code for a simple network; Keras less.**
-# C2TEXT
+# The `GradientTape` loop has 34 lines against PyTorch's 27, a quarter more.
+# Keras with `fit` has the fewest of all, 8, and so has its whole program, 9 against 30: what you do not write as a line you say as an argument.
+# Where `fit` has to do something of its own, PyTorch pays in lines (59 against 32) and Keras in concepts (33 against 31).
 #
 # What was **not** counted is how long it takes to understand a concept, what an error message looks like, and what you must *not* forget (`zero_grad` in PyTorch, `from_logits` in Keras).
 # So this is evidence, not a verdict.
@@ -2053,13 +2058,14 @@ three = np.array([[2.0, 0.0, -2.0], [0.0, 0.0, 0.0]], "float32")
 truth = np.array([0, 2])
 plain = (np.log(1 + np.exp(-2) + np.exp(-4)) + np.log(3)) / 2
 given = on_arrays(smoothed_loss, three, truth, 0.0)
-assert np.shape(given) == (), f"one number, not the shape {np.shape(given)}"
+shape = np.shape(given)
+assert shape == (), f"one number is wanted, not the shape {shape}"
 assert np.isclose(given, plain, rtol=1e-5), (
     f"without smoothing the loss is {plain:.4f}, not {given:.4f}"
 )
 equal = on_arrays(smoothed_loss, 0 * three, truth, 0.3)
 assert np.isclose(equal, np.log(3), rtol=1e-5), (
-    f"the loss of equal logits is log 3 = {np.log(3):.4f}, not {equal:.4f}"
+    f"equal logits have the loss log 3 = 1.0986, not {equal:.4f}"
 )
 
 # %% tags=["hidden"]
@@ -2170,7 +2176,7 @@ predict = train_with_dropout(starting_weights(seed)["classifier"])
 some, truth = validation[0][:500], validation[1][:500]
 given = predict(some)
 kind = type(given).__name__
-assert isinstance(given, np.ndarray), f"NumPy logits, please, not {kind}"
+assert isinstance(given, np.ndarray), f"NumPy logits, not {kind}"
 assert given.shape == (len(some), 10), (
     f"ten logits an image are wanted, not the shape {given.shape}"
 )
