@@ -43,8 +43,8 @@ SEEDS = (0, 1)
 # where a parameter belongs, which has the value of the first row by chance, cannot stay hidden.
 _EVEN = {"learning_rate": 2.0**-10, "beta_1": 0.875, "beta_2": 1 - 2.0**-10, "momentum": 0.875, "rho": 0.875, "slope": 0.25,
          "weight_decay": 2.0**-10, "dropout": 0.25, "batch_size": 16}
-_ODD = {"learning_rate": 2.0**-9, "beta_1": 0.75, "beta_2": 1 - 2.0**-9, "momentum": 0.75, "rho": 0.75, "slope": 0.125,
-        "weight_decay": 2.0**-9, "dropout": 0.5, "batch_size": 8, "epsilon": 2.0**-20}
+_ODD = {"learning_rate": 2.0**-11, "beta_1": 0.75, "beta_2": 1 - 2.0**-9, "momentum": 0.75, "rho": 0.75, "slope": 0.125,
+        "weight_decay": 2.0**-9, "dropout": 0.5, "batch_size": 8, "epsilon": 2.0**-30}
 
 PROTOCOL = {
     "starting_weights": "starting_weights(seed), shared: the neutral weights of every player, {\"classifier\": {layer: {kind: array}}}",
@@ -285,11 +285,12 @@ def mask_rule(layer):
 
 
 def fingerprint(array):
-    """Numbers that say whether two layers are fed the same, whatever the order of axes: [size, mean, mean size, root mean square,
-    smallest, largest, moment]. The moment, of a table (samples, features) only, changes with the order of its columns."""
+    """Numbers that say whether two layers are fed the same, whatever the order of the axes and however many zeros pad it: [sum, sum of
+    sizes, root of the sum of squares, largest size, moment]. The moment, of a table (samples, features) only, depends on the order of
+    its columns."""
     array = np.asarray(array, "float64")
-    moment = np.mean(array * np.linspace(1, 2, array.shape[1])) if array.ndim == 2 else np.nan
-    return np.array([array.size, array.mean(), np.abs(array).mean(), (array**2).mean() ** 0.5, array.min(), array.max(), moment])
+    moment = np.sum(array * np.linspace(1, 2, array.shape[1])) if array.ndim == 2 else np.nan
+    return np.array([array.sum(), np.abs(array).sum(), np.sum(array**2) ** 0.5, np.abs(array).max(), moment])
 
 
 @functools.cache
