@@ -1026,7 +1026,8 @@ class Forgetful(layers.Layer):
 ones = keras.Input((1000,))
 model = keras.Model(ones, Forgetful()(ones))
 model.export(folder / "forgetful", verbose=False)
-answer = tf.saved_model.load(folder / "forgetful").serve(tf.ones((1, 1000)))
+forgetful = tf.saved_model.load(folder / "forgetful")
+answer = forgetful.serve(tf.ones((1, 1000)))
 dropped = np.mean(answer.numpy() == 0)
 print(f"the exported program sets {dropped:.1f} of its inputs to zero")
 
