@@ -938,7 +938,7 @@ print(tuple(exported.module()(five).shape))
 try:
     torch.export.export(program, (example[:1],), dynamic_shapes=any_batch)
 except Exception as error:  # a UserError, from a private module of PyTorch
-    print(line_with("batch", error).split(". ")[0])
+    print(line_with("marked", error).split(". ")[0])
 
 # %% [markdown] tags=["pytorch"]
 # **Watch out:** the export takes the program in the state it is in.
@@ -1083,7 +1083,7 @@ session = onnxruntime.InferenceSession(folder / "two.onnx", **on_cpu)
 try:
     session.run(None, {"images": test_bytes[:5]})
 except Exception as error:  # InvalidArgument, from a private module
-    print(line_with("Got", error))
+    print(line_with("Expected", error))
 
 # %% [markdown] tags=["pytorch"]
 # The same mistake, the same cure.
@@ -1117,7 +1117,7 @@ session = onnxruntime.InferenceSession(folder / "one.onnx", **on_cpu)
 try:
     session.run(None, {session.get_inputs()[0].name: test_bytes[:5]})
 except Exception as error:  # InvalidArgument, from a private module
-    print(line_with("Got", error))
+    print(line_with("Expected", error))
 
 # %% [markdown] tags=["tensorflow"]
 # The same mistake, the same cure: leave the signature to Keras.
