@@ -1,5 +1,5 @@
 # ---
-# minutes: {read: 81, run: 2, exercises: 0}
+# minutes: {read: 84, run: 2, exercises: 0}
 # seconds: 120
 # memory_mb: 1300
 # needs: []
@@ -495,7 +495,7 @@ def ask(stack, images, labels):
 halved = all_images[:1920].reshape(-1, 14, 2, 14, 2).mean(axis=(2, 4))
 depths = [1, 2, 4, 8, 16, 32]
 kinds = {"plain": False, "with a bridge": True}
-answers = {
+responses = {
     kind: np.array([ask(build_stack(depth, bridge), halved[:64],
                         all_labels[:64]) for depth in depths])
     for kind, bridge in kinds.items()
@@ -504,7 +504,7 @@ asked = ("logits vary by", "gradient, first kernel",
          "gradient, last convolution", "gradient, output kernel")
 print(f"{'16 layers':27}{'plain':>8}{'with a bridge':>16}")
 for column, question in enumerate(asked):
-    plain, bridged = (answers[kind][4, column] for kind in kinds)
+    plain, bridged = (responses[kind][4, column] for kind in kinds)
     print(f"{question:27}{plain:8.0e}{bridged:16.0e}")
 
 # %% [markdown]
@@ -559,7 +559,7 @@ stack_losses = {kind: train_stack(build_stack(16, bridge), stream())
 _, panels = plt.subplots(1, 3, figsize=(9.5, 3.2))
 for axes, column, title in zip(panels, (0, 1), ("Forwards", "Backwards")):
     plots.curves(
-        {kind: (depths, answers[kind][:, column]) for kind in kinds},
+        {kind: (depths, responses[kind][:, column]) for kind in kinds},
         title, "layers", asked[column], log=True, axes=axes,
     )
 plots.curves(stack_losses, "Training, 16 layers", axes=panels[2])
@@ -895,13 +895,15 @@ def evaluate(network, images):
 # The learning rate falls along half a cosine to zero, over all steps (lesson 2).
 # So the run ends by itself, and we keep no validation images: all 10,000 are for training.
 # The rate, the dropout and the shift were chosen beforehand, with 2,000 of these images held out; the number of epochs is what two cores do in less than two minutes.
-# Each framework has a schedule for it, and `learning_rates` asks it for the rate of every step:
 
-# %% tags=["pytorch", "network"]
+# %% tags=["network"]
 def total_steps():
     return epochs * (len(train_images) // batch_size)
 
+# %% [markdown]
+# Each framework has a schedule for it, and `learning_rates` asks it for the rate of every step:
 
+# %% tags=["pytorch", "network"]
 def build_schedule(optimizer):
     return torch.optim.lr_scheduler.CosineAnnealingLR(
         optimizer, T_max=total_steps()
@@ -918,10 +920,6 @@ def learning_rates():
     return np.array(rates)
 
 # %% tags=["tensorflow", "network"]
-def total_steps():
-    return epochs * (len(train_images) // batch_size)
-
-
 def build_schedule():
     return keras.optimizers.schedules.CosineDecay(
         learning_rate, decay_steps=total_steps()
