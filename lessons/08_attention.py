@@ -273,10 +273,10 @@ for d in (4, 16, 64, 256):
     row = f"{d:4}{products.std():8.1f}"
     largest, ends = "", ""
     for scale in (1, np.sqrt(d)):
-        shares = softmax(products / scale)
-        lengths = gradient_lengths(shares, pull, k, scale)
+        drawn = softmax(products / scale)
+        lengths = gradient_lengths(drawn, pull, k, scale)
         weak, strong = np.quantile(lengths, (0.1, 0.9))
-        largest += f"{shares.max(axis=1).mean():8.2f}"
+        largest += f"{drawn.max(axis=1).mean():8.2f}"
         ends += f"{weak:8.2f}{strong:7.2f}"
     print(row + largest + ends)
 
