@@ -3,6 +3,7 @@ import base64
 import hashlib
 import io
 import re
+import tomllib
 
 import nbformat
 import numpy as np
@@ -13,7 +14,7 @@ from tandem import FRAMEWORK_NAMES
 from tandem.tools import exercises
 
 REPOSITORY = "tandem-lessons/tandem"
-"""Owner and name on GitHub: every Binder link is made from this one line."""
+"""Owner and name on GitHub: every Binder link is made from this one line, and from `release`."""
 
 LANGUAGE = {"name": "python", "file_extension": ".py", "mimetype": "text/x-python"}
 """What exports need to know; the Python version is left out, since it changes from machine to machine."""
@@ -65,7 +66,13 @@ def header(lesson, framework, measured):
 
 def binder_link(lesson):
     """Opens the lesson's notebooks side by side: binder/postBuild saves the workspaces there."""
-    return f"https://mybinder.org/v2/gh/{REPOSITORY}/HEAD?urlpath=lab/workspaces/tandem-{lesson.name}"
+    return f"https://mybinder.org/v2/gh/{REPOSITORY}/{release()}?urlpath=lab/workspaces/tandem-{lesson.name}"
+
+
+def release():
+    """The tag that Binder's links point to, such as "v0.5.0", from pyproject.toml: what a class opens does not move in mid-term."""
+    text = (tandem.ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    return f"v{tomllib.loads(text)['project']['version']}"
 
 
 def clean(notebook):
