@@ -429,7 +429,11 @@ def train_on(network, optimizer, some_batches):
         test_losses.append(test_loss(network))
     return losses, rounds, test_losses
 
+# %% [markdown]
+# The first half, from the starting weights:
 
+# %%
+network = build_classifier(starting_weights(seed)["classifier"])
 half = epochs * (train_size // batch_size) // 2
 optimizer = build_optimizer(network)
 first_losses, first_rounds, test_losses = train_on(
@@ -451,9 +455,12 @@ logits, depths = np.array(logits), np.array(depths)
 
 order = np.argsort(depths, kind="stable")
 ends = np.concatenate([order[:10], order[-10:]])
+title = f"All pictures need {depths[0]} rounds: twenty of them"
+if depths.min() < depths.max():
+    title = "Above: ten that settle first. Below: ten that need most rounds"
 plots.images(
     test_images[ends],
-    "Above: the ten that settle first. Below: the ten that need most rounds",
+    title,
     captions=[f"rounds: {depth}" for depth in depths[ends]],
 )
 assert not as_shipped or depths[order[0]] + 3 < depths[order[-1]]
@@ -572,7 +579,8 @@ assert not as_shipped or kept and abs(copied - before) > 1e-5
 # %% tags=["pytorch"]
 def read_velocity(optimizer, network):
     def memory(parameter):
-        return optimizer.state[parameter]["momentum_buffer"]
+        nothing_yet = torch.zeros_like(parameter)
+        return optimizer.state[parameter].get("momentum_buffer", nothing_yet)
 
     return read_weights(network, of=memory)
 
@@ -1835,7 +1843,7 @@ with_bug = train(build_perceptron(1), log_loss, rate)
 good = int(np.isfinite(with_bug).sum())
 picture(
     {"cross-entropy": with_bug[:good]},
-    f"Bug 5: a number at {good} of {bug_steps} steps",
+    f"Bug 5: the loss is a number at {good} of {bug_steps} steps",
 )
 plt.xlim(0, bug_steps)
 if good == bug_steps:
@@ -1909,7 +1917,7 @@ repaired = train(build_perceptron(1), stable_loss, rate)
 finite = int(np.isfinite(repaired).sum())
 picture(
     {"with the bug": with_bug[:good], "repaired": repaired},
-    f"Bug 5 repaired: a number at {finite} steps, with the bug at {good}",
+    f"Bug 5 repaired: a number at {finite} steps instead of {good}",
     log=True,
 )
 # on top, so that both can be seen
@@ -2171,14 +2179,14 @@ if twin and as_shipped:
 # Where you change code and not a parameter, first set `altered = True` in the folded cell below the parameters, in both notebooks if you want to compare them.
 # Then no bound stops you, and nothing is held against the unaltered twin.
 #
-# 1. Let doubt decide: in the `while`, replace `change > 0.25` by "the mean of the largest probability is below 0.8".
+# 1. Let doubt decide: in the condition of the loop, replace `change > settled` by "the mean of the largest probability is below 0.8".
 #    Which pictures take most rounds now?
 # 2. Set `wider` to 64 and give each copy incoming weights of its own choice, but outgoing weights of zero.
 #    Is the function still kept?
 #    Do the new units learn?
 # 3. Start the wide network with a fresh optimiser, without `set_velocity`.
 #    How long is the loss behind?
-# 4. Put a `print(change)` into the `while`, and count lines and graphs again in the eager and the compiled network.
+# 4. Put a `print(change)` into the loop, and count lines and graphs again in the eager and the compiled network.
 # 5. Plant bug 6 somewhere else: exchange height and width in the kernel of `filters`.
 #    Which of your tools still finds it?
 #
