@@ -169,7 +169,7 @@ def save_workspaces(lessons, place, folder="work"):
 
 
 def install(lessons):
-    """For Binder, which starts JupyterLab itself: copies of all notebooks, and workspaces, settings and extension where it looks."""
+    """For Binder, which starts JupyterLab itself: copies of all notebooks; workspaces, settings, extension where it looks."""
     copies, application = work_folder(), pathlib.Path(get_app_dir())
     for lesson in lessons:
         copy_notebooks(lesson, copies)
