@@ -128,9 +128,10 @@ def shakespeare():
 def shakespeare_gpt():
     """The trained weights of a small GPT on Shakespeare's characters, in the layout of `tandem.weights`, as float32.
 
-    78 characters, context 256, width 192, 4 blocks of 3 heads; lesson 8 builds the network. Layers: token_embedding, position_embedding;
-    block0_attention_norm, block0_query_key_value, block0_projection, block0_feed_forward_norm, block0_expand, block0_contract, and so on
-    for each block; final_norm, output. Made by data/make/shakespeare_gpt.py, which stores 16-bit floats.
+    78 characters, context 256, width 192, 4 blocks of 3 heads; lesson 8 builds the network. Layers: token_embedding,
+    position_embedding; block0_attention_norm, block0_query_key_value, block0_projection, block0_feed_forward_norm,
+    block0_expand, block0_contract, and so on for each block; final_norm, output. Made by data/make/shakespeare_gpt.py, which
+    stores 16-bit floats.
     """
     from safetensors.numpy import load
 
@@ -164,14 +165,17 @@ def _by_layer(arrays):
 def default_runs():
     """The 336 runs of lesson 4: {(framework, batch_norm, state): {"epochs": …, "loss": …, "accuracy": …}}.
 
-    framework: "pytorch" or "tensorflow". batch_norm: whether the network has batch normalisation. state: "as it comes", "drawn by NumPy"
-    (the framework's own rules, weights from `tandem.weights`), then the default that was taken over from the twin, in the order in which they
-    were. "epochs": the 6 moments at which the test images were looked at. "accuracy" on them, and "loss", the mean training loss since the
-    look before: float64 arrays of shape (12 seeds, 6). Made by data/make/default_runs.py.
+    framework: "pytorch" or "tensorflow". batch_norm: whether the network has batch normalisation. state: "as it comes", "drawn
+    by NumPy" (the framework's own rules, weights from `tandem.weights`), then the default that was taken over from the twin, in
+    the order in which they were. "epochs": the 6 moments at which the test images were looked at. "accuracy" on them, and
+    "loss", the mean training loss since the look before: float64 arrays of shape (12 seeds, 6). Made by
+    data/make/default_runs.py.
     """
     runs = {}
     for row in csv.DictReader(io.StringIO(read_checked("default_runs.csv").decode("utf-8"))):
-        run = runs.setdefault((row["framework"], row["batch_norm"] == "1", row["state"]), {"epochs": [], "loss": [], "accuracy": []})
+        run = runs.setdefault(
+            (row["framework"], row["batch_norm"] == "1", row["state"]), {"epochs": [], "loss": [], "accuracy": []}
+        )
         for name, values in run.items():
             values.append(float(row[name]))
     for run in runs.values():

@@ -49,7 +49,8 @@ class Parameter:
 
 
 def table_of(source):
-    """The `Parameter`s of a parameters cell, in its order. Raises ValueError, "line: what is wrong", for a line without a range."""
+    """The `Parameter`s of a parameters cell, in its order. Raises ValueError, "line: what is wrong", for a line without a
+    range."""
     lines = source.splitlines()
     found = []
     for statement in ast.parse(source).body:
@@ -59,7 +60,9 @@ def table_of(source):
         comment = line[statement.end_col_offset :].strip().removeprefix("#").strip()
         words, _, meaning = comment.partition(":")
         if not _RANGE.match(words):
-            raise ValueError(f"{statement.lineno}: say the range of '{name}' behind it, for example '# 1 to 200: what it is for'.")
+            raise ValueError(
+                f"{statement.lineno}: say the range of '{name}' behind it, for example '# 1 to 200: what it is for'."
+            )
         above = []
         for earlier in reversed(lines[: statement.lineno - 1]):
             if not earlier.startswith("#"):

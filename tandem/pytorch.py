@@ -46,7 +46,8 @@ _LAYOUTS = {
 def load_weights(module, weights):
     """Copies neutral `weights` into `module`, layer by layer, and returns the module.
 
-    Raises ValueError, and changes nothing, when a layer, a kind or a shape does not fit, or the network has one that the weights lack.
+    Raises ValueError, and changes nothing, when a layer, a kind or a shape does not fit, or the network has one that the
+    weights lack.
     """
     copies = []
     for name, arrays, tensors in pair_layers(weights, _weighted_layers(module)):
@@ -68,7 +69,9 @@ def read_weights(module, of=lambda tensor: tensor):
     found = {}
     for name, tensors in _weighted_layers(module).items():
         values = {kind: (of(parameter), view) for kind, (parameter, view) in tensors.items()}
-        found[name] = {kind: view(value.detach()).cpu().numpy().copy() for kind, (value, view) in values.items() if value is not None}
+        found[name] = {
+            kind: view(value.detach()).cpu().numpy().copy() for kind, (value, view) in values.items() if value is not None
+        }
     return found
 
 
@@ -152,7 +155,9 @@ def _tensors(name, layer):
     if isinstance(layer, nn.RNNBase) and (layer.num_layers > 1 or layer.bidirectional):
         raise ValueError(f"tandem.pytorch carries recurrent layers of one layer and one direction; '{name}' has more.")
     if isinstance(layer, nn.LSTM) and (layer.bias_hh_l0.requires_grad or layer.bias_hh_l0.any()):
-        raise ValueError(f"Layer '{name}' has two biases, and Keras' LSTM has one: set bias_hh_l0 to zero, and its requires_grad to False.")
+        raise ValueError(
+            f"Layer '{name}' has two biases, and Keras' LSTM has one: set bias_hh_l0 to zero, and its requires_grad to False."
+        )
     found = {}
     for kind, (attribute, axes) in _LAYOUTS[type(layer)].items():
         if getattr(layer, attribute) is not None:

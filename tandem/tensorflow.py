@@ -73,7 +73,8 @@ _LAYOUTS = {
 def load_weights(model, weights):
     """Copies neutral `weights` into a built `model`, layer by layer, and returns the model.
 
-    Raises ValueError, and changes nothing, when a layer, a kind or a shape does not fit, or the network has one that the weights lack.
+    Raises ValueError, and changes nothing, when a layer, a kind or a shape does not fit, or the network has one that the
+    weights lack.
     """
     values = {}  # of each variable by its id: where two kinds share one, the second adds to what the first has changed
     for name, arrays, layer in pair_layers(weights, _weighted_layers(model)):
@@ -129,7 +130,9 @@ def gradient_on_arrays(function, array, *arguments):
         raise AssertionError(f"one number is wanted, to take its gradient; the result has shape {np.shape(result)}")
     found = tape.gradient(result, tensor) if isinstance(result, tf.Tensor) else None
     if found is None:
-        raise AssertionError("no gradient comes back: between the input and the result a number leaves TensorFlow, or is stopped")
+        raise AssertionError(
+            "no gradient comes back: between the input and the result a number leaves TensorFlow, or is stopped"
+        )
     return np.asarray(tf.convert_to_tensor(found))
 
 
@@ -167,12 +170,19 @@ def _weighted_layers(model):
         if layer in inner or layer in named.values():
             continue
         if isinstance(layer, keras.layers.MultiHeadAttention):
-            parts = {"query": layer._query_dense, "key": layer._key_dense, "value": layer._value_dense, "output": layer._output_dense}
+            parts = {
+                "query": layer._query_dense,
+                "key": layer._key_dense,
+                "value": layer._value_dense,
+                "output": layer._output_dense,
+            }
             named |= {f"{layer.name}.{name}": part for name, part in parts.items()}
             inner.update(parts.values())
         elif isinstance(layer, (keras.layers.LSTM, keras.layers.GRU)):
             if getattr(layer, "reset_after", True) is False:
-                raise ValueError("tandem.tensorflow carries GRU layers with reset_after=True, the default, which is PyTorch's form.")
+                raise ValueError(
+                    "tandem.tensorflow carries GRU layers with reset_after=True, the default, which is PyTorch's form."
+                )
             named[layer.name] = layer.cell
             inner.add(layer.cell)
         elif type(layer) in _LAYOUTS and not isinstance(layer, keras.layers.EinsumDense):
@@ -185,7 +195,8 @@ def _weighted_layers(model):
 
 
 def _in_order(layer):
-    """`layer` and all layers inside it. Keras' public `layers` leaves out what lies inside a custom layer, and its own recursion goes backwards."""
+    """`layer` and all layers inside it. Keras' public `layers` leaves out what lies inside a custom layer, and its own
+    recursion goes backwards."""
     yield layer
     for child in layer._flatten_layers(include_self=False, recursive=False):
         yield from _in_order(child)
@@ -235,7 +246,8 @@ def _exchange_gates(array):
 
 
 def _dense_shape(layer, kind):
-    """Of an EinsumDense inside attention, whose equation reads for example "abc,cde->abde": the kernel's axes in the input count as one."""
+    """Of an EinsumDense inside attention, whose equation reads for example "abc,cde->abde": the kernel's axes in the input
+    count as one."""
     if kind == "bias":
         return (-1,)
     inputs, kernel_axes = layer.equation.split("->")[0].split(",")

@@ -20,7 +20,17 @@ import math
 
 import numpy as np
 
-KINDS = ("kernel", "bias", "recurrent_kernel", "recurrent_bias", "gamma", "beta", "moving_mean", "moving_variance", "embeddings")
+KINDS = (
+    "kernel",
+    "bias",
+    "recurrent_kernel",
+    "recurrent_bias",
+    "gamma",
+    "beta",
+    "moving_mean",
+    "moving_variance",
+    "embeddings",
+)
 """A layer of your own is carried, too, if what it learns is called so and has the shape that is told above."""
 
 
@@ -111,7 +121,7 @@ def pair_layers(weights, layers):
     if len(weights) != len(layers):
         raise ValueError(f"The weights have {len(weights)} layers ({', '.join(weights)}), the network has {len(layers)} "
                          f"with weights ({', '.join(layers)}).")
-    return [(name, arrays, layer) for (name, arrays), layer in zip(weights.items(), layers.values())]
+    return [(name, arrays, layer) for (name, arrays), layer in zip(weights.items(), layers.values(), strict=True)]
 
 
 def check_fit(name, kind, array, shape):
@@ -126,7 +136,9 @@ def check_complete(name, arrays, kinds):
     """Raises ValueError if a layer of the network has a kind of weight that nobody gives it: it would stay as it was drawn."""
     for kind in kinds:
         if kind not in arrays:
-            raise ValueError(f"Layer '{name}' of the network has a {kind}, but the weights do not: give it one, or make the layer without.")
+            raise ValueError(
+                f"Layer '{name}' of the network has a {kind}, but the weights do not: give it one, or make the layer without."
+            )
 
 
 def _recurrent(rng, inputs, units, gates):

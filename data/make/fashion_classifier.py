@@ -7,7 +7,6 @@ on one core. Each convolution is trained with batch normalisation, which is then
 the shipped network is convolutions, ReLU and one dense layer. Seeds and one thread make the run repeatable on one machine;
 another machine's rounding gives other weights of about the same accuracy, and another SHA-256 sum for tandem/data.py.
 """
-import pathlib
 
 import numpy as np
 import torch

@@ -3,7 +3,6 @@
     pip download --no-deps palmerpenguins==0.1.6
     python data/make/penguins.py palmerpenguins-0.1.6-py3-none-any.whl
 """
-import pathlib
 import sys
 import zipfile
 

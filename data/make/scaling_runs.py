@@ -2,38 +2,29 @@
 
     python data/make/scaling_runs.py
 
-Runs the lesson's own PyTorch cells (those tagged `network`), with other values of width, heads and steps and everything else as in the
-lesson, on one thread; takes about ten minutes. Width 64 is the lesson's own run, which the notebook repeats for its first 800 steps.
+Runs the lesson's own PyTorch cells (those tagged `network`), with other values of width, heads and steps and everything else as
+in the lesson, on one thread; takes about ten minutes. Width 64 is the lesson's own run, which the notebook repeats for its
+first 800 steps.
 """
 import csv
-import pathlib
-import sys
 import time
 
 import torch
 
 from tandem import ROOT, weights
 from tandem.tools import source
+from tandem.tools.twin import network_cells
 
 WIDTHS = (16, 32, 64, 128)
 MEASURED = (100, 200, 400, 800, 1600, 3200)  # steps of 16 windows of 64 characters
-
-
-def cells(**parameters):
-    """The names that the lesson's network cells define, with these `parameters`."""
-    names = {}
-    for cell in source.find("8").cells_of("pytorch"):
-        if "network" in cell.tags:
-            exec(compile(cell.source, f"lesson 8:{cell.line}", "exec"), names)
-            names.update({name: value for name, value in parameters.items() if name in names})
-    return names
 
 
 def main():
     torch.set_num_threads(1)
     rows = []
     for width in WIDTHS:
-        lesson = cells(width=width, heads=width // 16, steps=max(MEASURED), device=torch.device("cpu"))
+        fixed = {"width": width, "heads": width // 16, "steps": max(MEASURED), "device": torch.device("cpu")}
+        lesson = network_cells(source.find("08"), "pytorch", fixed)
         start = lesson["starting_weights"](0)["gpt"]
         network = lesson["build_gpt"](start)
         began = time.time()

@@ -3,7 +3,6 @@
     pip download --no-deps vega-datasets==0.9.0
     python data/make/seattle_weather.py vega_datasets-0.9.0-py3-none-any.whl
 """
-import pathlib
 import sys
 import zipfile
 

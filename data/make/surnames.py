@@ -3,14 +3,13 @@
     pip download --no-deps Faker==40.54.0
     python data/make/surnames.py faker-40.54.0-py3-none-any.whl
 
-Reads the tuples of surnames in Faker's source without running it. A name counts once for a language; one that several languages share
-stays in each of them. A dozen entries of more than 20 letters or with a comma (whole persons, not surnames) are left out.
+Reads the tuples of surnames in Faker's source without running it. A name counts once for a language; one that several languages
+share stays in each of them. A dozen entries of more than 20 letters or with a comma (whole persons, not surnames) are left out.
 """
 import ast
 import csv
 import gzip
 import io
-import pathlib
 import sys
 import zipfile
 

@@ -70,7 +70,8 @@ def binder_link(lesson):
 
 
 def release():
-    """The tag that Binder's links point to, such as "v0.5.0", from pyproject.toml: what a class opens does not move in mid-term."""
+    """The tag that Binder's links point to, such as "v0.5.0", from pyproject.toml: what a class opens does not move in
+    mid-term."""
     text = (tandem.ROOT / "pyproject.toml").read_text(encoding="utf-8")
     return f"v{tomllib.loads(text)['project']['version']}"
 

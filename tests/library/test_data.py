@@ -26,14 +26,16 @@ def test_penguins_are_measured_and_named():
 def test_surnames_have_a_language_each():
     names, languages = data.surnames()
     assert len(names) == len(languages) == 16_367 and len(set(languages)) == 14
-    assert len(set(zip(names, languages))) == 16_367 and max(map(len, names)) == 20
+    assert len(set(zip(names, languages, strict=True))) == 16_367 and max(map(len, names)) == 20
     assert "Kowalski" in names and languages[names.index("Kowalski")] == "Polish"
 
 
 def test_the_weather_has_every_day_once():
     dates, measurements = data.seattle_weather()
     assert str(dates[0]) == "2012-01-01" and set(np.diff(dates).astype(int)) == {1}
-    assert measurements.shape == (1461, 4) and np.isfinite(measurements).all() and (measurements[:, 1] >= measurements[:, 2]).all()
+    assert (
+        measurements.shape == (1461, 4) and np.isfinite(measurements).all() and (measurements[:, 1] >= measurements[:, 2]).all()
+    )
 
 
 def test_no_line_of_the_held_out_plays_is_trained_on():
@@ -45,9 +47,20 @@ def test_no_line_of_the_held_out_plays_is_trained_on():
 def test_default_runs_hold_every_step_of_both_walks_with_and_without_batch_norm():
     runs = data.default_runs()
     states = [state for framework, batch_norm, state in runs if framework == "pytorch" and batch_norm]
-    assert states == ["as it comes", "drawn by NumPy", "kernel", "bias", "norm_momentum", "norm_epsilon", "slope", "adam_epsilon"]
+    assert states == [
+        "as it comes",
+        "drawn by NumPy",
+        "kernel",
+        "bias",
+        "norm_momentum",
+        "norm_epsilon",
+        "slope",
+        "adam_epsilon",
+    ]
     assert len(runs) == 2 * (8 + 6) and list(runs["tensorflow", False, "slope"]["epochs"]) == [1 / 8, 1 / 4, 1 / 2, 1, 2, 4]
-    assert all(run[name].shape == (12, 6) and np.isfinite(run[name]).all() for run in runs.values() for name in ("loss", "accuracy"))
+    assert all(
+        run[name].shape == (12, 6) and np.isfinite(run[name]).all() for run in runs.values() for name in ("loss", "accuracy")
+    )
 
 
 @pytest.mark.parametrize("size", [0, 10_001])
@@ -76,12 +89,14 @@ def spoil_folder(path):
 
 
 @pytest.mark.parametrize("name, load", [
-    ("fashion_mnist.npz", data.fashion_mnist), ("penguins.csv", data.penguins), ("default_runs.csv", data.default_runs), ("surnames.csv.gz", data.surnames),
+    ("fashion_mnist.npz", data.fashion_mnist), ("penguins.csv", data.penguins), ("default_runs.csv", data.default_runs),
+    ("surnames.csv.gz", data.surnames),
     ("seattle_weather.csv", data.seattle_weather), ("shakespeare.txt.gz", data.shakespeare),
     ("shakespeare_gpt.safetensors", data.shakespeare_gpt),
 ])
 @pytest.mark.parametrize("spoil, says", [
-    (spoil_missing, "is missing"), (spoil_truncated, "is damaged"), (spoil_altered, "is damaged"), (spoil_folder, "cannot be read"),
+    (spoil_missing, "is missing"), (spoil_truncated, "is damaged"), (spoil_altered, "is damaged"),
+    (spoil_folder, "cannot be read"),
 ])
 def test_a_spoilt_data_file_is_named_with_what_mends_it(tmp_path, monkeypatch, name, load, spoil, says):
     (tmp_path / "data").mkdir()
@@ -115,7 +130,7 @@ def test_batches_follow_the_seed_and_show_each_example_once_an_epoch():
     assert len(order) == 20 and all(len(batch) == 10 for batch in order)
     assert len(set(np.concatenate(order[:10]))) == 100
     again = data.batch_order(103, 10, epochs=2, seed=5)
-    assert all(np.array_equal(one, other) for one, other in zip(order, again))
+    assert all(np.array_equal(one, other) for one, other in zip(order, again, strict=True))
     assert not np.array_equal(order[0], order[10])
     assert not np.array_equal(order[0], next(data.batch_order(103, 10, epochs=2, seed=6)))
 
