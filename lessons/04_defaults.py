@@ -1,5 +1,5 @@
 # ---
-# minutes: {read: 129, run: 1, exercises: 0}
+# minutes: {read: 135, run: 1, exercises: 0}
 # seconds: 90
 # memory_mb: 1300
 # needs: []
