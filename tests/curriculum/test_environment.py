@@ -14,7 +14,7 @@ from tandem.tools.pins import NOT_PINNED, canonical, installed, pins
 
 WITHOUT_FRAMEWORK = ("data", "weights", "plots", "records", "parameters", "exercises", "threads")
 FRAMEWORK_PACKAGES = {"torch", "tensorflow", "keras"}
-ONLY_FOR_TESTS = {"pytest", "pytest-xdist", "nbval", "jupyter-repo2docker", "ruff", "playwright"}
+ONLY_FOR_TESTS = {"pytest", "pytest-xdist", "nbval", "jupyter-repo2docker", "ruff", "playwright", "filelock"}
 LIBRARY = sorted((ROOT / "tandem").glob("*.py"))
 TOOLS = sorted((ROOT / "tandem" / "tools").rglob("*.py"))
 
