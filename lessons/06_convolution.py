@@ -1399,7 +1399,7 @@ for name in ("hottest of 7 × 7", "hottest of 14 × 14"):
 # So it was not the map that failed at first, but our comparison.
 # On the garment, the hottest of the 7 × 7 places decides more often than a random place in the same images: by 7 to 12 points in four runs with the lesson's values, two of each notebook, and that is many standard errors each time.
 # It does say something about the image.
-# Less than it seems, though: "most light", which knows no network, came within 2 and 8 points of it, and nearly two answers of three survive the square.
+# Less than it seems, though: "most light", which knows no network, came within 2 points of it in one run and within 8 in another, and nearly two answers of three survive the square.
 # As to the sharper map, it was anything from ten points worse than a random place to one point better: the same code and the same seed, parted by rounding alone, so one run (and its small ±) proves nothing here.
 # It never did better than the broad map.
 #
