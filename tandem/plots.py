@@ -9,6 +9,7 @@ import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 from IPython import get_ipython
+from matplotlib.collections import PathCollection
 from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
 
@@ -166,15 +167,22 @@ def _panel(axes):
     bars = [container for container in axes.containers if isinstance(container, BarContainer)]
     lines = [line for line in axes.lines if line.get_transform() == axes.transData]
     many = any(len(container) > MANY for container in bars)
-    drawn = {"picture": axes.images, "histogram" if many else "bars": bars, "lines": lines, "points or areas": axes.collections}
+    drawn = {"picture": axes.images, "histogram" if many else "bars": bars, "lines": lines,
+             "points": [found for found in axes.collections if isinstance(found, PathCollection)],
+             "areas": [found for found in axes.collections if not isinstance(found, PathCollection)]}
     kinds = " and ".join(kind for kind, found in drawn.items() if len(found)) or "drawing"
-    y, x = (_words(axis.get_label_text()) + " (log scale)" * (axis.get_scale() == "log") for axis in (axes.yaxis, axes.xaxis))
+    y, x = (_label(axis) for axis in (axes.yaxis, axes.xaxis))
     labels = f"of {y} against {x}" if y and x else f"of {y}" if y else f"along {x}" if x else ""
     details = [_ends(line) for line in lines] + [value for container in bars for value in _lengths(axes, container)]
     details += axes.get_legend_handles_labels()[1]  # of what is neither
     named = [detail for detail in dict.fromkeys(map(_words, details)) if detail and not detail.startswith("_")]
     named = [detail for detail in named if not any(other.startswith(f"{detail} from ") for other in named)]
     return ": ".join(filter(None, (_title(axes), f"{kinds} {labels}".strip(), ", ".join(named))))
+
+
+def _label(axis):
+    label = _words(axis.get_label_text())
+    return f"{label} (log scale)" if label and axis.get_scale() == "log" else label
 
 
 def _ends(line):

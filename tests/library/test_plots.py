@@ -132,7 +132,7 @@ SAID = {
                  "The worst mistakes. 12 pictures: shirt, bag."),
     "histograms": (lambda: plots.distributions({"layer 1": np.arange(99), "layer 2": np.arange(99)}, "Both stay wide", "value"),
                    "Both stay wide. Histogram of layer 1. Histogram of layer 2 against value."),
-    "by hand": (_by_hand, "Who paid more: points or areas of age a_i against fare [£]: passengers. Nothing to see: picture."),
+    "by hand": (_by_hand, "Who paid more: points of age a_i against fare [£]: passengers. Nothing to see: picture."),
 }
 
 

@@ -61,6 +61,7 @@ def small(tmp_path, monkeypatch):
     for name in ("lessons", "notebooks"):
         (tmp_path / name).mkdir()
     (tmp_path / "README.md").write_text("# Small\n<!-- syllabus -->\n<!-- /syllabus -->\nEnd\n", encoding="utf-8")
+    (tmp_path / "pyproject.toml").write_text('[project]\nversion = "1.2.3"\n', encoding="utf-8")
     monkeypatch.setattr(tandem, "ROOT", tmp_path)
     monkeypatch.delenv("TANDEM_RECORDS", raising=False)
     path = tmp_path / "lessons" / "50_small.py"

@@ -22,7 +22,7 @@ def test_the_header_names_the_framework_the_minutes_the_measurements_and_the_twi
     made = notebook.assemble(source.read(small), "pytorch", measured)
     line = made.cells[0].source.splitlines()[-1]
     assert line.startswith("PyTorch · about 10 minutes: read 10, run 1 · Measured on two CPU cores: 12 s, 345 MB")
-    assert "[the TensorFlow twin](50_small_tensorflow.ipynb)" in line
+    assert "[the TensorFlow twin](50_small_tensorflow.ipynb)" in line and "/v1.2.3?urlpath=lab/workspaces/tandem-50_small" in line
     assert "Measured" not in notebook.assemble(source.read(small), "pytorch", {}).cells[0].source
 
 
