@@ -9,7 +9,7 @@
 # %% [markdown]
 # # 0 · Welcome
 #
-# In five minutes you know that your machine is ready, which lessons there are, and what "the same network" means here.
+# In twenty minutes you know that your machine is ready, which lessons there are, and what "the same network" means here.
 #
 # - **You will see** both frameworks answer on your machine, one layer built in both, and a map of the lessons.
 # - **You will learn** how a pair of notebooks is opened, run and changed, and why equal seeds do not make equal networks.
@@ -36,37 +36,39 @@ import psutil
 import tensorflow as tf
 import torch
 
-from tandem import ROOT, data, plots, weights
+from tandem import ROOT, data, plots, threads, weights
 
 # %% [markdown]
 # Versions first.
 # Every number in these lessons was made with the versions that `requirements.txt` pins; with others, most things work and some digits change.
 
 # %%
-for name, module in {"PyTorch": torch, "TensorFlow": tf, "Keras": keras, "NumPy": np}.items():
-    print(f"{name:10} {module.__version__.split('+')[0]}")
+for module in (torch, tf, keras, np):
+    version = module.__version__.split("+")[0]
+    print(f"{module.__name__:10} {version}")
 
 # %% [markdown]
 # Then the device that each framework will compute on, and the memory.
 # A pair of notebooks needs less than 2 GB together.
 # Without a GPU all lessons run within minutes.
-# With one, PyTorch uses it without an edit, and so does TensorFlow where its CUDA libraries are installed.
+# With one, PyTorch uses it without an edit; TensorFlow does so where its CUDA libraries are installed.
+# On Linux with an NVIDIA card `requirements.txt` brings those of PyTorch alone, so the twins compute on different devices until you run `pip install "tensorflow[and-cuda]"`.
+#
+# The threads are those that each notebook computes with: one fewer than you have cores.
+# Twins run side by side, and PyTorch's threads wait busily for each other: with a thread on every core, both notebooks would take longer together than one after the other.
+# An environment variable that is set already wins, for example `OMP_NUM_THREADS=8`.
 
 # %% tags=["nbval-ignore-output"]
-print(
-    "PyTorch computes on   ",
-    torch.accelerator.current_accelerator(check_available=True) or "cpu",
-)
-print(
-    "TensorFlow computes on",
-    "gpu" if tf.config.list_physical_devices("GPU") else "cpu",
-)
+accelerator = torch.accelerator.current_accelerator(check_available=True)
+gpus = tf.config.list_physical_devices("GPU")
+print("PyTorch computes on   ", accelerator or "cpu")
+print("TensorFlow computes on", "gpu" if gpus else "cpu")
+
 free = psutil.virtual_memory().available / 1e9
-print(f"{psutil.cpu_count()} cores, {free:.1f} GB of memory free")
+print(f"{threads.cores()} cores, {threads.threads()} for each notebook")
+print(f"{free:.1f} GB of memory free")
 if free < 2:
-    print(
-        "That is little: close other programs, or open one notebook of a pair at a time."
-    )
+    print("That is little: close other programs, or open one notebook alone.")
 
 # %% [markdown]
 # Last, the data.
@@ -75,12 +77,12 @@ if free < 2:
 # %%
 (train_images, train_labels), (test_images, test_labels) = data.fashion_mnist()
 measurements, species = data.penguins()
-print(
-    f"Fashion-MNIST: {len(train_images)} + {len(test_images)} images of {train_images.shape[1]}×{train_images.shape[2]} pixels"
-)
-print(
-    f"penguins: {len(measurements)} birds, {measurements.shape[1]} measurements each"
-)
+count = f"{len(train_images)} + {len(test_images)}"
+height, width = train_images.shape[1:]
+print(f"Fashion-MNIST: {count} images of {height}×{width} pixels")
+
+birds, each = measurements.shape
+print(f"penguins: {birds} birds, {each} measurements each")
 for name in data.SHA256:
     data.read_checked(name)
 print("all files of data/ are whole")
@@ -97,6 +99,7 @@ plots.images(
 # Every lesson builds one network twice.
 # To compare them we have to be strict about "one", because the obvious way fails.
 # Here it is: one layer, 784 inputs and 10 outputs, in both frameworks, both random generators started from the same seed.
+# Do not read the code yet, its words come in lessons 1 and 2: look at the two rows of numbers below it.
 
 # %%
 torch.manual_seed(0)
@@ -124,26 +127,18 @@ keras_weights = keras_model.layers[0].kernel.numpy().ravel()
 
 _, axes = plt.subplots(figsize=(7, 3))
 bins = np.linspace(-0.1, 0.1, 81)
-axes.hist(
-    pytorch_weights, bins, color=plots.PYTORCH, alpha=0.8, label="PyTorch"
-)
-axes.hist(
-    keras_weights,
-    bins,
-    color=plots.TENSORFLOW,
-    alpha=0.5,
-    hatch="//",
-    label="Keras",
-)
+left = {"color": plots.PYTORCH, "alpha": 0.8, "label": "PyTorch"}
+right = {"color": plots.TENSORFLOW, "alpha": 0.5, "label": "Keras"}
+axes.hist(pytorch_weights, bins, **left)
+axes.hist(keras_weights, bins, hatch="//", **right)
 axes.set(
     title="Same layer, same seed: Keras draws its weights from a wider range",
     xlabel="weight",
     ylabel="how many of 7,840",
 )
 axes.legend()
-print(
-    f"largest weight: PyTorch {np.abs(pytorch_weights).max():.3f}, Keras {np.abs(keras_weights).max():.3f}"
-)
+for name, drawn in (("PyTorch", pytorch_weights), ("Keras", keras_weights)):
+    print(f"largest weight: {name} {np.abs(drawn).max():.3f}")
 
 # %% [markdown]
 # Each takes the number of inputs into account, but differently: PyTorch draws from ±1/√784 = ±.036, Keras from ±√(6/(784 + 10)) = ±.087.
@@ -186,15 +181,11 @@ assert difference < 1e-5
 with torch.no_grad():
     wide_layer = copy.deepcopy(pytorch_layer).double()
     from_pytorch = wide_layer(torch.as_tensor(image).double()).numpy()
-wide_model = keras.Sequential(
-    [
-        keras.Input((784,), dtype="float64"),
-        keras.layers.Dense(10, dtype="float64"),
-    ]
-)
-from_keras = load_into_keras(wide_model, starting)(
-    image.astype("float64")
-).numpy()
+wide_inputs = keras.Input((784,), dtype="float64")
+wide_dense = keras.layers.Dense(10, dtype="float64")
+wide_model = keras.Sequential([wide_inputs, wide_dense])
+load_into_keras(wide_model, starting)
+from_keras = wide_model(image.astype("float64")).numpy()
 
 difference = np.abs(from_pytorch - from_keras).max()
 print(f"largest difference in float64: {difference:.0e}")
@@ -210,8 +201,8 @@ assert difference < 1e-13
 # - every **setting** whose default differs, each named in the lesson where it bites.
 #
 # And it is proved, not claimed: `make proof` trains both networks of each lesson for 100 steps in float64 and compares their losses, gradients and weights.
-# Their losses agree to nine digits or more, once two rules that no setting reaches are aligned, openly: where Adam adds its epsilon, and how batch normalisation counts its running variance.
-# In the notebooks, which compute in float32 and align neither, the curves start as one and part slowly.
+# Their losses agree to nine digits or more, once the few rules that no setting reaches are aligned, openly: for example where Adam adds its epsilon, and how batch normalisation counts its running variance.
+# In the notebooks, which compute in float32 and align none of them, the curves start as one and part slowly.
 # Each lesson says what parted them: rounding, or one of those rules.
 # (Losses and gradients come in lesson 1, batches, epochs and Adam in lesson 2, batch normalisation in lesson 4: read this list again then.)
 
@@ -224,69 +215,49 @@ assert difference < 1e-13
 
 # %%
 PARTS = {
-    "A First principles": {
-        1: "tensors",
-        2: "training",
-        3: "debugging",
-        4: "defaults",
-    },
-    "B Architectures": {
-        5: "pipelines",
-        6: "convolution",
-        7: "recurrence",
-        8: "attention",
-        9: "pretrained",
-    },
-    "C Generative": {
-        10: "autoencoder",
-        11: "DCGAN",
-        12: "StyleGAN",
-        13: "CycleGAN",
-        14: "diffusion",
-        15: "text to image",
-    },
-    "D Shipping": {16: "export", 17: "edge", 18: "browser", 19: "serving"},
-    "E Scale and choice": {20: "speed", 21: "distributed", 22: "choosing"},
+    "A First principles": "tensors, training, debugging, defaults",
+    "B Architectures": (
+        "pipelines, convolution, recurrence, attention, pretrained"
+    ),
+    "C Generative": (
+        "autoencoder, DCGAN, StyleGAN, CycleGAN, diffusion, text to image"
+    ),
+    "D Shipping": "export, edge, browser, serving",
+    "E Scale and choice": "speed, distributed, choosing",
 }
-present = {
-    int(path.name[:2]) for path in (ROOT / "lessons").glob("[0-9][0-9]_*.py")
-}
+sources = (ROOT / "lessons").glob("[0-9][0-9]_*.py")
+present = {int(path.name[:2]) for path in sources}
 
+# %% [markdown]
+# Drawn, a row for each part:
+
+# %%
 _, axes = plt.subplots(figsize=(8.5, 3.4))
-for row, (part, lessons) in enumerate(PARTS.items()):
+number = 0
+style = {"va": "center", "fontsize": 8}
+for row, (part, names) in enumerate(PARTS.items()):
     axes.text(-0.1, row, part, ha="right", va="center")
-    for column, (number, name) in enumerate(lessons.items()):
-        colour = plots.OTHERS[0] if number in present else "white"
-        box = {
-            "boxstyle": "round,pad=0.4",
-            "facecolor": colour,
-            "edgecolor": "#777777",
-            "alpha": 0.5,
-        }
-        axes.text(
-            column * 1.1 + 0.5,
-            row,
-            f"{number} {name}",
-            ha="center",
-            va="center",
-            fontsize=8,
-            bbox=box,
-        )
-axes.set(
-    xlim=(-1.3, 6.6),
-    ylim=(4.6, -0.6),
-    title="The map: twenty-two lessons in five parts",
-)
+    for column, name in enumerate(names.split(", ")):
+        number += 1
+        fill = plots.OTHERS[0] if number in present else "white"
+        box = {"boxstyle": "round,pad=0.4", "fc": fill, "alpha": 0.5}
+        place = 1.1 * column + 0.5
+        label = f"{number} {name}"
+        axes.text(place, row, label, ha="center", bbox=box, **style)
+title = f"The map: {number} lessons in {len(PARTS)} parts"
+axes.set(xlim=(-1.3, 6.6), ylim=(4.6, -0.6), title=title)
 axes.set_axis_off()
+here = ", ".join(map(str, sorted(present)))
+plots.describe(f"{title}; here are {here}.")
 
 # %% [markdown]
 # ## How to work with a pair
 #
 # **Open it side by side.**
 # In a terminal, in the folder of the checkout: `make lab LESSON=01`.
-# The left notebook is PyTorch, the right one TensorFlow.
-# (Already in JupyterLab?
-# Open both from the folder `notebooks/`, then drag one tab to the right edge.)
+# The left notebook is PyTorch, the right one TensorFlow; they are copies of yours, in the folder `work/`, and scroll together.
+# (In an editor of your own, open both from `notebooks/`.
+# Take the whole checkout, not a notebook alone: without its `tandem/` and `data/` the first import fails with "No module named 'tandem'".)
 # The prose is the same, word for word, where the frameworks are: read one, and look across where the code is.
 #
 # **Run it.**
@@ -304,7 +275,7 @@ axes.set_axis_off()
 # *Try it*, at the end of each lesson, suggests changes and says what to look for.
 #
 # **Break it.**
-# Nothing you do can hurt: `git checkout notebooks` brings the originals back (and discards your changes; JupyterLab saves as you go).
+# Nothing you do can hurt, the originals are in `notebooks/`: `.venv/bin/python -m tandem lab 01 --fresh` sets your copies aside, and opens new ones.
 
 # %% [markdown]
 # ## What you learned
