@@ -52,7 +52,7 @@ for module in (torch, tf, keras, np):
 # A pair of notebooks needs less than 2 GB together.
 # Without a GPU all lessons run within minutes.
 # With one, PyTorch uses it without an edit; TensorFlow does so where its CUDA libraries are installed.
-# On Linux with an NVIDIA card `requirements.txt` brings those of PyTorch alone, so the twins compute on different devices until you run `pip install "tensorflow[and-cuda]"`.
+# On Linux with an NVIDIA card `requirements.txt` brings those of PyTorch alone, so the twins compute on different devices unless you install TensorFlow's, too.
 #
 # The threads are those that each notebook computes with: one fewer than you have cores.
 # Twins run side by side, and PyTorch's threads wait busily for each other: with a thread on every core, both notebooks would take longer together than one after the other.
