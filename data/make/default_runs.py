@@ -4,7 +4,7 @@
 
 Trains the network of lessons/04_defaults.py in both frameworks, each in a process of its own, with 12 seeds: with and without
 batch normalisation, as it comes and with the twin's defaults taken over one at a time. The code is the lesson's: its cells
-tagged `network` are run, as the twin proof does. 336 runs, about ten minutes on one core. Float32 training is chaotic, so
+tagged `network` and `script` are run, as the twin proof does. 336 runs, about ten minutes on one core. Float32 training is chaotic, so
 another machine's rounding gives other digits, the same averages within their intervals, and another SHA-256 sum for
 tandem/data.py.
 """
@@ -23,7 +23,7 @@ COLUMNS = ("framework", "batch_norm", "state", "seed", "epochs", "loss", "accura
 
 def runs(framework):
     """A row for each look at a run; loss: the mean training loss since the look before."""
-    cells = network_cells(source.find("04"), framework)
+    cells = network_cells(source.find("04"), framework, tags={"network", "script"})
     for seed in SEEDS:
         for normalised in (True, False):
             for state, rules in (("as it comes", None), *cells["walk_to_twin"](normalised)):

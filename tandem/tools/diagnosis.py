@@ -1,10 +1,11 @@
 """Why two twins part: where a twin proof's results differ first, and what usually causes it.
 
-The order is that of a training step. Does the same enter each layer? Are the first losses equal, the first gradients, what the optimiser
-makes of them, the later losses, the weights that no loss shows, the answers in evaluation mode? The first "no" is where to look: all
-that comes after follows from it. Each rule below answers one of these questions, from the arrays alone that `twin.run_twin` gives; the
-causes are those of docs/findings.md.
+The order is that of a training step. Does the same enter each layer? Are the first losses equal, the first gradients, what the
+optimiser makes of them, the later losses, the weights that no loss shows, the answers in evaluation mode? The first "no" is
+where to look: all that comes after follows from it. Each rule below answers one of these questions, from the arrays alone that
+`twin.run_twin` gives; the causes are those of docs/findings.md.
 """
+import textwrap
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,7 +32,8 @@ class Finding:
     cause: str
 
     def lines(self):
-        return [f"  {self.where}", f"  Usual cause: {self.cause}"]
+        return [line for text in (self.where, f"Usual cause: {self.cause}")
+                for line in textwrap.wrap(text, 100, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False)]
 
 
 def explain(first, second, over):
@@ -41,7 +43,8 @@ def explain(first, second, over):
         findings.append(_schedule(first, second))
     if "dropout" in over:
         findings.append(Finding("The dropout layers differ in number, in their rates, or in whether they hide whole maps.",
-                                "a rate that is the share kept, not hidden; SpatialDropout2D is nn.Dropout2d, Dropout is nn.Dropout."))
+                                "a rate that is the share kept, not hidden; SpatialDropout2D is nn.Dropout2d, Dropout is "
+                                "nn.Dropout."))
     if not set(over) <= {"rates", "dropout"}:
         findings.append(_training(first, second))
     return [line for finding in findings for line in finding.lines()]
@@ -52,14 +55,15 @@ def _training(first, second):
     comparisons = {seed: _Comparison(first, second, seed) for seed in seeds}
     found = {seed: finding for seed, comparison in comparisons.items() if (finding := _first_finding(comparison))}
     if not found:
-        return Finding("The figures lie just over their limits, and no place stands out.", "rounding that the training amplifies: "
-                       "see whether a lower learning rate brings them closer.")
+        return Finding("The figures lie just over their limits, and no place stands out.",
+                       "rounding that the training amplifies: see whether a lower learning rate brings them closer.")
     seed, finding = next(iter(found.items()))
     if len(found) < len(seeds):
         equal = next(seed for seed in seeds if seed not in found)
-        constants = ", ".join(f"{name} {value:g}" for name, value in twin.constants(seed).items() if name in ("learning_rate", "beta_1"))
-        return Finding(f"{finding.where} With seed {equal} and its constants the twins agree, with those of seed {seed} ({constants}, …) "
-                       "they part.", "a number stands where a parameter belongs, or is set twice; here: " + finding.cause)
+        constants = ", ".join(f"{name} {twin.constants(seed)[name]:g}" for name in ("beta_1", "momentum", "slope"))
+        return Finding(f"{finding.where} With seed {equal} and its constants the twins agree, with those of seed {seed} "
+                       f"({constants}, …) they part.",
+                       "a number stands where a parameter belongs, or is set twice; here: " + finding.cause)
     return finding
 
 
@@ -77,7 +81,8 @@ def _schedule(first, second):
     a, b = first[key], second[key]
     step = int(np.argmax(np.abs(a - b) > 1e-6 * np.abs(a).max()))
     return Finding(f"The schedules part at step {step + 1} of {len(a)}: {a[step]:.6g} in PyTorch, {b[step]:.6g} in TensorFlow.",
-                   "counting steps from 0 or 1, a schedule that goes by epochs in one and by steps in the other, its last step or floor.")
+                   "counting steps from 0 or 1, a schedule that goes by epochs in one and by steps in the other, its last step "
+                   "or floor.")
 
 
 def _graph(c):
@@ -86,9 +91,10 @@ def _graph(c):
     apart = _relative(losses, c.second[f"eager/all/{c.seed}"])
     if apart <= _LOSS:
         return None
-    return Finding(f"In TensorFlow the first loss is {c.second[f'eager/all/{c.seed}'][0]:.6g} line by line and {losses[0]:.6g} as a graph.",
-                   "a softmax before a loss that takes logits, which Keras takes out of a graph only; a number that Python changes inside "
-                   "train_step, which a graph keeps as it was when traced.")
+    return Finding(f"In TensorFlow the first loss is {c.second[f'eager/all/{c.seed}'][0]:.6g} line by line and {losses[0]:.6g} "
+                   "as a graph.",
+                   "a softmax before a loss that takes logits, which Keras takes out of a graph only; a number that Python "
+                   "changes inside train_step, which a graph keeps as it was when traced.")
 
 
 def _forward(c):
@@ -98,8 +104,8 @@ def _forward(c):
         return None
     where = f"The first loss differs already, by {apart:.0e}: the forward pass, not the training."
     if apart < 1e-6:
-        return Finding(where, "so small a difference comes from a constant or a tensor that one side keeps in float32; give constants one "
-                              "of the proof's names, such as slope, and cast nothing to float32.")
+        return Finding(where, "so small a difference comes from a constant or a tensor that one side keeps in float32; give "
+                              "constants one of the proof's names, such as slope, and cast nothing to float32.")
     entered = c.first_input_apart()
     if entered is None:
         factor = _whole(b / np.where(a == 0, np.nan, a))
@@ -107,8 +113,9 @@ def _forward(c):
             return Finding(f"{where} TensorFlow's is {factor} times PyTorch's.",
                            "a sum where the other takes the mean, over the batch, the time steps or the classes.")
         return Finding(f"{where} What enters each layer agrees.",
-                       f"the last layer, or the loss: softmax applied twice or not at all (from_logits), what the mean runs over, label "
-                       f"smoothing, weights, a part of the batch that is left out; of the last layer, {c.kind_causes()}.")
+                       "the last layer, or the loss: softmax applied twice or not at all (from_logits), what the mean runs "
+                       "over, label smoothing, weights, a part of the batch that is left out; of the last layer, "
+                       f"{c.kind_causes()}.")
     player, number, same_numbers = entered
     here = c.layer(player, number)
     if number == 0:
@@ -119,8 +126,8 @@ def _forward(c):
         return Finding(f"{where} What enters {before} agrees; {here} gets the same numbers in another order.",
                        "flattening: PyTorch flattens (channels, height, width), Keras (height, width, channels).")
     return Finding(f"{where} What enters {before} agrees, what enters {here} does not.",
-                   f"of {before}, {c.kind_causes(player, number - 1)}; or what follows it: the kind or slope of an activation, pooling, "
-                   "the order of operations, a sum.")
+                   f"of {before}, {c.kind_causes(player, number - 1)}; or what follows it: the kind or slope of an activation, "
+                   "pooling, the order of operations, a sum.")
 
 
 def _backward(c):
@@ -141,8 +148,8 @@ def _backward(c):
                            "gradients added up where the other averages, a scaled loss, clipping by norm on one side.")
         return Finding(f"{where} Each of TensorFlow's is PyTorch's times a factor of its own.",
                        "clipnorm of Keras clips each variable by its own norm, clip_grad_norm_ and global_clipnorm all by one.")
-    return Finding(where, "what stands between this layer and the loss: detach or stop_gradient, a gradient of one's own, clipping by value, "
-                          "a penalty that one side adds after the loss is reported.")
+    return Finding(where, "what stands between this layer and the loss: detach or stop_gradient, a gradient of one's own, "
+                          "clipping by value, a penalty that one side adds after the loss is reported.")
 
 
 def _optimizer(c):
@@ -155,24 +162,26 @@ def _optimizer(c):
     if kinds <= {"moving_mean", "moving_variance"}:
         where = f"Losses and gradients of the first step agree; the running statistics do not: {here}."
         if kinds == {"moving_variance"}:
-            return Finding(where, "the variance that is kept: PyTorch's layer divides by n - 1, Keras' by n (the proof puts that right for "
-                                  "nn.BatchNorm, not for layers of one's own).")
-        return Finding(where, "the momentum of batch norm: PyTorch's .1 is Keras' .9 (Keras' default is .99); or a layer in evaluation mode "
-                              "while training.")
-    where = f"Losses and gradients of the first step agree; what the optimiser adds to {here} does not, by {apart[player, number, kind]:.0e}"
+            return Finding(where, "the variance that is kept: PyTorch's layer divides by n - 1, Keras' by n (the proof puts "
+                                  "that right for nn.BatchNorm, not for layers of one's own).")
+        return Finding(where, "the momentum of batch norm: PyTorch's .1 is Keras' .9 (Keras' default is .99); or a layer in "
+                              "evaluation mode while training.")
+    size = apart[player, number, kind]
+    where = f"Losses and gradients of the first step agree; what the optimiser adds to {here} does not, by {size:.0e}"
     if kinds == {"embeddings"} and others:
         return Finding(f"{where}, and all else agrees.",
-                       "Keras' Adam squares each occurrence of a token before it adds them: apply tf.convert_to_tensor(gradient).")
+                       "Keras' Adam squares each occurrence of a token before it adds them: apply "
+                       "tf.convert_to_tensor(gradient).")
     factors = [c.factor("updates", *key) for key in apart if not key[2].startswith("moving_")]
     if all(factors) and np.ptp(factors) < 1e-6 * abs(factors[0]):
         return Finding(f"{where}: {'TensorFlow adds' if not others else 'there TensorFlow adds'} {factors[0]:.6g} times as much.",
                        "the learning rate, or a second optimiser, bias or step on one side.")
     if c.follows_weights(apart):
         return Finding(f"{where}, in proportion to the weight itself.",
-                       "weight decay: weight_decay of torch.optim.Adam adds to the gradient, AdamW and Keras' weight_decay shrink the "
-                       "weight by learning rate times decay.")
-    return Finding(f"{where}.", "another optimiser, or its epsilon (1e-8 in PyTorch's Adam, 1e-7 in Keras'), its starting accumulator, "
-                                "amsgrad, clipping inside the optimiser.")
+                       "weight decay: weight_decay of torch.optim.Adam adds to the gradient, AdamW and Keras' weight_decay "
+                       "shrink the weight by learning rate times decay.")
+    return Finding(f"{where}.", "another optimiser, or its epsilon (1e-8 in PyTorch's Adam, 1e-7 in Keras'), its starting "
+                                "accumulator, amsgrad, clipping inside the optimiser.")
 
 
 def _later_steps(c):
@@ -184,12 +193,14 @@ def _later_steps(c):
     where = f"The first step agrees in all; the losses part at step {step + 1}, by {curve[step]:.0e}"
     if np.sum(curve[:step] > 1e-13) >= 3:
         return Finding(f"{where}, after growing from step to step.",
-                       "rounding that the training amplifies, not a difference: a lower learning rate or a larger batch calms it.")
+                       "rounding that the training amplifies, not a difference: a lower learning rate or a larger batch calms "
+                       "it.")
     if step == 1:
         return Finding(f"{where}, although the optimiser did the same when it ran line by line.",
                        "TensorFlow's graph: a number that Python changes inside train_step is kept as it was when traced.")
-    return Finding(f"{where}.", "what an optimiser remembers: betas, momentum, nesterov, rho; or what changes from step to step: a rate, a "
-                                "counter or an average inside train_step (a graph keeps Python's numbers as they were when traced).")
+    return Finding(f"{where}.", "what an optimiser remembers: betas, momentum, nesterov, rho; or what changes from step to "
+                                "step: a rate, a counter or an average inside train_step (a graph keeps Python's numbers as "
+                                "they were when traced).")
 
 
 def _unseen_weights(c):
@@ -197,9 +208,10 @@ def _unseen_weights(c):
     player, number, kind = max(apart, key=apart.get)
     if apart[player, number, kind] <= 1e-9:
         return None
-    return Finding(f"All losses agree; at the end {kind} of {c.layer(player, number)} differs by {apart[player, number, kind]:.0e}.",
-                   "weights that the loss does not depend on, such as a bias before a batch norm: their gradients are rounding, which Adam "
-                   "scales up; leave such a bias out.")
+    return Finding(f"All losses agree; at the end {kind} of {c.layer(player, number)} differs by "
+                   f"{apart[player, number, kind]:.0e}.",
+                   "weights that the loss does not depend on, such as a bias before a batch norm: their gradients are rounding, "
+                   "which Adam scales up; leave such a bias out.")
 
 
 def _evaluation(c):
@@ -211,10 +223,10 @@ def _evaluation(c):
         if not apart <= 1e-9:
             factor = _factor(a, b)
             times = f" TensorFlow's are {factor:.6g} times PyTorch's." if factor else ""
-            return Finding(f"In training the twins agree to the last weight; the answers of '{player}' in evaluation mode differ by "
-                           f"{apart:.0e}.{times}",
-                           "the mode: network.eval() or training=False forgotten; dropout or its masks still on, or rescaled; a softmax at "
-                           "the end of one side.")
+            return Finding(f"In training the twins agree to the last weight; the answers of '{player}' in evaluation mode "
+                           f"differ by {apart:.0e}.{times}",
+                           "the mode: network.eval() or training=False forgotten; dropout or its masks still on, or rescaled; a "
+                           "softmax at the end of one side.")
     return None
 
 
@@ -225,7 +237,8 @@ class _Comparison:
         self.first, self.second, self.seed = first, second, seed
 
     def of(self, what):
-        return [key for key in self.first if key.startswith(f"{what}/") and key.split("/")[2] == str(self.seed) and key in self.second]
+        """The keys of the results that both have of `what`, such as "gradients"."""
+        return [key for key in self.first if key in self.second and key.split("/")[::2][:2] == [what, str(self.seed)]]
 
     def keys(self, what):
         return [(player, int(number), kind) for _, player, _, number, kind in (key.split("/") for key in self.of(what))]
@@ -244,13 +257,15 @@ class _Comparison:
         """What usually differs in a layer of this kind; by default the last one."""
         if player is None:
             player, number, _ = self.keys("start")[-1]
-        kinds = {kind: self.pair("start", player, number, kind)[0] for each, at, kind in self.keys("start") if (each, at) == (player, number)}
+        here = [key for key in self.keys("start") if key[:2] == (player, number)]
+        kinds = {key[2]: self.pair("start", *key)[0] for key in here}
         if "kernel" in kinds and kinds["kernel"].ndim > 2:
             return _OF_KIND["convolution"]
         return next(cause for kind, cause in _OF_KIND.items() if kind in kinds)
 
     def first_input_apart(self):
-        """(player, number, whether it holds the same numbers in another order) of the first layer that is fed something else, or None."""
+        """(player, number, whether it holds the same numbers in another order) of the first layer that is fed something else,
+        or None."""
         for player, number, kind in sorted(self.keys("inputs"), key=lambda key: key[1]):
             a, b = self.pair("inputs", player, number, kind)
             scale = np.array([a[1], a[1], a[2], a[3], a[1]])

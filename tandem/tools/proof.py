@@ -4,10 +4,10 @@
     python -m tandem proof 02 11       these lessons
     python -m tandem proof my_pair.py  a pair of your own: docs/porting.md
 
-Both sides run in float64, each in a process of its own (`tandem.tools.twin`), from the same weights on the same batches, for 100 steps
-and two seeds, the second with other constants than the first. Compared are the losses, the gradients of the first step, the weights at the
-end, the answers in evaluation mode, the rules of dropout layers and the rates of a schedule. When twins part, `tandem.tools.diagnosis`
-says where first, and what usually causes it.
+Both sides run in float64, each in a process of its own (`tandem.tools.twin`), from the same weights on the same batches, for
+100 steps and two seeds, the second with other constants than the first. Compared are the losses, the gradients of the first
+step, the weights at the end, the answers in evaluation mode, the rules of dropout layers and the rates of a schedule. When
+twins part, `tandem.tools.diagnosis` says where first, and what usually causes it.
 """
 import contextlib
 import hashlib
@@ -26,8 +26,8 @@ from tandem.tools.twin import SEEDS, STEPS, ProofError
 LIMITS = {
     "losses": 1e-10, "gradients": 1e-11, "weights": 1e-9, "evaluation": 1e-9,
     "dropout": 0.0,
-    # Keras' schedules count in float32, which keeps 24 bits (6e-8), and a few operations follow one another. The end of a cosine is a
-    # small difference of large numbers, so rates are compared relative to the largest one.
+    # Keras' schedules count in float32, which keeps 24 bits (6e-8), and a few operations follow one another. The end of a
+    # cosine is a small difference of large numbers, so rates are compared relative to the largest one.
     "rates": 1e-6,
 }
 
@@ -36,10 +36,10 @@ LIMITS = {
 class Difference:
     """How far two twins part, the largest over all seeds; None where neither has such a thing.
 
-    losses: |a - b| / max(|a|, |b|), over all steps, and of the first step taken eagerly. gradients: of the first step, relative to the
-    player's largest entry; infinite where only one twin has a gradient. weights: after the last step, moving statistics of batch
-    normalisation included, absolute. evaluation: the trained networks' answers for the last batch, relative to the largest entry.
-    dropout: rates, and what is hidden together, absolute. rates: of the schedule, relative to the largest rate.
+    losses: |a - b| / max(|a|, |b|), over all steps, and of the first step taken eagerly. gradients: of the first step, relative
+    to the player's largest entry; infinite where only one twin has a gradient. weights: after the last step, moving statistics
+    of batch normalisation included, absolute. evaluation: the trained networks' answers for the last batch, relative to the
+    largest entry. dropout: rates, and what is hidden together, absolute. rates: of the schedule, relative to the largest rate.
     """
 
     losses: float
@@ -67,8 +67,8 @@ def lessons_to_prove():
 
 
 def prove(lesson, seeds=SEEDS, steps=STEPS):
-    """Runs both twins of a lesson or pair, at the same time, and returns their `Difference` and what `diagnosis.explain` says of it: [] if
-    they are the same network. Raises ProofError."""
+    """Runs both twins of a lesson or pair, at the same time, and returns their `Difference` and what `diagnosis.explain` says
+    of it: [] if they are the same network. Raises ProofError."""
     with ThreadPoolExecutor() as pool:
         runs = list(pool.map(lambda framework: twin.run_variants([lesson], framework, seeds, steps)[0], FRAMEWORKS))
     for run in runs:
@@ -79,7 +79,8 @@ def prove(lesson, seeds=SEEDS, steps=STEPS):
 
 
 def difference(first, second):
-    """The `Difference` of PyTorch's and TensorFlow's result of `twin.run_twin`. Raises ProofError where they cannot be compared."""
+    """The `Difference` of PyTorch's and TensorFlow's result of `twin.run_twin`. Raises ProofError where they cannot be
+    compared."""
     largest = {"losses": 0.0, "gradients": 0.0, "weights": 0.0}
     for key in sorted(first.keys() | second.keys()):
         what, player, seed, *_ = key.split("/")
@@ -171,7 +172,8 @@ def _fingerprint(lesson):
 # The command
 
 def main(names=(), everything=False):
-    """`python -m tandem proof`: proves what `names` name, numbers of lessons or files of pairs; returns 1 if anything is not proved."""
+    """`python -m tandem proof`: proves what `names` name, numbers of lessons or files of pairs; returns 1 if anything is not
+    proved."""
     asked = [chosen(name) for name in names]
     broken = 0
     for lesson in asked or lessons_to_prove():

@@ -1,19 +1,20 @@
 """Runs one side of a twin proof: a lesson's network cells, in one framework, in float64.
 
-What is in docs/contributing.md, "The twin proof", is called here: `starting_weights`, `batches`, `build_<player>`, … Each seed has
-cells of its own, freshly executed, with the constants that `constants(seed)` gives. First one step is taken eagerly, with an eye on
-gradients, on what enters each layer and on what the optimiser makes of it; then, from the start again, `steps` steps as the notebook
-takes them: in TensorFlow as the graph of `tf.function`.
+What is in docs/contributing.md, "The twin proof", is called here: `starting_weights`, `batches`, `build_<player>`, … Each seed
+has cells of its own, freshly executed, with the constants that `constants(seed)` gives. First one step is taken eagerly, with
+an eye on gradients, on what enters each layer and on what the optimiser makes of it; then, from the start again, `steps` steps
+as the notebook takes them: in TensorFlow as the graph of `tf.function`.
 
 For a tool that runs many variants of a lesson, such as the mutants:
 
     results = run_variants(lessons, "tensorflow", seeds=(1,), steps=10)   # one process, the framework is imported once
     proof.difference(other, results[0]).beyond()                           # the names of what is over its limit
 
-`lessons` may be altered copies, dataclasses.replace(lesson, cells=...): nothing is read from lesson.path. A result is a dictionary of
-arrays, or the `ProofError` that stopped it. `run_twin` does the same for one lesson in the present process.
+`lessons` may be altered copies, dataclasses.replace(lesson, cells=...): nothing is read from lesson.path. A result is a
+dictionary of arrays, or the `ProofError` that stopped it. `run_twin` does the same for one lesson in the present process.
 
-This module imports no framework; `twin_pytorch` and `twin_tensorflow`, its two engines, are imported by the process that needs them.
+This module imports no framework; `twin_pytorch` and `twin_tensorflow`, its two engines, are imported by the process that needs
+them.
 """
 import contextlib
 import functools
@@ -39,25 +40,27 @@ from tandem.tools import source
 STEPS = 100
 SEEDS = (0, 1)
 
-# Values that float32 holds exactly: Keras keeps some constants in it. An odd seed runs with other ones, so that a number that stands
-# where a parameter belongs, which has the value of the first row by chance, cannot stay hidden.
+# Values that float32 holds exactly: Keras keeps some constants in it. An odd seed runs with other ones, so that a number that
+# stands where a parameter belongs, which has the value of the first row by chance, cannot stay hidden.
 _EVEN = {"learning_rate": 2.0**-10, "beta_1": 0.875, "beta_2": 1 - 2.0**-10, "momentum": 0.875, "rho": 0.875, "slope": 0.25,
          "weight_decay": 2.0**-10, "dropout": 0.25, "batch_size": 16}
 _ODD = {"learning_rate": 2.0**-11, "beta_1": 0.75, "beta_2": 1 - 2.0**-9, "momentum": 0.75, "rho": 0.75, "slope": 0.125,
         "weight_decay": 2.0**-9, "dropout": 0.5, "batch_size": 8, "epsilon": 2.0**-30}
 
 PROTOCOL = {
-    "starting_weights": "starting_weights(seed), shared: the neutral weights of every player, {\"classifier\": {layer: {kind: array}}}",
+    "starting_weights": "starting_weights(seed), shared: the neutral weights of every player, "
+                        "{\"classifier\": {layer: {kind: array}}}",
     "batches": "batches(seed), shared: yields the NumPy arrays of each training step as a tuple, at least 100 times",
-    "build_": "build_<player>(starting), on each side: the player's network with those weights (tandem.pytorch / tandem.tensorflow"
-              ".load_weights)",
+    "build_": "build_<player>(starting), on each side: the player's network with those weights (load_weights)",
     "build_optimizer": "build_optimizer(network), on each side: the optimiser of a player (Keras: built, optimizer.build(...))",
-    "to_tensors": "to_tensors(*batch), on each side: a batch's arrays as this framework's tensors, in its layout, keeping their type",
-    "train_step": "train_step(*players, *optimizers, *tensors), on each side: one step with those optimisers; returns its loss, or a "
-                  "tuple of losses",
-    "evaluate": "evaluate(network, inputs), on each side: what a trained player answers in evaluation mode, one tensor; with several "
-                "players evaluate_<player>(network, *tensors)",
-    "learning_rates": "learning_rates(), on each side: a NumPy array, the rate of each step of the run, asked of the framework's schedule",
+    "to_tensors": "to_tensors(*batch), on each side: a batch's arrays as this framework's tensors, in its layout, keeping their "
+                  "type",
+    "train_step": "train_step(*players, *optimizers, *tensors), on each side: one step with those optimisers; returns its loss, "
+                  "or a tuple of losses",
+    "evaluate": "evaluate(network, inputs), on each side: what a trained player answers in evaluation mode, one tensor; with "
+                "several players evaluate_<player>(network, *tensors)",
+    "learning_rates": "learning_rates(), on each side: a NumPy array, the rate of each step of the run, asked of the "
+                      "framework's schedule",
 }
 
 
@@ -95,15 +98,15 @@ def read_pair(path):
     return source.Lesson(path, tuple(cells), source.Header(minutes={}))
 
 
-def network_cells(lesson, framework, fixed=None):
-    """Executes the cells of `lesson` that are tagged `network`, as `framework` has them, and returns their namespace.
+def network_cells(lesson, framework, fixed=None, tags=frozenset({"network"})):
+    """Executes the cells of `lesson` with one of these `tags`, as `framework` has them, and returns their namespace.
 
-    `fixed`, {name: value}: values put in place of what the cells say, right after the cell that first defines the name; a cell that
-    defines it again has its way. Tracebacks, `inspect` and AutoGraph see the lines of the lesson's file.
+    `fixed`, {name: value}: values put in place of what the cells say, right after the cell that first defines the name; a cell
+    that defines it again has its way. Tracebacks, `inspect` and AutoGraph see the lines of the lesson's file.
     """
     names, waiting = {"__name__": lesson.name}, dict(fixed or {})
     for cell in lesson.cells_of(framework):
-        if "network" in cell.tags:
+        if tags & set(cell.tags):
             file = _file(lesson, cell)
             text = "\n" * cell.line + cell.source
             linecache.cache[file] = len(text), None, text.splitlines(keepends=True), file
@@ -148,7 +151,8 @@ def _run(side, engine, seed, steps):
 
     first = _Players(side, engine, starting)
     dropouts = {name: engine.dropouts(player) for name, player in first.players.items()}
-    results |= {f"dropout/{name}": np.array([mask_rule(layer) for layer in layers]) for name, layers in dropouts.items() if layers}
+    rules = {name: np.array([mask_rule(layer) for layer in layers]) for name, layers in dropouts.items() if layers}
+    results |= {f"dropout/{name}": rule for name, rule in rules.items()}
     results |= _flat("start", first.weights())
     with engine.watching(first.players, first.optimizers) as seen:
         results["eager/all"] = first.step(batches[0])
@@ -285,9 +289,9 @@ def mask_rule(layer):
 
 
 def fingerprint(array):
-    """Numbers that say whether two layers are fed the same, whatever the order of the axes and however many zeros pad it: [sum, sum of
-    sizes, root of the sum of squares, largest size, moment]. The moment, of a table (samples, features) only, depends on the order of
-    its columns."""
+    """Numbers that say whether two layers are fed the same, whatever the order of the axes and however many zeros pad it: [sum,
+    sum of sizes, root of the sum of squares, largest size, moment]. The moment, of a table (samples, features) only, depends on
+    the order of its columns."""
     array = np.asarray(array, "float64")
     moment = np.sum(array * np.linspace(1, 2, array.shape[1])) if array.ndim == 2 else np.nan
     return np.array([array.sum(), np.abs(array).sum(), np.sum(array**2) ** 0.5, np.abs(array).max(), moment])
@@ -345,7 +349,8 @@ def _run_one(folder, number, lesson, framework, seeds, steps):
     except ProofError as error:
         (folder / f"{number}.error").write_text(str(error), encoding="utf-8")
     except Exception:
-        (folder / f"{number}.error").write_text(f"{lesson.name}, {FRAMEWORK_NAMES[framework]}:\n{traceback.format_exc()}", encoding="utf-8")
+        told = f"{lesson.name}, {FRAMEWORK_NAMES[framework]}:\n{traceback.format_exc()}"
+        (folder / f"{number}.error").write_text(told, encoding="utf-8")
 
 
 def _fork(run, error_file, seconds):

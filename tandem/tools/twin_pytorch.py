@@ -2,8 +2,8 @@
 
 What is aligned, openly, because the libraries leave no other way:
 
-- Keras' Adam adds epsilon before the bias correction, PyTorch's after it, so PyTorch's epsilon is divided by sqrt(1 - beta_2^t) at
-  step t (`align_epsilon`). Kingma and Ba (2014), end of section 2, give both forms;
+- Keras' Adam adds epsilon before the bias correction, PyTorch's after it, so PyTorch's epsilon is divided by sqrt(1 - beta_2^t)
+  at step t (`align_epsilon`). Kingma and Ba (2014), end of section 2, give both forms;
 - batch normalisation's running variance is unbiased in PyTorch and biased in Keras, so what PyTorch adds to it is multiplied by
   (n - 1) / n (`align_variance`). Training does not read it; evaluation does;
 - TensorFlow's exact GELU multiplies by a 1/sqrt(2) kept in float32; PyTorch's is given the same constant (`aligned_gelu`).
@@ -63,7 +63,8 @@ class Engine:
         before = torch.random.get_rng_state()
         yield
         if not torch.equal(before, torch.random.get_rng_state()):
-            raise side.wrong("train_step", "draws random numbers of PyTorch's own (F.dropout?), and its twin cannot draw the same; draw "
+            raise side.wrong("train_step", "draws random numbers of PyTorch's own (F.dropout?), and its twin cannot draw the "
+                                           "same; draw "
                                            "them in batches(seed) with NumPy, or use a layer such as nn.Dropout")
 
     def numbers(self, losses):
@@ -107,7 +108,8 @@ class _Dropout:
 
     def __init__(self, name, module):
         if isinstance(module, (AlphaDropout, FeatureAlphaDropout)):
-            raise ProofError(f"Layer '{name}' is an {type(module).__name__}; the proof knows nn.Dropout, Dropout1d, Dropout2d and Dropout3d.")
+            raise ProofError(f"Layer '{name}' is an {type(module).__name__}; the proof knows nn.Dropout, Dropout1d, Dropout2d "
+                             "and Dropout3d.")
         self.name, self.rate, self._module = name, module.p, module
 
     def mask(self):

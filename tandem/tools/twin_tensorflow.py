@@ -78,7 +78,8 @@ class Engine:
     def _before_apply(self, optimizer, gradients, variables=None):
         name = self._seen and next((name for name, known in self._seen.optimizers.items() if known is optimizer), None)
         if name and name not in self._seen.gradients:
-            found = {id(variable): gradient for variable, gradient in zip(variables or optimizer._trainable_variables, gradients, strict=False)}
+            variables = variables or optimizer._trainable_variables
+            found = {id(variable): gradient for variable, gradient in zip(variables, gradients, strict=True)}
             self._seen.gradients[name] = read_weights(self._seen.players[name], of=lambda variable: found.get(id(variable)))
 
 

@@ -33,24 +33,31 @@ STEP = "def train_step(network, optimizer, images, labels):\n"
 FAULTS = {
     # the forward pass
     "padding": (PORT, "losses", "What enters 'first' agrees.*'first_norm' does not.*padding", [
-        ('        layers.ZeroPadding2D(1),\n        layers.Conv2D(8, 3, strides=2,', '        layers.Conv2D(8, 3, strides=2, padding="same",')]),
+        ('        layers.ZeroPadding2D(1),\n        layers.Conv2D(8, 3, '
+         'strides=2,', '        layers.Conv2D(8, 3, strides=2, padding="same",')]),
     "the order of flattening": (PORT, "losses", "'output' gets the same numbers in another order.*flattening", [
         ("        layers.Permute((3, 1, 2)),  # PyTorch flattens the channels first\n", "")]),
     "the order of layers": (PORT, "losses", "'first_norm'", [
-        ("F.leaky_relu(self.first_norm(self.first(images)), slope)", "self.first_norm(F.leaky_relu(self.first(images), slope))")]),
+        ("F.leaky_relu(self.first_norm(self.first(images)), "
+         "slope)", "self.first_norm(F.leaky_relu(self.first(images), slope))")]),
     "batch norm's epsilon": (PORT, "losses", "'first_norm'.*epsilon", [(", epsilon=1e-5, name", ", name")]),
-    "a slope written as a number": (PORT, "losses", "constants the twins agree.*a number stands where a parameter belongs.*slope", [
+    "a slope written as a "
+    "number": (PORT, "losses", "constants the twins agree.*a number stands where a parameter belongs.*slope", [
         ("layers.LeakyReLU(negative_slope=slope)", "layers.LeakyReLU(negative_slope=0.25)")]),
     "what the loss leaves out": (PORT, "losses", "What enters each layer agrees.*left out", [
-        ("cross_entropy(labels, network(images, training=True))", "cross_entropy(labels[1:], network(images, training=True)[1:])")]),
+        ("cross_entropy(labels, network(images, "
+         "training=True))", "cross_entropy(labels[1:], network(images, training=True)[1:])")]),
     "a sum for a mean": (PORT, "losses", "TensorFlow's is 1/16 times.*a sum", [
         ("F.cross_entropy(network(images), labels)", "F.cross_entropy(network(images), labels, reduction='sum')")]),
-    "labels": (PORT, "losses", "What enters each layer agrees", [("network(images), labels)", "network(images), (labels + 1) % 10)")]),
+    "labels": (PORT, "losses", "What enters each layer "
+                               "agrees", [("network(images), labels)", "network(images), (labels + 1) % 10)")]),
     "softmax twice in both": (PORT, "losses", "line by line.*softmax", [
         ("self.output(maps.flatten(1))", "self.output(maps.flatten(1)).softmax(1)"),
-        ('        layers.Dense(10, name="output"),\n', '        layers.Dense(10, name="output"),\n        layers.Activation(tf.nn.softmax),\n')]),
+        ('        layers.Dense(10, '
+         'name="output"),\n', '        layers.Dense(10, name="output"),\n        layers.Activation(tf.nn.softmax),\n')]),
     "softmax in Keras": (PORT, "losses", "line by line.*softmax", [
-        ('        layers.Dense(10, name="output"),\n', '        layers.Dense(10, name="output"),\n        layers.Activation(tf.nn.softmax),\n')]),
+        ('        layers.Dense(10, '
+         'name="output"),\n', '        layers.Dense(10, name="output"),\n        layers.Activation(tf.nn.softmax),\n')]),
     # the backward pass
     "what is differentiated": (PORT, "gradients", "nearest to the loss .* of 'first_norm'.*none in PyTorch.*detach", [
         ("self.second(maps)", "self.second(maps.detach())")]),
@@ -89,13 +96,15 @@ FAULTS = {
         ("CosineDecay(learning_rate, steps)", "CosineDecay(0.99 * learning_rate, steps)")]),
     # a few of the lessons' own lines
     "lesson 2: Adam's epsilon": ("02", "weights", "epsilon", [("eps=epsilon", "eps=2 * epsilon")]),
-    "lesson 6: batch norm's momentum": ("06", "weights", "momentum of batch norm", [("momentum=0.9, epsilon=1e-5", "epsilon=1e-5")]),
+    "lesson 6: batch norm's "
+    "momentum": ("06", "weights", "momentum of batch norm", [("momentum=0.9, epsilon=1e-5", "epsilon=1e-5")]),
 }
 
 
 @pytest.fixture(scope="module")
 def proved(tmp_path_factory):
-    """{name of a fault, or path of a sound file: (PyTorch's result, TensorFlow's)}, five steps each, in one process a framework."""
+    """{name of a fault, or path of a sound file: (PyTorch's result, TensorFlow's)}, five steps each, in one process a
+    framework."""
     folder = tmp_path_factory.mktemp("faults")
     sound, spoilt = {}, {}
     for name, (base, _, _, replacements) in FAULTS.items():
@@ -103,12 +112,16 @@ def proved(tmp_path_factory):
         spoilt[name] = base, _replaced(sound[base], replacements, folder / str(len(spoilt)))
     runs = {}
     for framework in FRAMEWORKS:
-        jobs = {base: lesson for base, lesson in sound.items()}
-        jobs |= {name: lesson for name, (base, lesson) in spoilt.items() if _side(lesson, framework) != _side(sound[base], framework)}
+        jobs = dict(sound)
+        for name, (base, lesson) in spoilt.items():
+            if _side(lesson, framework) != _side(sound[base], framework):
+                jobs[name] = lesson
         for name, result in zip(jobs, twin.run_variants(jobs.values(), framework, steps=5), strict=True):
             runs[name, framework] = result
-    return {name: [runs.get((name, framework), runs[spoilt[name][0] if name in spoilt else name, framework]) for framework in FRAMEWORKS]
-            for name in (*spoilt, *sound)}
+    found = {base: [runs[base, framework] for framework in FRAMEWORKS] for base in sound}
+    for name, (base, _) in spoilt.items():
+        found[name] = [runs.get((name, framework), runs[base, framework]) for framework in FRAMEWORKS]
+    return found
 
 
 def _replaced(lesson, replacements, folder):
@@ -139,8 +152,36 @@ def test_the_proof_notices_and_explains(proved, name):
         assert not isinstance(result, Exception), result
     apart = proof.difference(*proved[name])
     assert figure in apart.beyond(), f"{name} passes: {apart}"
-    told = " ".join(diagnosis.explain(*proved[name], apart.beyond()))
+    told = " ".join(" ".join(diagnosis.explain(*proved[name], apart.beyond())).split())
     assert re.search(words, told), told
+
+
+# docs/porting.md
+
+def test_the_walk_through_a_port_is_what_happens(tmp_path, capsys):
+    """Each diff of the document is applied to the first try; what is quoted below it is printed, rounding apart."""
+    document = (tandem.ROOT / "docs" / "porting.md").read_text(encoding="utf-8")
+    walk = re.findall(r"^```(diff|text)\n(.*?)^```$", document, re.MULTILINE | re.DOTALL)
+    text = (PORT.parent / "first_try.py").read_text(encoding="utf-8")
+    pair = tmp_path / "first_try.py"
+    for kind, block in walk:
+        if kind == "diff":
+            for change in block.strip("\n").split("\n\n"):
+                old, new = ("".join(f"{line[2:]}\n" for line in change.splitlines() if line[0] in side) for side in (" -", " +"))
+                assert old in text, f"docs/porting.md changes lines that first_try.py does not have:\n{old}"
+                text = text.replace(old, new)
+        else:
+            pair.write_text(text, encoding="utf-8")
+            command, _, quoted = block.partition("\n")
+            assert command.startswith("$ python -m tandem proof docs/porting/")
+            main(["proof", str(pair)])
+            printed = capsys.readouterr().out.replace("first_try:", f"{pathlib.Path(command.split()[-1]).stem}:")
+            assert _without_sizes(printed) == _without_sizes(quoted)
+    assert text.split("\n")[2:] == PORT.read_text(encoding="utf-8").split("\n")[2:], "the last step is not docs/porting/mended.py"
+
+
+def _without_sizes(text):
+    return re.sub(r"\d(\.\d+)?e[-+]\d+", "#", text).strip()
 
 
 # What an author is told of a pair that cannot be proved: (replaced, by, what is said); the line is that of the file
@@ -149,20 +190,27 @@ BROKEN = {
     "a missing function": ("def train_step(network, optimizer, images, labels):\n    network.train",
                            "def step(network, optimizer, images, labels):\n    network.train",
                            None, r"PyTorch has no train_step\. Expected: train_step\(\*players"),
-    "an error in a step": ("    loss.backward()\n", "    loss.backwards()\n", "loss.backwards()", "PyTorch: train_step stopped with "
+    "an error in a "
+    "step": ("    loss.backward()\n", "    loss.backwards()\n", "loss.backwards()", "PyTorch: train_step stopped with "
                            r"AttributeError: 'Tensor' object has no attribute 'backwards'.*Expected: train_step\("),
     "a wrong shape": ("layers.Dense(10, name", "layers.Dense(11, name", "return load_weights(network, starting)",
                       "TensorFlow: build_classifier stopped with ValueError: Layer 'output': its kernel has shape "
                       r"\(256, 11\), the weights have \(256, 10\)\. Expected: build_<player>"),
-    "a bias that nobody gave": ("stride=2, padding=1, bias=False)\n        self.first_norm", "stride=2, padding=1)\n        self.first_norm",
-                                "return load_weights(Classifier", "Layer 'first' of the network has a bias, but the weights do not"),
-    "an error in a graph": ("network(images, training=True))", "network(images[0], training=True))", "network(images[0], training",
+    "a bias that nobody "
+    "gave": ("stride=2, padding=1, bias=False)\n        self.first_norm", "stride=2, padding=1)\n        self.first_norm",
+                                "return load_weights(Classifier", "Layer 'first' of the network has a bias, but the weights do "
+                                                                  "not"),
+    "an error in a "
+    "graph": ("network(images, training=True))", "network(images[0], training=True))", "network(images[0], training",
                             "TensorFlow: train_step stopped with ValueError"),
-    "too few batches": ("while True:", "for _ in range(2):", "def batches", "batches ended after 2 of 3 steps.*at least 100 times"),
+    "too few batches": ("while True:", "for _ in range(2):", "def batches", "batches ended after 2 of 3 steps.*at least 100 "
+                                                                            "times"),
     "a loss a sample": ("return loss.detach()", "return loss.detach() * images[:, 0, 0, 0]", "def train_step",
                         r"train_step returns a loss of shape \(16,\)"),
-    "an optimiser of its own": ("    optimizer.step()\n", "    build_optimizer(network).step()\n", "def train_step", "never applies"),
-    "nothing that evaluates": ("def evaluate", "def answer", "def build_classifier", "BatchNorm.*nothing evaluates it.*Expected: evaluate"),
+    "an optimiser of its "
+    "own": ("    optimizer.step()\n", "    build_optimizer(network).step()\n", "def train_step", "never applies"),
+    "nothing that "
+    "evaluates": ("def evaluate", "def answer", "def build_classifier", "BatchNorm.*nothing evaluates it.*Expected: evaluate"),
     "random numbers of its own": ("self.output(maps.flatten(1))", "self.output(F.dropout(maps.flatten(1)))", "def train_step",
                                   "draws random numbers of PyTorch's own"),
     "Python that does not parse": ("slope, batch_size =", "slope batch_size =", "slope batch_size =", "SyntaxError"),
@@ -176,7 +224,8 @@ def refused(tmp_path_factory):
     for name, (right, wrong, *_) in BROKEN.items():
         lessons[name] = _replaced(twin.read_pair(PORT), [(right, wrong)], folder / str(len(lessons)))
     for framework in FRAMEWORKS:
-        chosen = {name: lesson for name, lesson in lessons.items() if _side(lesson, framework) != _side(twin.read_pair(PORT), framework)}
+        sound = _side(twin.read_pair(PORT), framework)
+        chosen = {name: lesson for name, lesson in lessons.items() if _side(lesson, framework) != sound}
         for name, result in zip(chosen, twin.run_variants(chosen.values(), framework, seeds=(0,), steps=3), strict=True):
             if isinstance(result, twin.ProofError):
                 said.setdefault(name, (lessons[name].path.read_text(encoding="utf-8"), str(result)))
