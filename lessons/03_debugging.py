@@ -185,7 +185,7 @@ class Thinker(keras.Model):
 # (You would write it into the same class.
 # Here it has a subclass, because there will be a second one.)
 
-# %% tags=["tensorflow", "network"]
+# %% tags=["tensorflow"]
 class EagerThinker(Thinker):
     def call(self, images):
         evidence = self.stem(ops.reshape(images, (-1, 784)))
@@ -220,9 +220,6 @@ def build_thinker(starting, kind):
     network = kind(starting["stem"]["bias"].size)
     network.build((None, 28, 28))
     return load_weights(network, starting)
-
-
-build_classifier = partial(build_thinker, kind=EagerThinker)
 
 
 def build_optimizer(network):
@@ -269,11 +266,20 @@ print(f"four steps, the rate falls after two: w = {w.numpy()[0]:.3f}")
 # **Watch out:** so with a schedule of rates the same numbers make two different optimisers.
 # In this lesson $\alpha$ does not change, and the twins take the same steps.
 #
+# A network with the starting weights:
+
+# %% tags=["pytorch"]
+network = build_classifier(starting_weights(seed)["classifier"])
+
+# %% tags=["tensorflow"]
+untrained = starting_weights(seed)["classifier"]
+network = build_thinker(untrained, kind=EagerThinker)
+
+# %% [markdown]
 # Run it, one picture at a time, and look at the depth.
 # No training yet.
 
 # %%
-network = build_classifier(starting_weights(seed)["classifier"])
 images, labels = to_tensors(test_images, test_labels)
 alone = [int(network(images[i : i + 1])[1]) for i in range(8)]
 print("rounds for eight pictures:", alone)
@@ -393,6 +399,22 @@ def train_step(network, optimizer, images, labels):
     gradients = tape.gradient(loss, network.trainable_variables)
     optimizer.apply(gradients, network.trainable_variables)
     return loss
+
+# %% [markdown]
+# (For the twin proof, the answer of a trained network, its depth included: a last column with the rounds.)
+
+# %% tags=["pytorch", "network"]
+@torch.inference_mode()
+def evaluate(network, images):
+    logits, rounds = network(images)
+    column = torch.full_like(logits[:, :1], float(rounds))
+    return torch.cat([logits, column], dim=1)
+
+# %% tags=["tensorflow", "network"]
+def evaluate(network, images):
+    logits, rounds = network(images)
+    column = ops.zeros_like(logits[:, :1]) + ops.cast(rounds, logits.dtype)
+    return ops.concatenate([logits, column], axis=1)
 
 # %% [markdown]
 # After every step we also take the loss on 1,000 test images: always the same ones (lesson 2 allows one look at the test images, at the end; here nothing is stopped, kept or chosen by them), so that the curve is smooth enough to show a jump.

@@ -123,7 +123,7 @@ def batches(seed):
 # The starting weights, too, are drawn by the framework.
 # `normalised=False` leaves the batch normalisation out; we shall need that once.
 
-# %% tags=["pytorch", "network"]
+# %% tags=["pytorch", "script"]
 def as_it_comes(seed, normalised=True):
     torch.manual_seed(seed)
     norm = nn.BatchNorm1d if normalised else nn.Identity
@@ -135,7 +135,7 @@ def as_it_comes(seed, normalised=True):
     ).to(device)
     return network, torch.optim.Adam(network.parameters(), lr=learning_rate)
 
-# %% tags=["tensorflow", "network"]
+# %% tags=["tensorflow", "script"]
 def as_it_comes(seed, normalised=True):
     keras.utils.set_random_seed(seed)
     norm = layers.BatchNormalization if normalised else layers.Identity
@@ -150,7 +150,7 @@ def as_it_comes(seed, normalised=True):
     return network, optimizer
 
 # %% [markdown]
-# The step of lesson 2; `evaluate` in evaluation mode, and `predict` with it:
+# The step of lesson 2, and `evaluate` in evaluation mode:
 
 # %% tags=["pytorch", "network"]
 def to_tensors(*arrays):
@@ -171,11 +171,6 @@ def evaluate(network, images):
     network.eval()
     return network(images)
 
-
-def predict(network, images):
-    logits = evaluate(network, *to_tensors(images))
-    return logits.argmax(1).numpy(force=True)
-
 # %% tags=["tensorflow", "network"]
 def to_tensors(*arrays):
     return [tf.convert_to_tensor(array) for array in arrays]
@@ -195,10 +190,6 @@ def train_step(network, optimizer, images, labels):
 def evaluate(network, images):
     return network(images, training=False)
 
-
-def predict(network, images):
-    return evaluate(network, images).numpy().argmax(1)
-
 # %% [markdown] tags=["pytorch"]
 # (`F.cross_entropy` computes in the precision of what it is given.
 # We shall need that.)
@@ -211,8 +202,21 @@ def predict(network, images):
 # %% [markdown]
 # "Early" needs a definition: we look at the 2,000 test images after an eighth, a quarter and a half of the first epoch, and after 1, 2 and 4 epochs.
 # (Nothing is chosen by these looks, so no validation images are needed.)
+# `predict` names the classes:
 
-# %% tags=["network"]
+# %% tags=["pytorch", "script"]
+def predict(network, images):
+    logits = evaluate(network, *to_tensors(images))
+    return logits.argmax(1).numpy(force=True)
+
+# %% tags=["tensorflow", "script"]
+def predict(network, images):
+    return evaluate(network, images).numpy().argmax(1)
+
+# %% [markdown]
+# And the training, with its looks:
+
+# %% tags=["script"]
 looks = (1 / 8, 1 / 4, 1 / 2, 1, 2, 4)  # in epochs
 
 
@@ -746,7 +750,7 @@ def build_optimizer(network, rules=equal):
 # The walk: start with our own six rules, take over the twin's first, then its second as well, and so on.
 # At the end we train this framework's network by the twin's rules.
 
-# %% tags=["network"]
+# %% tags=["script"]
 def walk_to_twin(normalised=True):
     taken = rules_of[framework] | {"normalised": normalised}
     yield "drawn by NumPy", taken

@@ -13,7 +13,8 @@ import numpy as np
 
 from tandem.weights import pair_layers
 
-_WRAPPED = re.compile(r"Exception encountered when calling|in user code:")  # Keras and AutoGraph, telling an error a second time
+# How Keras and AutoGraph begin when they tell an error a second time, at length.
+_RETOLD = re.compile("Exception encountered when calling|Could not automatically infer the output|in user code:")
 
 
 @contextlib.contextmanager
@@ -125,18 +126,21 @@ def _slopes(loss, array, step=1e-5):
 
 def _first_words(error):
     """"TypeError: the first line of its message"."""
-    while _WRAPPED.match(str(error)) and error.__context__ is not None:
+    while _RETOLD.match(str(error)) and error.__context__ is not None:
         error = error.__context__
-    words = [line.strip() for line in re.sub(r"\x1b\[\d*m", "", str(error)).splitlines() if line.strip()]
+    # Without colours, and without the node of a graph that TensorFlow names.
+    message = re.sub(r"\x1b\[\d*m| for '\{\{node .*?\}\} = .*?'(?= with|$)", "", str(error), flags=re.MULTILINE)
+    words = [line.strip() for line in message.splitlines() if line.strip()]
     return ": ".join([type(error).__name__, *words[:1]])
 
 
 def _place(error):
     """The deepest line of the notebook's own functions that `error` came through, on a line of its own; "" if there is none."""
     for frame, number in reversed(_frames(error)):
-        if frame.f_globals.get("__name__") == "__main__" and frame.f_code.co_name != "<module>":
-            line = linecache.getline(frame.f_code.co_filename, number).strip()
-            return f"\n    in {frame.f_code.co_qualname}, line {number}: {line}"
+        code = frame.f_code
+        written_here = frame.f_globals.get("__name__") == "__main__" and "__autograph_generated" not in code.co_filename
+        if written_here and code.co_name != "<module>":
+            return f"\n    in {code.co_qualname}, line {number}: {linecache.getline(code.co_filename, number).strip()}"
     return ""
 
 

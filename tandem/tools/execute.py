@@ -14,7 +14,8 @@ import psutil
 from ipykernel.kernelspec import write_kernel_spec
 
 import tandem
-from tandem import TandemError, records
+from tandem import TandemError, records, threads
+from tandem.tools import exercises
 
 PERSONAL = re.compile(r"(?i)IPYTHON|JUPYTER|KERAS_|MATPLOTLIBRC|MPLBACKEND|PYTHONSTARTUP|PYTHONWARNINGS|.*_PROXY$")
 """The environment variables by which a user's own settings would reach a kernel."""
@@ -27,11 +28,12 @@ class RunError(TandemError):
 def execute(notebook, path, parameters=None, records_folder=None, description="", made=None):
     """Runs `notebook` with papermill into the file `path`. Returns (seconds, peak_mb) of its kernel and what that started.
 
-    made: what its records say of when they were made (None: the time). Raises PapermillExecutionError when a cell fails; the file
+    made: for the build, what its records say of when they were made (None: the time). Raises PapermillExecutionError when a cell fails; the file
     then holds the outputs up to there.
     """
     own = {"TANDEM_ROOT": str(tandem.ROOT), "TANDEM_RECORDS": str(records_folder or records.folder())}
-    own |= {"TANDEM_MADE": made} if made else {}
+    if made:  # by the build, which has the machine to itself: a kernel with all its cores
+        own |= {"TANDEM_MADE": made, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS") or str(threads.cores())}
     unrun = path.with_suffix(".source.ipynb")
     nbformat.write(notebook, unrun)
     try:
@@ -74,7 +76,7 @@ def _empty_folder():
 
 def failure_message(lesson, framework, error):
     """"lessons/file:line: in notebook: error" for a PapermillExecutionError: the line is that of the failed cell's source."""
-    own = lesson.cells_of(framework)
+    own = exercises.shown(lesson.cells, framework)
     codes = [cell for cell in own if cell.kind == "code"]
     failed = next((cell for cell in codes if cell.source == error.source), own[0])
     return f"lessons/{lesson.path.name}:{failed.line}: in {lesson.notebook_name(framework)}: {error.ename}: {error.evalue}"

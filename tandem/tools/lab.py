@@ -27,11 +27,13 @@ LABEXTENSIONS = pathlib.Path(__file__).parent / "labextensions"
 SETTINGS = {
     # JupyterLab would ask whether it may fetch news, and look for updates: nothing here goes to the network.
     "@jupyterlab/apputils-extension:notification": {"checkForUpdates": False, "fetchNews": "false"},
-    # Half a screen holds 61 to 68 characters of code: longer lines are wrapped, not cut. A cell's toolbar would cover its text.
-    # Every cell is laid out, also out of sight: else nobody knows where the twin's is, and scrolling in step would guess.
     "@jupyterlab/notebook-extension:tracker": {
-        "codeCellConfig": {"lineNumbers": False, "lineWrap": True}, "windowingMode": "defer",
+        # Half of a screen of 1440 px holds the 79 columns of a lesson's code at this size; on a smaller one lines are wrapped, not cut.
+        "codeCellConfig": {"lineNumbers": False, "lineWrap": True, "customStyles": {"fontSize": 12}},
+        # Every cell is laid out, also out of sight: else nobody knows where the twin's is, and scrolling in step would guess.
+        "windowingMode": "defer",
     },
+    # It would cover a cell's text.
     "@jupyterlab/cell-toolbar-extension:plugin": {"showToolbar": False},
 }
 

@@ -22,11 +22,10 @@ import tandem
 from tandem import FRAMEWORK_NAMES, FRAMEWORKS, TandemError, parameters
 from tandem.tools import exercises
 
-TAGS = {*FRAMEWORKS, *exercises.TAGS, "parameters", "network", "nbval-ignore-output", "folded"}
-LONGEST_CODE = 70  # lines of a code cell before a reader loses the thread
-WIDEST_CODE = 200  # columns of code that half a screen holds
+TAGS = {*FRAMEWORKS, *exercises.TAGS, "parameters", "network", "script", "nbval-ignore-output", "folded"}
+LONGEST_CODE = 25  # lines of a code cell before a reader loses the thread
+WIDEST_CODE = 79  # columns of code that half a screen holds
 LONGEST_PROSE = 600  # characters of a line of text: one sentence a line, so that a diff can be read
-RULES_STRICT = False  # whether `_check_names` stops a build, too
 PROOFS = ("training", "none")
 DOOR = """\
 from tandem.parameters import check_parameters
@@ -136,8 +135,7 @@ def problems(path):
 
 
 def main(numbers):
-    global LONGEST_CODE, WIDEST_CODE, RULES_STRICT
-    LONGEST_CODE, WIDEST_CODE, RULES_STRICT = 25, 79, True
+    """`python -m tandem.tools.source [NN …]`: prints every broken rule of these lessons, or of all."""
     found = [problem for path in (map(_path, numbers) if numbers else _paths()) for problem in problems(path)]
     print(*found, f"{len(found)} broken rules", sep="\n")
     return 1 if found else 0
@@ -221,9 +219,8 @@ def _check(path, cells, fail):
         for cell, following in zip(seen, seen[1:], strict=False):
             if cell.kind == following.kind == "code":
                 fail(following, "a code cell follows a code cell; say between them why the second is there.")
-        if RULES_STRICT:
-            _check_names([cell for cell in cells if cell.kind == "code" and cell.framework in (None, framework)
-                          and not exercises.UNSEEN & set(cell.tags)], fail)
+        _check_names([cell for cell in cells if cell.kind == "code" and cell.framework in (None, framework)
+                      and not exercises.UNSEEN & set(cell.tags)], fail)
     exercises.check_form(cells, fail, _bound_names)
 
 
@@ -245,7 +242,7 @@ def _check_prose(cell, fail):
     if cell.framework and re.search(r"^#{1,6} ", cell.source, re.MULTILINE):
         fail(cell, "a heading in a framework cell; headings are shared, so that the twins keep the same ones.")
     for tag in cell.tags:
-        if tag in {"network", "parameters", "nbval-ignore-output", "folded"}:
+        if tag in {"network", "parameters", "script", "nbval-ignore-output", "folded"}:
             fail(cell, f"the tag '{tag}' belongs on a code cell.")
     for number, line in enumerate(cell.source.splitlines(), 1):
         if len(line) > LONGEST_PROSE and not line.startswith("|"):  # a row of a table cannot be broken

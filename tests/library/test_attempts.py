@@ -48,6 +48,15 @@ def test_a_blank_inside_a_wrapped_error_is_a_blank(capsys):
     assert said(capsys, answer, "layer(1, 2)") == "Exercise 'sum': not answered yet.\n"
 
 
+def test_an_error_that_a_framework_tells_again_is_told_as_it_was(capsys):
+    answer = ("def add(a, b):\n    try:\n        return a.b\n    except AttributeError as error:\n"
+              "        raise ValueError('Exception encountered when calling layer.\\n\\n\\x1b[1mlong\\x1b[0m') from None")
+    assert "not yet: AttributeError: 'int' object has no attribute 'b'\n" in said(capsys, answer, "add(1, 2)")
+    message = "Shapes are 1 and 2 for '{{node A}} = A[T=1](B, C)' with input shapes: [1], [2]."
+    answer = f'def add(a, b):\n    raise ValueError("{message}")'
+    assert "not yet: ValueError: Shapes are 1 and 2 with input shapes: [1], [2].\n" in said(capsys, answer, "add(1, 2)")
+
+
 def test_the_reference_is_the_cross_entropys_gradient():
     rng = np.random.default_rng(0)
     weights = {"output": {"kernel": rng.normal(size=(4, 3)), "moving_mean": np.zeros(3)}}

@@ -45,12 +45,6 @@ BROKEN = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def strict(monkeypatch):
-    for name, value in {"LONGEST_CODE": 25, "WIDEST_CODE": 79, "RULES_STRICT": True}.items():
-        monkeypatch.setattr(source, name, value, raising=False)
-
-
 def test_the_small_lesson_breaks_no_rule():
     assert source.problems(LESSON) == []
 

@@ -34,9 +34,8 @@ posix = pytest.mark.skipif(os.name == "nt", reason="a terminal and signals of PO
 def checkout(tmp_path, monkeypatch):
     """A checkout with lesson 1 alone, its notebooks as its source makes them, not run."""
     folder = tmp_path / "checkout"
-    shutil.copytree(tandem.ROOT / "tandem", folder / "tandem", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("lessons", "notebooks"):
-        (folder / name).mkdir()
+        (folder / name).mkdir(parents=True)
     shutil.copy(tandem.ROOT / ".gitignore", folder)
     lesson = source.find("01")
     shutil.copy(lesson.path, folder / "lessons")
@@ -141,7 +140,7 @@ class Laboratory:
         self.runtime, self.temporary = checkout.parent / "runtime", checkout.parent / "temporary"
         self.runtime.mkdir()
         self.temporary.mkdir()
-        own = {"PYTHONPATH": str(checkout), "JUPYTER_RUNTIME_DIR": str(self.runtime), "TMPDIR": str(self.temporary),
+        own = {"TANDEM_ROOT": str(checkout), "JUPYTER_RUNTIME_DIR": str(self.runtime), "TMPDIR": str(self.temporary),
                "JUPYTER_CONFIG_DIR": str(checkout.parent / "config"), "TANDEM_RECORDS": str(checkout / "records")}
         command = [sys.executable, "-m", "tandem", "lab", "01", "--no-browser", *arguments]
         pid, self.terminal = pty.fork()
@@ -244,7 +243,7 @@ def test_sigterm_is_passed_on(laboratory):
                                          {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}], ids=["cp932", "ASCII"])
 def test_a_console_that_knows_no_middle_dot_is_served_too(environment, checkout):
     done = subprocess.run([sys.executable, "-m", "tandem", "lab", "01", "--version"], cwd=checkout, capture_output=True,
-                          env=os.environ | environment | {"PYTHONPATH": str(checkout)})
+                          env=os.environ | environment | {"TANDEM_ROOT": str(checkout)})
     assert done.returncode == 0 and b"Lesson 1 ? " in done.stdout, done.stderr[-500:]
 
 

@@ -63,20 +63,13 @@ ALLOWED = {
 
 
 @pytest.fixture
-def strict(monkeypatch):
-    monkeypatch.setattr(source, "RULES_STRICT", True)
-    monkeypatch.setattr(source, "LONGEST_CODE", 25)
-    monkeypatch.setattr(source, "WIDEST_CODE", 79)
-
-
-@pytest.fixture
 def good(tmp_path):
     path = tmp_path / "50_good.py"
     path.write_text(GOOD, encoding="utf-8")
     return path
 
 
-def test_a_good_source_is_split_into_both_notebooks(strict, good):
+def test_a_good_source_is_split_into_both_notebooks(good):
     lesson = source.read(good)
     assert lesson.title == "50 · A test lesson" and lesson.promise == "It promises something."
     assert [(row.name, row.default, row.range) for row in lesson.parameters()] == [("epochs", 1, "1 to 100")]
@@ -97,7 +90,7 @@ def test_a_source_without_framework_cells_makes_one_notebook(good):
 
 
 @pytest.mark.parametrize("path", BROKEN, ids=lambda path: path.stem)
-def test_a_broken_rule_is_named_with_its_line(strict, path):
+def test_a_broken_rule_is_named_with_its_line(path):
     line, words = re.search(r"expects (\d+): (.+)", path.read_text(encoding="utf-8")).groups()
     problem, = source.problems(path)
     where, said = problem.split(": ", 1)
@@ -107,12 +100,12 @@ def test_a_broken_rule_is_named_with_its_line(strict, path):
 
 
 @pytest.mark.parametrize("code", ALLOWED.values(), ids=ALLOWED)
-def test_what_only_looks_like_a_broken_rule_passes(strict, good, code):
+def test_what_only_looks_like_a_broken_rule_passes(good, code):
     good.write_text(f"{GOOD}\n# %% [markdown]\n# Then.\n\n# %%\n{code}\n", encoding="utf-8")
     assert source.problems(good) == []
 
 
-def test_every_broken_rule_is_told_at_once_and_once(strict, good):
+def test_every_broken_rule_is_told_at_once_and_once(good):
     twice = "# %% [markdown]\n# Then.\n\n# %%\nframework = None\n"
     good.write_text(f"{GOOD}\n{twice}\n{twice.replace('None', '= 1')}", encoding="utf-8")
     assert [problem.split(": ")[1][:20] for problem in source.problems(good)] == ["sets 'framework' ane", "the code does not pa"]
