@@ -32,7 +32,7 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     share = str(max(1, (os.cpu_count() or 1) // WORKERS))
-    for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):  # inter-op threads stay: with one, tf.data maps nothing in parallel
+    for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):  # not the inter-op ones: tf.data maps with them
         os.environ.setdefault(name, share)
     stack = contextlib.ExitStack()
     settings = stack.enter_context(tempfile.TemporaryDirectory(prefix="tandem-tests-", ignore_cleanup_errors=True))

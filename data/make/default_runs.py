@@ -4,8 +4,8 @@
 
 Trains the network of lessons/04_defaults.py in both frameworks, each in a process of its own, with 12 seeds: with and without
 batch normalisation, as it comes and with the twin's defaults taken over one at a time. The code is the lesson's: its cells
-tagged `network` and `script` are run, as the twin proof does. 336 runs, about ten minutes on one core. Float32 training is chaotic, so
-another machine's rounding gives other digits, the same averages within their intervals, and another SHA-256 sum for
+tagged `network` and `script` are run. 336 runs, about ten minutes on one core. Float32 training is
+chaotic, so another machine's rounding gives other digits, the same averages within their intervals, and another SHA-256 sum for
 tandem/data.py.
 """
 import csv

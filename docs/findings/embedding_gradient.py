@@ -1,4 +1,4 @@
-"""An embedding's gradient under Adam: summed over a token's occurrences and then squared in PyTorch; each occurrence squared in Keras.
+"""An embedding's gradient under Adam: in PyTorch a token's occurrences are added, then squared; in Keras each is squared.
 
 One token twice in a batch, with gradients 1 and -0.5; the sum is 0.5. Adam's second moment, divided by 1 - beta_2:
 

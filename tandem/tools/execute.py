@@ -28,8 +28,8 @@ class RunError(TandemError):
 def execute(notebook, path, parameters=None, records_folder=None, description="", made=None):
     """Runs `notebook` with papermill into the file `path`. Returns (seconds, peak_mb) of its kernel and what that started.
 
-    made: for the build, what its records say of when they were made (None: the time). Raises PapermillExecutionError when a cell fails; the file
-    then holds the outputs up to there.
+    made: for the build, what its records say of when they were made (None: the time). Raises PapermillExecutionError when a
+    cell fails; the file then holds the outputs up to there.
     """
     own = {"TANDEM_ROOT": str(tandem.ROOT), "TANDEM_RECORDS": str(records_folder or records.folder())}
     if made:  # by the build, which has the machine to itself: a kernel with all its cores
