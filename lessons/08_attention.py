@@ -719,17 +719,6 @@ def to_tensors(inputs, targets):
     return [torch.as_tensor(tokens, device=device) for tokens in both]
 
 
-@torch.inference_mode()
-def mean_loss(network, inputs, targets, size=64):
-    total = 0.0
-    for i in range(0, len(inputs), size):
-        some = slice(i, i + size)
-        tokens, following = to_tensors(inputs[some], targets[some])
-        logits = network(tokens).flatten(0, 1)
-        loss = F.cross_entropy(logits, following.flatten(), reduction="sum")
-        total += loss.item()
-    return total / targets.size
-
 # %% tags=["tensorflow", "network"]
 def build_gpt(start, heads=heads, attend=attend_to_past):
     network = GPT(*sizes(start), heads, attend)
@@ -744,7 +733,22 @@ def to_tensors(inputs, targets):
 
 cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
+# %% [markdown]
+# And the loss on text that it does not learn from, in slices, so that memory stays small:
 
+# %% tags=["pytorch", "script"]
+@torch.inference_mode()
+def mean_loss(network, inputs, targets, size=64):
+    total = 0.0
+    for i in range(0, len(inputs), size):
+        some = slice(i, i + size)
+        tokens, following = to_tensors(inputs[some], targets[some])
+        logits = network(tokens).flatten(0, 1)
+        loss = F.cross_entropy(logits, following.flatten(), reduction="sum")
+        total += loss.item()
+    return total / targets.size
+
+# %% tags=["tensorflow", "script"]
 def mean_loss(network, inputs, targets, size=64):
     total = 0.0
     for i in range(0, len(inputs), size):

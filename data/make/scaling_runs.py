@@ -24,7 +24,7 @@ def main():
     rows = []
     for width in WIDTHS:
         fixed = {"width": width, "heads": width // 16, "steps": max(MEASURED), "device": torch.device("cpu")}
-        lesson = network_cells(source.find("08"), "pytorch", fixed)
+        lesson = network_cells(source.find("08"), "pytorch", fixed, {"network", "script"})
         start = lesson["starting_weights"](0)["gpt"]
         network = lesson["build_gpt"](start)
         began = time.time()
