@@ -36,16 +36,22 @@ class Parameter:
         """What is wrong with `value` beside the `values` of all parameters, as a sentence; None if nothing is."""
         whole = isinstance(self.default, int)
         kind = "a whole number" if whole else "a number"
-        if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)) or not math.isfinite(value):
+        wrong_kind = isinstance(value, bool) or not isinstance(value, int if whole else (int, float))
+        if wrong_kind or isinstance(value, float) and not math.isfinite(value):
             return f"{self.name} is {value!r}; take {kind}, {self.range} ({self.meaning})."
         parts = _RANGE.match(self.range)
         low, high = (_bound(parts[end], values) for end in ("low", "high"))
         inside = (low < value if parts["above"] else low <= value) and (value < high if parts["below"] else value <= high)
         if inside and not (parts["divides"] and values[parts["divides"]] % value):
             return None
-        known = {name: values[name] for name in re.findall(r"[a-z_]\w*", self.range) if name in values}
+        known = {name: values[name] for name in self.others(values)}
         here = f"; here {', '.join(f'{name} is {known[name]!r}' for name in known)}" if known else ""
         return f"{self.name} is {value!r}; take {kind}, {self.range} ({self.meaning}{here})."
+
+
+    def others(self, names):
+        """Those of `names` that its range speaks of, such as ["train_size"]."""
+        return [name for name in re.findall(r"[a-z_]\w*", self.range) if name in names]
 
 
 def table_of(source):
@@ -93,7 +99,7 @@ def check(lesson, table, values):
             has = f"It has: {', '.join(known)}." if known else "It has none."
             raise WrongParameter(f"Lesson {lesson} has no parameter '{name}'.{hint} {has}")
     together = {parameter.name: parameter.default for parameter in table} | values
-    for parameter in table:
+    for parameter in sorted(table, key=lambda one: len(one.others(known))):  # a bound is asked for once it is known to be good
         if problem := parameter.problem(together[parameter.name], together):
             raise WrongParameter(f"Lesson {lesson}: {problem}")
 
@@ -105,6 +111,8 @@ def check_parameters(lesson, names, altered=False):
     the run is held against an unaltered twin. A learner who changes code says `altered`. Raises WrongParameter.
     """
     table = of_lesson(lesson)
+    if missing := [parameter.name for parameter in table if parameter.name not in names]:
+        raise WrongParameter(f"Lesson {lesson}: {', '.join(missing)} not set; run the parameters cell above first.")
     values = {parameter.name: names[parameter.name] for parameter in table}
     check(lesson, table, values)
     as_shipped = not altered and all(values[parameter.name] == parameter.default for parameter in table)

@@ -8,8 +8,8 @@ CELL = """\
 epochs = 25  # 1 to 200: passes over the images
 # Adam's; a comment above says it, too
 learning_rate = 1e-3  # above 0 to 1
-train_size = 1_000  # 100 to 10000: images
 batch_size = 64  # 1 to train_size * 4 // 5: images a step
+train_size = 1_000  # 100 to 10000: images
 width = 64  # 1 to 1024: numbers for a character
 heads = 4  # 1 to 64, divides width: each looks back in its own way
 dropout = 0.125  # 0 to below 1: the share that is hidden
@@ -41,6 +41,9 @@ def test_values_in_their_range_pass(values):
     ({"dropout": 1}, "dropout is 1; take a number, 0 to below 1"),
     ({"batch_size": 20_000}, r"batch_size is 20000; .*; here train_size is 1000\)"),
     ({"train_size": 100, "batch_size": 81}, "here train_size is 100"),
+    ({"train_size": "ten"}, "train_size is 'ten'; take a whole number, 100 to 10000"),
+    ({"train_size": -1}, "train_size is -1; take a whole number, 100 to 10000"),
+    ({"epochs": 10**400}, "; take a whole number, 1 to 200"),
     ({"heads": 5}, r"heads is 5; .*divides width \(.*here width is 64\)"),
     ({"epocs": 5}, "no parameter 'epocs'. Did you mean 'epochs'"),
 ], ids=lambda value: str(value) if isinstance(value, dict) else "")
@@ -59,6 +62,12 @@ def test_a_wrong_value_is_answered_in_one_sentence_with_its_range(values, says):
 def test_a_line_that_is_no_row_of_the_table_is_refused(line, says):
     with pytest.raises(ValueError, match=says):
         parameters.table_of(line)
+
+
+def test_where_the_parameters_cell_was_not_run_the_door_says_so(monkeypatch):
+    monkeypatch.setattr(parameters, "of_lesson", lambda lesson: TABLE)
+    with pytest.raises(parameters.WrongParameter, match="epochs, learning_rate not set; run the parameters cell above first"):
+        parameters.check_parameters("50_test", {row.name: row.default for row in TABLE[2:]})
 
 
 WITH_PARAMETERS = [lesson for lesson in source.all_lessons() if lesson.parameters()]
