@@ -28,8 +28,8 @@ SETTINGS = {
     # JupyterLab would ask whether it may fetch news, and look for updates: nothing here goes to the network.
     "@jupyterlab/apputils-extension:notification": {"checkForUpdates": False, "fetchNews": "false"},
     "@jupyterlab/notebook-extension:tracker": {
-        # Half of a screen of 1440 px holds the 79 columns of a lesson's code at this size; on a smaller one lines are wrapped, not cut.
-        "codeCellConfig": {"lineNumbers": False, "lineWrap": True, "customStyles": {"fontSize": 12}},
+        # At this size half of a screen of 1440 px holds the 79 columns of a lesson's code; on a smaller one lines are wrapped.
+        "codeCellConfig": {"lineNumbers": False, "lineWrap": True, "customStyles": {"fontSize": 11.8}},
         # Every cell is laid out, also out of sight: else nobody knows where the twin's is, and scrolling in step would guess.
         "windowingMode": "defer",
     },
