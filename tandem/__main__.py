@@ -1,6 +1,7 @@
 """The command line: python -m tandem lab | run | compare | bench | build | proof."""
 import argparse
 import ast
+import os
 import sys
 
 from tandem import FRAMEWORKS, TandemError
@@ -53,6 +54,8 @@ def main(arguments=None):
     for stream in (sys.stdout, sys.stderr):  # a console that knows no "·" gets a "?"
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
+    if place := os.environ.get("TANDEM_RECORDS"):  # kernels start in other folders
+        os.environ["TANDEM_RECORDS"] = os.path.abspath(place)
     chosen, rest = parser.parse_known_args(_joined_parameters(sys.argv[1:] if arguments is None else arguments))
     if rest and chosen.command is not _lab:
         parser.error(f"unknown: {' '.join(rest)}")

@@ -17,6 +17,8 @@ FRAMEWORK_PACKAGES = {"torch", "tensorflow", "keras"}
 ONLY_FOR_TESTS = {"pytest", "pytest-xdist", "nbval", "jupyter-repo2docker", "ruff", "playwright", "filelock"}
 LIBRARY = sorted((ROOT / "tandem").glob("*.py"))
 TOOLS = sorted((ROOT / "tandem" / "tools").rglob("*.py"))
+CODE = [*LIBRARY, *TOOLS, *(path for path in sorted((ROOT / "tests").rglob("*.py"))
+                            if path.parent.name != "broken_lessons")]  # broken on purpose
 
 
 def read(path):
@@ -91,8 +93,8 @@ def test_one_version_is_told_everywhere():
 def test_binder_reads_its_files_as_meant():
     """repo2docker's own parsing: the Dockerfile that Binder would build from."""
     done = subprocess.run(
-        [sys.executable, "-m", "repo2docker", "--no-build", "--debug", str(ROOT)], capture_output=True, text=True
-    )
+        [sys.executable, "-m", "repo2docker", "--no-build", "--debug", str(ROOT)], capture_output=True, text=True,
+        encoding="utf-8")
     assert done.returncode == 0, done.stderr[-2000:]
     dockerfile = done.stdout + done.stderr
     assert "Building conda environment for python=3.12" in dockerfile
@@ -101,14 +103,14 @@ def test_binder_reads_its_files_as_meant():
 
 
 def test_pip_finds_no_conflict():
-    done = subprocess.run([sys.executable, "-m", "pip", "check"], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-m", "pip", "check"], capture_output=True, text=True, encoding="utf-8")
     assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.parametrize("module", WITHOUT_FRAMEWORK)
 def test_what_every_lesson_imports_brings_no_framework(module):
     code = f"import sys, tandem.{module}; sys.exit(', '.join(sys.modules.keys() & {FRAMEWORK_PACKAGES}) or None)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, encoding="utf-8")
     assert done.returncode == 0, f"tandem.{module} imports {done.stderr}"
 
 
@@ -137,9 +139,26 @@ def test_a_tool_starts_without_a_framework(path):
     assert not imported("\n".join(map(ast.unparse, at_the_top))) & others
 
 
+def takes_text(call):
+    """Whether a call reads or writes text, for which Python would take the machine's encoding."""
+    name = getattr(call.func, "attr", getattr(call.func, "id", ""))
+    if name in {"run", "Popen", "check_output"}:
+        return "text" in {keyword.arg for keyword in call.keywords}
+    if name == "NamedTemporaryFile" or isinstance(call.func, ast.Name) and name == "open":
+        return not any(isinstance(word, ast.Constant) and "b" in str(word.value) for word in call.args[-1:])
+    return name in {"read_text", "write_text"}
+
+
+@pytest.mark.parametrize("path", CODE, ids=lambda path: str(path.relative_to(ROOT)))
+def test_who_reads_or_writes_text_says_its_encoding(path):
+    """Found on a console of code page 932: the machine's own encoding is not UTF-8 everywhere."""
+    calls = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
+    silent = [call.lineno for call in calls if takes_text(call) and "encoding" not in {word.arg for word in call.keywords}]
+    assert not silent, f'lines {silent}: add encoding="utf-8"'
+
+
 def test_every_import_is_declared():
-    files = [*LIBRARY, *TOOLS, *(path for folder in ("tests", "data", "docs") for path in (ROOT / folder).rglob("*.py"))]
-    files = [path for path in files if path.parent.name != "broken_lessons"]  # broken on purpose
+    files = [*CODE, *(path for folder in ("data", "docs") for path in (ROOT / folder).rglob("*.py"))]
     found = set().union(*(imported(path.read_text(encoding="utf-8")) for path in files))
     for lesson in source.all_lessons():
         for cell in lesson.cells:

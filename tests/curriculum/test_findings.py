@@ -34,7 +34,7 @@ def printed():
     import json
 
     paths = [str(FOLDER / f"{name}.py") for name in SCRIPTS]
-    done = subprocess.run([sys.executable, "-c", RUN_ALL, *paths], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", RUN_ALL, *paths], capture_output=True, text=True, encoding="utf-8")
     assert done.returncode == 0, done.stderr[-2000:]
     return dict(zip(SCRIPTS, json.loads(done.stdout.splitlines()[-1]).values(), strict=True))
 

@@ -88,7 +88,8 @@ def test_the_same_network_gets_the_same_answers_and_gradients_in_both_frameworks
     found = []
     for framework in FRAMEWORKS:
         script, path = pathlib.Path(__file__).with_name("answers.py"), tmp_path / f"{framework}.npz"
-        done = subprocess.run([sys.executable, str(script), framework, str(path)], capture_output=True, text=True)
+        done = subprocess.run([sys.executable, str(script), framework, str(path)], capture_output=True, text=True,
+                              encoding="utf-8")
         assert done.returncode == 0, done.stderr[-2000:]
         found.append(dict(np.load(path)))
     assert found[0].keys() == found[1].keys() and len(found[0]) == 5

@@ -44,7 +44,7 @@ def test_the_shipped_record_serves_until_the_twin_is_run(records_folder, monkeyp
 
 
 def test_where_nothing_can_be_written_records_go_to_a_temporary_folder_and_say_so(records_folder, monkeypatch, capsys):
-    (records_folder / "a file").write_text("in the way")
+    (records_folder / "a file").write_text("in the way", encoding="utf-8")
     monkeypatch.setenv("TANDEM_RECORDS", str(records_folder / "a file"))
     records.save("50_test", "pytorch", {}, [1.0])
     assert "cannot be written: this run's record is in" in capsys.readouterr().out
@@ -52,7 +52,7 @@ def test_where_nothing_can_be_written_records_go_to_a_temporary_folder_and_say_s
 
 
 def test_a_damaged_record_is_left_out_and_named(records_folder, capsys):
-    (records_folder / "50_test_pytorch.json").write_text('{"lesson": ')
+    (records_folder / "50_test_pytorch.json").write_text('{"lesson": ', encoding="utf-8")
     assert records.load("50_test", "pytorch") is None
     assert "50_test_pytorch.json cannot be read" in capsys.readouterr().out
 
@@ -68,7 +68,7 @@ def test_a_twin_that_reads_while_two_kernels_write_finds_a_whole_record(records_
     for writer in writers:
         writer.start()
     while any(writer.is_alive() for writer in writers):
-        text = (records_folder / "50_test_pytorch.json").read_text()
+        text = (records_folder / "50_test_pytorch.json").read_text(encoding="utf-8")
         assert len(set(json.loads(text)["losses"]["loss"])) == 1
     assert [writer.exitcode for writer in writers] == [0, 0]
     assert os.listdir(records_folder / "temporary") == [] and not list(records_folder.glob("*.part"))

@@ -24,7 +24,7 @@ print(keras.config.backend(), keras.config.floatx(), keras.config.dtype_policy()
 def printed(code, **environment):
     """What a new Python prints that has only these variables of those that matter here."""
     rest = {name: value for name, value in os.environ.items() if name not in ASKED}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=rest | environment)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, encoding="utf-8", env=rest | environment)
     assert done.returncode == 0, done.stderr[-1500:]
     return done.stdout.split()
 
@@ -34,7 +34,7 @@ def test_cores_are_those_that_a_container_may_use(quota, cores, tmp_path, monkey
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(8), raising=False)
     monkeypatch.setattr(threads, "QUOTA", tmp_path / "cpu.max")
     if quota:
-        threads.QUOTA.write_text(quota)
+        threads.QUOTA.write_text(quota, encoding="ascii")
     assert threads.cores() == cores
 
 

@@ -13,7 +13,7 @@ LAYERS = str(pathlib.Path(__file__).with_name("layers.py"))
 
 def run(*command):
     """Runs Python in a process of its own: one that holds a single framework."""
-    done = subprocess.run([sys.executable, *command], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, *command], capture_output=True, text=True, encoding="utf-8")
     assert done.returncode == 0, done.stderr[-2000:]
 
 
@@ -32,7 +32,7 @@ def test_recurrent_and_attention_layers_compute_the_same_from_the_same_weights(t
 def test_an_lstm_with_two_biases_is_refused_with_what_to_do():
     code = ("from torch import nn; from tandem import weights; from tandem.pytorch import load_weights\n"
             "load_weights(nn.LSTM(3, 2), {'lstm': weights.lstm(weights.generator(0), 3, 2)})")
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, encoding="utf-8")
     assert "set bias_hh_l0 to zero" in done.stderr.splitlines()[-1]
 
 

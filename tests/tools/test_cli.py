@@ -6,6 +6,7 @@ import sys
 import pytest
 
 import tandem
+from tandem import records
 from tandem.__main__ import main
 from tandem.tools import build, run
 
@@ -32,6 +33,15 @@ def test_help_reads_well(command, capsys):
 def test_both_twins_are_run_and_then_compared(runs, tmp_path):
     main(["run", "50", "-p", "steps", "6", "-p", "slope=2.5e-1", "--output", "out"])
     assert runs == [("50_small", {"steps": 6, "slope": 0.25}, None, "out"), ("compare", tmp_path)]
+
+
+def test_a_folder_of_records_is_the_same_one_in_every_kernel(runs, tmp_path, monkeypatch):
+    """Found with a relative TANDEM_RECORDS: the laboratory's kernels start in work/, and `compare` in the checkout."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TANDEM_RECORDS", "mine")
+    main(["run", "50", "--framework", "pytorch"])
+    monkeypatch.chdir(tmp_path / "lessons")
+    assert records.folder() == tmp_path / "mine"
 
 
 def test_one_twin_is_run_and_not_compared(runs):
