@@ -1,5 +1,4 @@
 """How long a lesson's twins take alone, and side by side as in the laboratory (make bench)."""
-import os
 import pathlib
 import statistics
 import subprocess
@@ -9,7 +8,9 @@ import time
 
 import nbformat
 
+import tandem
 from tandem import FRAMEWORK_NAMES, TandemError, threads
+from tandem.tools.execute import environment
 from tandem.tools.notebook import assemble
 
 MOST = 1.3
@@ -49,28 +50,30 @@ def bench(lesson, runs=1, report=print):
 
 
 def _seconds(lesson, frameworks):
-    """How long each of these notebooks takes when all of them run at once: started together, each with its own records."""
-    with tempfile.TemporaryDirectory(prefix="tandem-bench-") as folder:
-        paths = [pathlib.Path(folder, lesson.notebook_name(framework)) for framework in frameworks]
-        for path, framework in zip(paths, frameworks, strict=True):
-            nbformat.write(assemble(lesson, framework, {}), path)
-        environment = os.environ | {"TANDEM_RECORDS": folder}
-        command = [sys.executable, "-m", "papermill", "--no-progress-bar", "--log-level=CRITICAL", "--kernel=python3",
-                   f"--cwd={folder}"]
-        start = time.perf_counter()
-        running = {path: subprocess.Popen([*command, str(path), str(path)], env=environment, stderr=subprocess.PIPE, text=True)
-                   for path in paths}
-        took = {}
-        while len(took) < len(running):
-            time.sleep(0.05)
-            for path, process in running.items():
-                if path not in took and process.poll() is not None:
-                    took[path] = time.perf_counter() - start
-        for path, process in running.items():
-            errors = process.communicate()[1]
+    """How long each of these notebooks takes when all of them run at once: started together, each with its own record."""
+    with tempfile.TemporaryDirectory(prefix="tandem-bench-", ignore_cleanup_errors=True) as folder:
+        with environment(folder, TANDEM_ROOT=str(tandem.ROOT), TANDEM_RECORDS=folder):
+            start = time.perf_counter()
+            running = {framework: _started(lesson, framework, folder) for framework in frameworks}
+            took = {}
+            while len(took) < len(running):
+                time.sleep(0.05)
+                for framework, process in running.items():
+                    if framework not in took and process.poll() is not None:
+                        took[framework] = time.perf_counter() - start
+        for framework, process in running.items():
+            said = process.communicate()[1].strip()
             if process.returncode:
-                raise BenchError(f"{path.name} failed: {errors.strip().splitlines()[-1]}")
-    return [took[path] for path in paths]
+                raise BenchError(f"{lesson.notebook_name(framework)} failed: {said.splitlines()[-1]}")
+    return [took[framework] for framework in frameworks]
+
+
+def _started(lesson, framework, folder):
+    """A papermill process that runs one notebook, as a learner finds it, in `folder`."""
+    path = str(pathlib.Path(folder, lesson.notebook_name(framework)))
+    nbformat.write(assemble(lesson, framework, {}), path)
+    command = [sys.executable, "-m", "papermill", "--no-progress-bar", "--log-level=CRITICAL", "--kernel=python3"]
+    return subprocess.Popen([*command, f"--cwd={folder}", path, path], stderr=subprocess.PIPE, text=True, encoding="utf-8")
 
 
 def _spread(seconds):
