@@ -31,6 +31,8 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    for option in ("--only", "--without"):
+        _numbers(config.getoption(option))  # a lesson that does not exist is told now: a worker could not say it
     share = str(max(1, (os.cpu_count() or 1) // WORKERS))
     for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):  # not the inter-op ones: tf.data maps with them
         os.environ.setdefault(name, share)

@@ -71,6 +71,15 @@ def test_a_mistake_is_answered_in_a_sentence(small, arguments, answer):
     assert not (small.parent.parent / "runs").exists()
 
 
+@pytest.mark.parametrize("option", ["--only", "--without"])
+def test_the_tests_say_in_a_sentence_that_there_is_no_such_lesson(option):
+    """Found with `--only 99`: after half a minute, an internal error of pytest-xdist."""
+    done = subprocess.run([sys.executable, "-m", "pytest", option, "99"], cwd=tandem.ROOT, capture_output=True, text=True,
+                          encoding="utf-8")
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert done.stderr.startswith("ERROR: There is no lesson 99. These exist: 00_welcome, "), done.stdout + done.stderr
+
+
 def test_a_broken_lesson_is_answered_in_a_sentence(change):
     change("# %% [markdown]\n# They are checked.\n\n", "")
     with pytest.raises(SystemExit, match="lessons/50_small.py:17: a code cell follows a code cell"):
