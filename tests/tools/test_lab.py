@@ -258,6 +258,7 @@ TOO_WIDE = """() => [...document.querySelectorAll(".jp-NotebookPanel")].flatMap(
         const edge = panel.querySelector(".jp-WindowedPanel-outer").getBoundingClientRect().right;
         return code.getBoundingClientRect().right > edge || code.scrollWidth > code.clientWidth + 1;
     }).map((code) => code.textContent.slice(0, 60)))"""
+FIGURES_TOLD = """() => [...document.querySelectorAll(".jp-RenderedImage img")].map((image) => image.alt.length >= 15)"""
 # How far the shared cell that is read in one panel, 80 px below its upper edge, is from the same cell in the other; null if a
 # framework's own cell is read.
 APART = """(side) => {
@@ -278,7 +279,8 @@ APART = """(side) => {
 def test_a_learner_runs_both_twins_side_by_side_and_git_sees_nothing(laboratory, checkout):
     def git(*arguments):
         names = ("-c", "user.name=Tandem", "-c", "user.email=tandem@localhost")
-        return subprocess.run(["git", *names, *arguments], cwd=checkout, capture_output=True, text=True, check=True).stdout
+        return subprocess.run(["git", *names, *arguments], cwd=checkout, capture_output=True, text=True, encoding="utf-8",
+                              check=True).stdout
 
     for arguments in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "-m", "Lesson 1"]):
         git(*arguments)
@@ -292,6 +294,8 @@ def test_a_learner_runs_both_twins_side_by_side_and_git_sees_nothing(laboratory,
             run_all(page, name)
         page.wait_for_function(ALL_RUN, timeout=90_000)
         assert page.evaluate(TOO_WIDE) == []
+        told = page.evaluate(FIGURES_TOLD)
+        assert len(told) > 10 and all(told), f"{told.count(False)} of {len(told)} figures have no alternative text on the page"
 
         for side in (0, 1):
             apart = [distance for distance in scrolled(page, side) if distance is not None]
