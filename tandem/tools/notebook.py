@@ -61,6 +61,7 @@ def header(lesson, framework, measured):
         if other != framework:
             parts.append(f"[the {FRAMEWORK_NAMES[other]} twin]({lesson.notebook_name(other)})")
     parts.append(f"[{'both' if framework else 'this notebook'} on Binder]({binder_link(lesson)})")
+    parts.append(f"[opened alone, without Tandem's folders?](https://github.com/{REPOSITORY}#readme)")
     return " · ".join(parts)
 
 
