@@ -17,7 +17,8 @@ import tandem
 from tandem import TandemError, records, threads
 from tandem.tools import exercises
 
-PERSONAL = re.compile(r"(?i)IPYTHON|JUPYTER|KERAS_|MATPLOTLIBRC|MPLBACKEND|PYTHONSTARTUP|PYTHONWARNINGS|.*_PROXY$")
+PERSONAL = re.compile(r"(?i)IPYTHON|JUPYTER|KERAS_|MATPLOTLIBRC|MPLBACKEND|PYTHONSTARTUP|PYTHONWARNINGS|.*_PROXY$"
+                      r"|TF_CPP_|TF_ENABLE_ONEDNN_OPTS|TF_USE_LEGACY_KERAS|(TF_)?XLA_FLAGS|TORCH_LOGS")
 """The environment variables by which a user's own settings would reach a kernel."""
 
 

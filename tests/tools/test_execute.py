@@ -12,7 +12,7 @@ CELLS = ("""\
 from tandem import plots
 plots.curves({"loss": [2.0, 1.0, 0.5, 0.4]}, "A loss that falls")""", """\
 import os, matplotlib
-print("profile" in globals(), os.environ.get("https_proxy"))
+print("profile" in globals(), *map(os.environ.get, ("https_proxy", "TF_CPP_MIN_LOG_LEVEL", "TORCH_LOGS")))
 print(matplotlib.rcParams["lines.linewidth"], os.environ["TANDEM_RECORDS"])""")
 
 
@@ -21,7 +21,8 @@ def notebook_of(*sources):
 
 
 def test_a_users_own_profile_kernel_backend_style_and_proxy_do_not_reach_a_run(tmp_path, monkeypatch):
-    """Found with MPLBACKEND=agg, which stored notebooks without figures, and with a kernel of that name for another Python."""
+    """Found with MPLBACKEND=agg, which stored notebooks without figures, with a kernel of that name for another Python, and with
+    TF_CPP_MIN_LOG_LEVEL=0, which stored log lines."""
     home = tmp_path / "home"
     startup = home / ".ipython" / "profile_default" / "startup"
     kernel = home / "jupyter" / "kernels" / "python3"
@@ -32,7 +33,8 @@ def test_a_users_own_profile_kernel_backend_style_and_proxy_do_not_reach_a_run(t
     (kernel / "kernel.json").write_text(json.dumps(another), encoding="utf-8")
     (home / "matplotlibrc").write_text("lines.linewidth: 7\n", encoding="utf-8")
     for name, value in {"HOME": home, "IPYTHONDIR": home / ".ipython", "JUPYTER_PATH": home / "jupyter", "MPLBACKEND": "agg",
-                        "MATPLOTLIBRC": home / "matplotlibrc", "https_proxy": "http://nowhere:1"}.items():
+                        "MATPLOTLIBRC": home / "matplotlibrc", "https_proxy": "http://nowhere:1",
+                        "TF_CPP_MIN_LOG_LEVEL": "0", "TORCH_LOGS": "+dynamo"}.items():
         monkeypatch.setenv(name, str(value))
     before = dict(os.environ)
     seconds, peak_mb = execute(notebook_of(*CELLS), tmp_path / "run.ipynb", records_folder=tmp_path / "records")
@@ -40,7 +42,7 @@ def test_a_users_own_profile_kernel_backend_style_and_proxy_do_not_reach_a_run(t
     assert seconds > 0 and peak_mb > 30
     drawn, printed = nbformat.read(tmp_path / "run.ipynb", as_version=4).cells
     assert [list(output.data) for output in drawn.outputs] == [["image/png", "text/plain"]]
-    assert printed.outputs[0].text.split() == ["False", "None", "1.5", str(tmp_path / "records")]
+    assert printed.outputs[0].text.split() == ["False", *["None"] * 3, "1.5", str(tmp_path / "records")]
 
 
 def test_a_run_that_fails_leaves_its_outputs_and_the_environment_as_it_was(tmp_path):
