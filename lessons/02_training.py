@@ -1019,7 +1019,7 @@ axes.invert_yaxis()
 
 # %% [markdown] tags=["tensorflow"]
 # `Sequential` and `Functional` stand further out for a reason of ours: their losses were computed back from a rounded running mean, and multiplying it by up to 125 batches multiplies its rounding as well.
-# The hand-written Adam is no matter of rounding: Keras adds $\epsilon$ at another place of the formula (the twin check shows it), a small difference at each step, which training magnifies, late in the epoch, to a few hundredths at single steps.
+# The hand-written Adam is no matter of rounding: Keras adds $\epsilon$ at another place of the formula (the twin check shows it), a small difference at each step, which training magnifies to as much as a few hundredths at single steps.
 
 # %% [markdown]
 # Whatever way you choose, you do not choose the result: all agree in the sense of `check`, the first ten losses to a thousandth and the mean of the epoch to a hundredth.
