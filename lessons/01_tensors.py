@@ -29,6 +29,8 @@
 # ## Set-up
 
 # %% tags=["pytorch", "network"]
+from textwrap import fill
+
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
@@ -46,6 +48,8 @@ device = accelerator or torch.device("cpu")
 # %% tags=["tensorflow", "network"]
 # first: it starts TensorFlow without its log lines
 from tandem.tensorflow import load_weights
+
+from textwrap import fill
 
 import keras
 import matplotlib.pyplot as plt
@@ -148,7 +152,7 @@ print("sum:", (wide + narrow).dtype)
 try:
     wide @ narrow
 except RuntimeError as error:
-    print("product: RuntimeError:", error)
+    print(fill(f"product: RuntimeError: {error}", 72))
 print("converted first:", (wide.float() @ narrow).dtype)
 
 # %% [markdown] tags=["pytorch"]
@@ -164,7 +168,8 @@ for name, compute in (("sum", tf.add), ("product", tf.matmul)):
     try:
         compute(wide, narrow)
     except tf.errors.InvalidArgumentError as error:
-        print(f"{name}: InvalidArgumentError:", error.message.split(" [Op")[0])
+        message = error.message.split(" [Op")[0]
+        print(fill(f"{name}: InvalidArgumentError: {message}", 72))
 print("converted first:", (tf.cast(wide, "float32") @ narrow).dtype.name)
 mixed = narrow + np.ones((2, 2))
 print("a float64 array beside a float32 tensor:", mixed.dtype.name)
@@ -323,7 +328,7 @@ print(f"logits {tuple(logits.shape)}, answers {tuple(y.shape)}, "
 try:
     F.binary_cross_entropy_with_logits(logits, y)
 except ValueError as error:
-    print("PyTorch's own log loss: ValueError:", error)
+    print(fill(f"PyTorch's own log loss: ValueError: {error}", 72))
 two_answers = chinstrap.reshape(-1, 1)
 column = torch.tensor(two_answers, device=device)  # (219, 1)
 print(f"right shapes: loss {naive_log_loss(logits, column):.3f}")
@@ -334,7 +339,7 @@ print(f"logits {tuple(logits.shape)}, answers {tuple(y.shape)}, "
 try:
     tf.nn.sigmoid_cross_entropy_with_logits(labels=y, logits=logits)
 except ValueError as error:
-    print("TensorFlow's own log loss: ValueError:", error)
+    print(fill(f"TensorFlow's own log loss: ValueError: {error}", 72))
 two_answers = chinstrap.reshape(-1, 1)
 column = tf.constant(two_answers)  # (219, 1)
 print(f"right shapes: loss {naive_log_loss(logits, column):.3f}")
@@ -567,16 +572,15 @@ if as_shipped:
 # %% [markdown]
 # To three digits.
 # And to all that they have?
-# The last column counts the digits that each has in common with the formula:
+# The first weight in full; the last column counts the digits that each has in common with the formula, in all three:
 
 # %% tags=["nbval-ignore-output"]
 digits = {}
-print(f"{'':29}" + "".join(f"{name:>20}" for name in NAMES) + "   digits")
+print(f"{'':29}{NAMES[0]:>20}   digits")
 for name, gradient in ways.items():
     digits[name] = -np.log10(max(error_of(gradient), 1e-16))
     in_common = "" if gradient is exact else f"{digits[name]:9.0f}"
-    numbers = "".join(f"{value:20.16f}" for value in gradient)
-    print(f"{name:29}{numbers}{in_common}")
+    print(f"{name:29}{gradient[0]:20.16f}{in_common}")
 if as_shipped:
     assert digits["automatic, float64"] > 13
     assert digits["automatic, float32"] > 5.5
@@ -649,7 +653,7 @@ def visit(note):
 
 
 visit(loss.grad_fn)
-print([label for label, *_ in nodes.values()])
+print(fill(", ".join(label for label, *_ in nodes.values()), 72))
 
 # %% [markdown] tags=["pytorch"]
 # Where are the measurements and the answer?
@@ -673,7 +677,8 @@ given = {name: tf.constant(value) for name, value in numbers.items()}
 decorated = tf.function(bird_loss)
 print(f"eager {bird_loss(**given):.4f}, as a graph {decorated(**given):.4f}")
 graph = decorated.get_concrete_function(**given).graph
-print([operation.type for operation in graph.get_operations()])
+types = [operation.type for operation in graph.get_operations()]
+print(fill(", ".join(types), 72))
 
 # %% [markdown] tags=["tensorflow"]
 # Seven operations between six placeholders and an `Identity` that hands the result out.
@@ -703,7 +708,7 @@ for note, value, gradient in zip(notes, values, gradients):
     label = note.type if sources else note.name
     gradient = None if gradient is None else float(gradient)
     nodes[note] = (label, sources, float(value), gradient)
-print([label for label, *_ in nodes.values()])
+print(fill(", ".join(label for label, *_ in nodes.values()), 72))
 
 # %% [markdown] tags=["tensorflow"]
 # The measurements and the answer are nodes as well: this graph is of the computation.
@@ -779,7 +784,7 @@ w = torch.tensor(3.0)
 try:
     (w**2).backward()
 except RuntimeError as error:
-    print("not marked:  RuntimeError:", error)
+    print(fill(f"not marked:  RuntimeError: {error}", 72))
 w.requires_grad_()
 print("marked:     ", w**2)
 with torch.no_grad():
@@ -787,7 +792,7 @@ with torch.no_grad():
 try:
     np.square(w.numpy())
 except RuntimeError as error:
-    print("to NumPy:    RuntimeError:", error)
+    print(fill(f"to NumPy:    RuntimeError: {error}", 72))
 print("detached:   ", w.detach() ** 2)
 
 # %% [markdown] tags=["pytorch"]
@@ -860,7 +865,7 @@ print(f"asked once: {tape.gradient(square, w):.0f}")
 try:
     tape.gradient(square, w)
 except RuntimeError as error:
-    print("asked twice: RuntimeError:", error)
+    print(fill(f"asked twice: RuntimeError: {error}", 72))
 
 with tf.GradientTape(persistent=True) as tape:
     square = w**2
@@ -909,7 +914,8 @@ for name, case in cases.items():
         case(w).sum().backward()
         print(f"{name}: gradient {w.grad.tolist()}")
     except RuntimeError as error:
-        print(f"{name}: {str(error).split(' Hint')[0]}\n")
+        message = str(error).split(" Hint")[0]
+        print(fill(f"{name}: {message}", 72) + "\n")
 
 # %% [markdown] tags=["pytorch"]
 # All four are changed **in place**.

@@ -385,7 +385,8 @@ def ask(question, by_default, told=None, tolerance=1e-5):
     if told is not None:
         rows[f"{me}, told {you}'s rule"] = told = np.ravel(told)
     for label, row in rows.items():
-        print(f"{label:32}" + "".join(f"{value:10.4g}" for value in row))
+        wide = 10 if len(row) < 5 else 5
+        print(f"{label:32}" + "".join(f"{value:{wide}.4g}" for value in row))
     if theirs and told is not None:
         equal_now = np.allclose(told, theirs, rtol=tolerance, atol=tolerance)
         print(f"told, the same within {tolerance:g}: {equal_now}")
@@ -1136,7 +1137,7 @@ asked = {
     "F.gelu or ops.gelu, of 1": (F.gelu(one), 'approximate="tanh"'),
     "average pool, padded corner": (corner, "count_include_pad=False"),
     "cross-entropy of (2, 0)": (F.cross_entropy(logits[:1], labels[:1]), ""),
-    "class-weighted loss": (weighted, 'reduction="none", then .mean()'),
+    "class-weighted loss": (weighted, '"none", then .mean()'),
 }
 
 # %% tags=["tensorflow"]
@@ -1159,7 +1160,7 @@ asked = {
     "cross-entropy of (2, 0)": (loss_of()(labels[:1], logits[:1]),
                                 "from_logits=True"),
     "class-weighted loss": (weighted,
-                            'reduction="mean_with_sample_weight"'),
+                            '"mean_with_sample_weight"'),
 }
 
 # %% [markdown]
@@ -1169,14 +1170,14 @@ asked = {
 catalogue = {name: (np.asarray(value).item(), how)
              for name, (value, how) in (written | asked).items()}
 theirs = dict(zip(catalogue, known["scores"]["catalogue"])) if known else {}
-print(f"{'':28}{me:>11}{you:>11}   to have the twin's")
+print(f"{'':27}{me:>11}{you:>11}  to have the twin's")
 for name, (value, how) in catalogue.items():
-    print(f"{name:28}{value:11.4g}{theirs.get(name, np.nan):11.4g}   {how}")
+    print(f"{name:27}{value:11.4g}{theirs.get(name, np.nan):11.4g}  {how}")
 
 # %% [markdown]
 # All but one line differ.
 # (The dots behind the three rates stand for the arguments above: the rate alone does not give the twin's steps.)
-# Most are an argument; the forget bias is set by writing into the layer's bias.
+# Most are an argument (of the weighted loss, its `reduction`); the forget bias is set by writing into the layer's bias.
 # (Keras' cross-entropy takes the logits for probabilities unless told, lesson 2: a rule nobody wants to copy.
 # The weighted loss is divided by the sum of the weights, 4, in PyTorch and by the number of images, 2, in Keras.)
 #

@@ -1684,7 +1684,7 @@ drawn = np.random.default_rng(seed).integers(0, 52, (2000, 52))
 for name in list(errors)[:-1]:
     by_week = (errors[name] - of_network).reshape(52, 7).mean(axis=1)
     low, high = np.percentile(by_week[drawn].mean(axis=1), [2.5, 97.5])
-    print(f"{name:28}{errors[name].mean():.2f} °C off; the LSTM gains "
+    print(f"{name:28}{errors[name].mean():.2f} °C off; LSTM gains "
           f"{by_week.mean():.2f} (95 %: {low:.2f} to {high:.2f})")
 if as_shipped:
     assert of_network.mean() < errors["like today"].mean()

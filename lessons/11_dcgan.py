@@ -1087,7 +1087,7 @@ plots.images((pictures[:40] + 1) / 2,
 
 # %% [markdown]
 # With the lesson's values more than half are clothes at a glance: pullovers, shirts, a bag, a shoe here and there you would recognise without the caption.
-# Others you would not: cover the captions, and look again at those that the judge calls trousers.
+# Others you would not: cover the captions, and guess.
 # You also see what is not right: ragged edges, scattered pixels, creatures between a bag and a shirt.
 # By the ruler all of this is a slight blur.
 # Your eye is stricter: the judge was trained on photographs only, has to choose one of ten names, and never says "none".

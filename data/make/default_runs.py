@@ -44,7 +44,7 @@ def main():
     csv.writer(table, lineterminator="\n").writerow(COLUMNS)
     for framework in FRAMEWORKS:
         command = [sys.executable, __file__, "--framework", framework]
-        table.write(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        table.write(subprocess.run(command, check=True, capture_output=True, text=True, encoding="utf-8").stdout)
     (ROOT / "data" / "default_runs.csv").write_text(table.getvalue(), encoding="utf-8")
 
 

@@ -317,7 +317,8 @@ def run_variants(lessons, framework, seeds=SEEDS, steps=STEPS, seconds=600):
         (folder / "jobs").write_bytes(pickle.dumps(jobs))
         # A proof is about arithmetic: it runs on the CPU, as float64 is not to be had on every accelerator, and on one thread.
         environment = os.environ | {"CUDA_VISIBLE_DEVICES": "-1", "OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1",
-                                    "TF_NUM_INTEROP_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+                                    "TF_NUM_INTEROP_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+                                    "TMPDIR": str(folder)}  # AutoGraph leaves files there
         command = [sys.executable, "-m", "tandem.tools.twin", str(folder)]
         done = subprocess.run(command, capture_output=True, text=True, env=environment, encoding="utf-8", errors="replace")
         if done.returncode:
