@@ -1152,7 +1152,7 @@ asked = {
     "LSTM: largest forget bias": (np.max(recurrent.cell.bias[64:128]),
                                   "write into the bias"),
     "PReLU: starting slope": (prelu.alpha,
-                              "alpha_initializer=Constant(0.25)"),
+                              "alpha_initializer: 0.25"),
     "GELU as a layer, of 1": (layers.Activation("gelu")(one), ""),
     "F.gelu or ops.gelu, of 1": (keras.ops.gelu(one), "approximate=False"),
     "average pool, padded corner": (pool(tf.ones((1, 4, 4, 1)))[0, 0, 0],
