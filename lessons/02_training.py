@@ -2031,7 +2031,7 @@ before = arrays_of(fresh)
 part = train_images[:650], train_labels[:650]
 wanted, given = by_numpy(fresh, *part), learn(fresh, *part)
 untouched = all(map(np.array_equal, before, arrays_of(fresh)))
-assert untouched, "your function changed the arrays in `starting`: copy them"
+assert untouched, "`starting` itself was changed: copy its arrays"
 kind = type(given).__name__
 assert np.shape(given) == wanted.shape, (
     f"a list of {len(wanted)} numbers is wanted (650 images are ten "
