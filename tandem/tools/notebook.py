@@ -20,7 +20,7 @@ LANGUAGE = {"name": "python", "file_extension": ".py", "mimetype": "text/x-pytho
 """What exports need to know; the Python version is left out, since it changes from machine to machine."""
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 KEPT = ("tags", "jupyter", "slideshow")  # of a cell's metadata
-UNSEEN = 0.15  # mean error of a picture's colours, of 255, that nobody sees
+UNSEEN = 0.3  # mean error of a picture's colours, of 255, that nobody sees
 
 
 def assemble(lesson, framework, measured):
@@ -95,8 +95,8 @@ def clean(notebook):
 
 
 def smaller_png(data):
-    """A PNG file, given and returned as bytes, without transparency: grey ones in grey, others with 64, 128 or 256 colours where
-    they look the same, else with all. It is never larger than before."""
+    """A PNG file, given and returned as bytes, without transparency: grey ones in grey, others with 32 to 256 colours where they
+    look the same, else with all. It is never larger than before."""
     picture = Image.open(io.BytesIO(data)).convert("RGBA")
     white = Image.new("RGBA", picture.size, "white")
     picture = Image.alpha_composite(white, picture).convert("RGB")
@@ -104,7 +104,7 @@ def smaller_png(data):
     if (pixels == pixels[..., :1]).all():
         picture = picture.convert("L")
     else:
-        fewer = (picture.quantize(colours, kmeans=1, dither=Image.Dither.NONE) for colours in (64, 128, 256))
+        fewer = (picture.quantize(colours, kmeans=1, dither=Image.Dither.NONE) for colours in (32, 64, 128, 256))
         alike = (one for one in fewer if np.abs(np.asarray(one.convert("RGB"), "float32") - pixels).mean() < UNSEEN)
         picture = next(alike, picture)
     file = io.BytesIO()
