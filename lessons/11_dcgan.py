@@ -908,6 +908,8 @@ def describe(pictures):
 # One latent, drawn among 4 and among 32:
 
 # %% tags=["pytorch"]
+answer(generator, latents_g)
+assert generator.training  # it has switched back
 for training in (False, True):
     generator.train(training)
     with torch.inference_mode():
