@@ -13,6 +13,9 @@ import tandem
 
 SHA256 = {
     "default_runs.csv": "83afe7f2b979c4f5926457710ce3c97eecb62e83899493322247ced46c16a10a",
+    "emoji.csv.gz": "192cb090ea73e8f003623fb03d662717c28a35c988c51b63fdf888b6c3cae52a",
+    "emoji_noto.png": "ed5b565cd38c31dee34cab3826bc35addc1bf0bdbcf4782fae031854029d07a7",
+    "emoji_twemoji.png": "66e7b5b70f32af6f083f0fd31692a38af5089335a5ea221b67efc6413fca0622",
     "fashion_classifier.npz": "10d4e9d9bb18a96b135f2e41682f22825f28c6137a87c51a88a0ac831d283f1b",
     "fashion_mnist.npz": "efefbe05b9d7eaf04f28ae39025070e3f555b25bf705ff9319bf8a7a4784fc6b",
     "penguins.csv": "f204db2c753b0937caac3cb35258562c14f073e4bbc76be24b4c51ce22767a93",
@@ -28,6 +31,8 @@ PENGUIN_SPECIES = ("Adelie", "Chinstrap", "Gentoo")
 PENGUIN_MEASUREMENTS = ("bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g")
 WEATHER_MEASUREMENTS = ("precipitation", "temp_max", "temp_min", "wind")
 HELD_OUT_PLAYS = ("Macbeth", "The Tempest")
+EMOJI_SIZE, EMOJI_COLUMNS = 32, 63  # pixels of a glyph, glyphs in a row of a sheet
+EMOJI_FIELDS = ("name", "short_name", "category", "subcategory", "tone")
 
 
 class DataError(tandem.TandemError):
@@ -111,6 +116,28 @@ def seattle_weather():
     rows = list(csv.DictReader(io.StringIO(read_checked("seattle_weather.csv").decode("utf-8"))))
     dates = np.array([row["date"].replace("/", "-") for row in rows], "datetime64[D]")
     return dates, np.array([[float(row[name]) for name in WEATHER_MEASUREMENTS] for row in rows], "float32")
+
+
+def emoji():
+    """3,786 emoji in two styles: (pictures, table).
+
+    pictures: {"noto", "twemoji"}, each uint8 of shape (3786, 32, 32, 3), red, green and blue from 0 to 255, set on white; the same
+    glyph has the same index in both. table: {field: array of 3,786 strings} for `EMOJI_FIELDS`. tone is "" for the 1,911 glyphs
+    that come first, and for their 1,875 variants "light", "medium-light", "medium", "medium-dark" or "dark"; where two people
+    have a tone each, "light+dark" and so on. Source: Google's Noto Emoji and Twitter's Twemoji, as the npm packages
+    emoji-datasource-google and emoji-datasource-twitter 16.0.0 hold them.
+    """
+    from PIL import Image
+
+    rows = list(csv.DictReader(io.StringIO(gzip.decompress(read_checked("emoji.csv.gz")).decode("utf-8"))))
+
+    def glyphs(style):
+        sheet = np.asarray(Image.open(io.BytesIO(read_checked(f"emoji_{style}.png"))).convert("RGB"))
+        cells = sheet.reshape(-1, EMOJI_SIZE, EMOJI_COLUMNS, EMOJI_SIZE, 3).swapaxes(1, 2)
+        return cells.reshape(-1, EMOJI_SIZE, EMOJI_SIZE, 3)[: len(rows)].copy()
+
+    table = {field: np.array([row[field] for row in rows]) for field in EMOJI_FIELDS}
+    return {style: glyphs(style) for style in ("noto", "twemoji")}, table
 
 
 def shakespeare():

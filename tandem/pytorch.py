@@ -36,6 +36,8 @@ _LAYOUTS = {
     nn.BatchNorm1d: _BATCH_NORM,
     nn.BatchNorm2d: _BATCH_NORM,
     nn.LayerNorm: _NORM,
+    nn.GroupNorm: _NORM,
+    nn.InstanceNorm2d: _NORM,
     nn.Embedding: {"embeddings": ("weight", (0, 1))},
     nn.LSTM: _RECURRENT,
     nn.GRU: _RECURRENT | {"recurrent_bias": ("bias_hh_l0", (0,))},
@@ -158,6 +160,8 @@ def _tensors(name, layer):
         raise ValueError(
             f"Layer '{name}' has two biases, and Keras' LSTM has one: set bias_hh_l0 to zero, and its requires_grad to False."
         )
+    if isinstance(layer, nn.InstanceNorm2d) and layer.track_running_stats:
+        raise ValueError(f"Layer '{name}' keeps running statistics, and Keras' instance norm has none: take the default.")
     found = {}
     for kind, (attribute, axes) in _LAYOUTS[type(layer)].items():
         if getattr(layer, attribute) is not None:

@@ -64,6 +64,7 @@ _LAYOUTS = {
     keras.layers.Conv2DTranspose: ("kernel", "bias"),
     keras.layers.BatchNormalization: ("gamma", "beta", "moving_mean", "moving_variance"),
     keras.layers.LayerNormalization: ("gamma", "beta"),
+    keras.layers.GroupNormalization: ("gamma", "beta"),
     keras.layers.Embedding: ("embeddings",),
     keras.layers.LSTMCell: ("kernel", "recurrent_kernel", "bias"),
     keras.layers.GRUCell: ("kernel", "recurrent_kernel", "bias", "recurrent_bias"),

@@ -5,12 +5,14 @@ The weights of a network are a dictionary {layer name: {kind: array}}, in the or
     dense                  kernel (inputs, outputs), bias (outputs,)
     convolution            kernel (height, width, inputs, outputs), bias (outputs,)
     transposed convolution the same shapes as a convolution
-    batch or layer norm    gamma, beta; batch norm also moving_mean, moving_variance: all (features,)
+    batch, layer,          gamma, beta; batch norm also moving_mean, moving_variance: all (features,)
+      group, instance norm
     embedding              embeddings (tokens, features)
     LSTM                   kernel (inputs, 4 units), recurrent_kernel (units, 4 units), bias (4 units,);
                            gates in the order input, forget, cell, output
     GRU                    kernel (inputs, 3 units), recurrent_kernel (units, 3 units), bias, recurrent_bias (3 units,);
                            gates in the order reset, update, candidate
+    a layer of your own    any of these kinds; also constant, an array that is learned as it stands, and strength, of noise
     attention              four dense layers: query, key, value, output
 
 `tandem.pytorch` and `tandem.tensorflow` carry them into a model and back. All arrays are float32: widening them to float64
@@ -30,6 +32,8 @@ KINDS = (
     "moving_mean",
     "moving_variance",
     "embeddings",
+    "constant",
+    "strength",
 )
 """A layer of your own is carried, too, if what it learns is called so and has the shape that is told above."""
 
@@ -81,6 +85,11 @@ def batch_norm(features):
 def layer_norm(features):
     """Layer normalisation as both frameworks start it: gamma 1, beta 0."""
     return {"gamma": np.ones(features, "float32"), "beta": np.zeros(features, "float32")}
+
+
+def group_norm(channels):
+    """Group or instance normalisation with a scale and a shift, as both frameworks start it: gamma 1, beta 0."""
+    return layer_norm(channels)
 
 
 def embedding(rng, tokens, features, scale=0.05):
