@@ -121,7 +121,7 @@ def seattle_weather():
 def emoji():
     """3,786 emoji in two styles: (pictures, table).
 
-    pictures: {"noto", "twemoji"}, each uint8 of shape (3786, 32, 32, 3), red, green and blue from 0 to 255, set on white; the same
+    pictures: {"noto", "twemoji"}, each uint8 of shape (3786, 32, 32, 3), red, green and blue from 0 to 255, on white; the same
     glyph has the same index in both. table: {field: array of 3,786 strings} for `EMOJI_FIELDS`. tone is "" for the 1,911 glyphs
     that come first, and for their 1,875 variants "light", "medium-light", "medium", "medium-dark" or "dark"; where two people
     have a tone each, "light+dark" and so on. Source: Google's Noto Emoji and Twitter's Twemoji, as the npm packages

@@ -91,7 +91,8 @@ def relative_difference(first, second):
 def compare(mine, twin):
     """A table that says how far two records are apart: scores side by side, losses at the first and the last step.
 
-    PyTorch's column comes first in both notebooks. `twin` may be None, the answer of `load` when the twin was not run with these
+    PyTorch's column comes first in both notebooks. Scores whose name ends in "seconds" are left out: two runs at different
+    moments are no comparison of speed. `twin` may be None, the answer of `load` when the twin was not run with these
     parameters: then a line that says so.
     """
     if twin is None:
@@ -100,7 +101,7 @@ def compare(mine, twin):
     first, second = sorted((mine, twin), key=lambda record: FRAMEWORKS.index(record["framework"]))
     lines = [_row("", *(FRAMEWORK_NAMES[record["framework"]] for record in (first, second)))]
     for name, value in mine["scores"].items():
-        if np.isscalar(value) and name in twin["scores"]:
+        if np.isscalar(value) and name in twin["scores"] and not name.endswith("seconds"):
             lines.append(_row(name.replace("_", " "), *(_short(record["scores"][name]) for record in (first, second))))
     for name in mine["losses"]:
         ours, theirs = (record["losses"].get(name, []) for record in (first, second))

@@ -12,7 +12,8 @@ from tandem import ROOT
 from tandem.tools import source
 from tandem.tools.pins import NOT_PINNED, canonical, installed, pins
 
-WITHOUT_FRAMEWORK = ("data", "weights", "plots", "records", "parameters", "exercises", "threads")
+WITHOUT_FRAMEWORK = ("data", "weights", "plots", "records", "parameters", "exercises", "threads",
+                     "judge")
 FRAMEWORK_PACKAGES = {"torch", "tensorflow", "keras"}
 ONLY_FOR_TESTS = {"pytest", "pytest-xdist", "nbval", "jupyter-repo2docker", "ruff", "playwright", "filelock"}
 LIBRARY = sorted((ROOT / "tandem").glob("*.py"))

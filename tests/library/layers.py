@@ -1,6 +1,6 @@
 """Every kind of layer that `tandem.weights` knows, as a model of one framework; run by test_weights.py in a process of its own.
 
-    python layers.py plain|sequence pytorch|tensorflow ANSWERS.npy
+    python layers.py plain|sequence|picture pytorch|tensorflow ANSWERS.npy
 """
 import sys
 
@@ -20,6 +20,12 @@ def starting(kind):
             "transposed": weights.convolution(rng, 4, 4, 2, scheme=0.02),
             "norm": {kind: array + np.float32(0.5) for kind, array in weights.batch_norm(2).items()},
         }
+    if kind == "picture":
+        own = {"constant": np.zeros((6, 6, 8), "float32"), "strength": np.zeros(8, "float32")}
+        layers = {"convolution": weights.convolution(rng, 3, 3, 8, bias=False), "group": weights.group_norm(8),
+                  "instance": weights.group_norm(8), "own": own}
+        return {name: {kind: array + rng.normal(0, 0.1, array.shape).astype("float32") for kind, array in layer.items()}
+                for name, layer in layers.items()}
     layers = {"embedding": weights.embedding(rng, 10, 6), "lstm": weights.lstm(rng, 6, 5), "gru": weights.gru(rng, 5, 8)}
     layers |= {name: weights.dense(rng, 8, 8) for name in ("query", "key", "value", "output")} | {"norm": weights.layer_norm(8)}
     return {name: {kind: array + rng.normal(0, 0.1, array.shape).astype("float32") for kind, array in layer.items()}
@@ -42,6 +48,18 @@ def pytorch_model(kind):
             x, _ = self.gru(self.lstm(self.embedding(tokens))[0])
             return self.norm(self.attention(x, x, x)[0])
 
+    class Own(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.constant, self.strength = nn.Parameter(torch.zeros(6, 6, 8)), nn.Parameter(torch.zeros(8))
+
+        def forward(self, maps):
+            return (maps + self.constant.permute(2, 0, 1)) * self.strength[:, None, None]
+
+    if kind == "picture":
+        norms = nn.GroupNorm(4, 8), nn.InstanceNorm2d(8, affine=True)
+        model = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1, bias=False), *norms, Own())
+        return model, lambda images: model(torch.as_tensor(images).permute(0, 3, 1, 2)).permute(0, 2, 3, 1).detach().numpy()
     plain = (nn.Linear(6, 5), nn.Linear(5, 12, bias=False), nn.Conv2d(3, 4, 3), nn.ConvTranspose2d(4, 2, 4), nn.BatchNorm2d(2))
     model = Sequence() if kind == "sequence" else nn.Sequential(*plain)
     return model, lambda tokens: model(torch.as_tensor(tokens)).detach().numpy()
@@ -51,6 +69,19 @@ def tensorflow_model(kind):
     import keras
     from keras import layers
 
+    class Own(layers.Layer):
+        def build(self, shape):
+            self.constant, self.strength = self.add_weight((6, 6, 8)), self.add_weight((8,))
+
+        def call(self, maps):
+            return (maps + self.constant) * self.strength
+
+    if kind == "picture":
+        model = keras.Sequential([
+            keras.Input((6, 6, 3)), layers.Conv2D(8, 3, padding="same", use_bias=False),
+            layers.GroupNormalization(4, epsilon=1e-5), layers.GroupNormalization(-1, epsilon=1e-5), Own(),
+        ])
+        return model, lambda images: model(images).numpy()
     if kind == "plain":
         model = keras.Sequential([
             keras.Input((6,)), layers.Dense(5), layers.Dense(12, use_bias=False), layers.Reshape((2, 2, 3)),
@@ -107,7 +138,8 @@ def main(kind, framework, answers):
     if kind == "plain":
         check_misfits(model, load_weights, read_weights)
     else:
-        np.save(answers, answer(np.arange(21).reshape(3, 7) % 10))
+        pictures = np.random.default_rng(1).random((2, 6, 6, 3), "float32")
+        np.save(answers, answer(pictures if kind == "picture" else np.arange(21).reshape(3, 7) % 10))
 
 
 if __name__ == "__main__":

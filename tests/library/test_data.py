@@ -1,4 +1,6 @@
 """Data: what each set holds, what is said when a file is spoilt, and the batch order."""
+import re
+
 import numpy as np
 import pytest
 
@@ -15,6 +17,16 @@ def test_fashion_mnist_is_stratified_and_scaled():
     assert train_images.dtype == np.float32 and train_labels.dtype == np.int64
     assert train_images.min() == 0 and train_images.max() == 1
     assert set(np.bincount(train_labels)) == {1_000} and set(np.bincount(test_labels)) == {200}
+
+
+def test_emoji_are_the_same_glyphs_in_both_styles():
+    pictures, table = data.emoji()
+    assert all(glyphs.shape == (3_786, 32, 32, 3) and glyphs.dtype == np.uint8 for glyphs in pictures.values())
+    assert list(table["tone"] == "") == [True] * 1_911 + [False] * 1_875
+    apple, = np.flatnonzero(table["name"] == "RED APPLE")
+    for glyphs in pictures.values():
+        red, green, blue = glyphs[apple, 12:24, 10:22].mean((0, 1))
+        assert red > 1.5 * max(green, blue) and (glyphs[apple, 0, 0] == 255).all()
 
 
 def test_penguins_are_measured_and_named():
@@ -120,9 +132,12 @@ def test_every_data_file_has_a_checksum_a_licence_and_a_script_that_remakes_it()
     readme = (FOLDER / "README.md").read_text(encoding="utf-8")
     shipped = {path.name for path in FOLDER.iterdir() if path.is_file() and path.suffix != ".md" and "_full" not in path.name}
     assert shipped == set(data.SHA256)
+    sections = readme.split("\n## ")[1:]
     for name, digest in data.SHA256.items():
-        assert name in readme and digest in readme
-        assert (FOLDER / "make" / f"{name.split('.')[0]}.py").exists()
+        section = next((one for one in sections if name in one.splitlines()[0]), "")
+        assert digest in section and "- Licence: " in section, f"data/README.md has no whole section on {name}"
+        script = re.search(r"\(make/(\w+\.py)\)", section)
+        assert script and (FOLDER / "make" / script[1]).exists(), f"data/README.md names no script in data/make/ for {name}"
 
 
 def test_batches_follow_the_seed_and_show_each_example_once_an_epoch():

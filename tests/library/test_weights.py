@@ -22,11 +22,19 @@ def test_weights_come_back_as_they_went_in_and_a_misfit_changes_nothing(framewor
     run(LAYERS, "plain", framework, str(tmp_path / "unused.npy"))
 
 
-def test_recurrent_and_attention_layers_compute_the_same_from_the_same_weights(tmp_path):
+@pytest.mark.parametrize("kind", ["sequence", "picture"])  # recurrent and attention layers; normed maps and a layer of one's own
+def test_layers_compute_the_same_from_the_same_weights(kind, tmp_path):
     for framework in FRAMEWORKS:
-        run(LAYERS, "sequence", framework, str(tmp_path / f"{framework}.npy"))
+        run(LAYERS, kind, framework, str(tmp_path / f"{framework}.npy"))
     pytorch, tensorflow = (np.load(tmp_path / f"{framework}.npy") for framework in FRAMEWORKS)
     assert np.abs(pytorch - tensorflow).max() < 1e-5
+
+
+def test_an_instance_norm_that_keeps_statistics_is_refused():
+    code = ("from torch import nn; from tandem import weights; from tandem.pytorch import load_weights\n"
+            "load_weights(nn.InstanceNorm2d(2, affine=True, track_running_stats=True), {'norm': weights.group_norm(2)})")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, encoding="utf-8")
+    assert "take the default" in done.stderr.splitlines()[-1]
 
 
 def test_an_lstm_with_two_biases_is_refused_with_what_to_do():
