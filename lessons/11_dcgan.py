@@ -13,12 +13,13 @@
 #
 # - **You will build** a generator and a discriminator (a DCGAN), the two training steps that set them against each other, and a distance that says how far the drawings are from photographs.
 # - **You will learn** transposed convolutions and their alignment; the non-saturating loss; how to keep two players' gradients apart; what mode collapse looks like, how to bring it about, and what batch normalisation has to do with it.
-# - **You need** lesson 6 (convolution, batch normalisation).
+# - **You need** lesson 6 (convolution, batch normalisation); lesson 10 for what drawings without a rival look like.
 #   Lesson 4 helps with the question why two twins part.
 
 # %% [markdown]
-# Every network so far had a right answer to compare with.
+# Every network up to lesson 9 had a right answer to compare with.
 # Nobody has the right answer to "draw a shirt".
+# Lesson 10's decoder took the photograph itself for an answer, pixel by pixel, and its shirts came out blurred: where many pictures are possible, their average is the safest guess.
 # Goodfellow and others (2014) found a way around: train a second network to tell drawings from photographs, and let *that* be the teacher.
 # This lesson follows the convolutional recipe of Radford, Metz and Chintala (2015), small enough for a laptop.
 #
@@ -30,6 +31,7 @@
 # %% tags=["pytorch", "network"]
 import ast
 import inspect
+import time
 from itertools import chain, islice
 
 import matplotlib.pyplot as plt
@@ -53,6 +55,7 @@ from tandem.tensorflow import load_weights
 import ast
 import inspect
 import math
+import time
 from itertools import chain, islice
 
 import keras
@@ -833,6 +836,7 @@ assert quiet or not as_shipped
 #
 # Neither loss says whether the drawings are good: each is measured against an opponent who gets better too.
 # We need a judge from outside, and it must be the same in both notebooks.
+# Lesson 10 took one on trust, `tandem.judge`; here it is taken apart.
 # In `data/` lies a small classifier, trained once on the labels that our players never see.
 # Its last 64 features describe a picture in the terms that it learned for telling clothes apart.
 
@@ -1052,15 +1056,19 @@ starting = starting_weights(seed)
 generator = build_generator(starting["generator"])
 discriminator = build_discriminator(starting["discriminator"])
 losses, drawings, distances = [], [], []
+began = time.perf_counter()
 for step, both in play(generator, discriminator, total_steps):
     losses.append(both)
     if step in moments:
+        looked = time.perf_counter()
         pictures = draw(generator, fixed_latents)
         features, classes = describe(pictures)
         drawings.extend(pictures[:10])
         distances.append(frechet_distance(real_features, features))
         print(f"step {step:5}   distance {distances[-1]:6.1f}   "
               f"variety {variety(features):.2f}")
+        began += time.perf_counter() - looked  # a look is no training
+training_seconds = time.perf_counter() - began
 
 # %% [markdown]
 # Here is what those numbers look like.
@@ -1311,8 +1319,13 @@ step_functions = discriminator_step, generator_step, plain_step
 
 # %% [markdown]
 # For the claim about ease, the record also takes how long the training steps are: lines that hold code, and the number of different names that they reach by a dot, such as `backward`.
+# Lesson 14 will ask how long a drawing takes, too.
 
 # %%
+began = time.perf_counter()
+draw(generator, fixed_latents)
+sample_seconds = (time.perf_counter() - began) / len(fixed_latents)
+
 source = "".join(inspect.getsource(function) for function in step_functions)
 code_lines = [line for line in source.splitlines()
               if line.strip() and line.strip()[0] != "#"]
@@ -1324,7 +1337,9 @@ curves = dict(zip(("discriminator loss", "generator loss"),
 mine = records.save(
     "11_dcgan", framework, parameters_used, curves,
     parameter_count=parameter_count, distance=distances[-1],
-    distances=distances, step_lines=len(code_lines), step_names=len(touched),
+    variety=variety(features), distances=distances,
+    step_lines=len(code_lines), step_names=len(touched),
+    training_seconds=training_seconds, sample_seconds=sample_seconds,
 )
 twin = records.load("11_dcgan", other, parameters_used)
 

@@ -25,7 +25,8 @@ def describe(images, classifier=None):
 def frechet_distance(first, second):
     """The squared Fréchet distance of two clouds of features, each taken as a normal distribution.
 
-    first, second: (n, features) each. Source: Heusel and others (2017), arXiv:1706.08500, whose judge is a large ImageNet network.
+    first, second: (n, features) each. Source: Heusel and others (2017), arXiv:1706.08500, with a large ImageNet network
+    for a judge.
     """
     between_means = first.mean(0) - second.mean(0)
     spread_1, spread_2 = (np.cov(some, rowvar=False) for some in (first, second))
