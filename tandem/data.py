@@ -14,6 +14,7 @@ import tandem
 SHA256 = {
     "default_runs.csv": "83afe7f2b979c4f5926457710ce3c97eecb62e83899493322247ced46c16a10a",
     "emoji.csv.gz": "192cb090ea73e8f003623fb03d662717c28a35c988c51b63fdf888b6c3cae52a",
+    "emoji_classifier.npz": "19edacd41b00f175053c9c59204df722b21d48551254858be02dae78ce9955b7",
     "emoji_noto.png": "ed5b565cd38c31dee34cab3826bc35addc1bf0bdbcf4782fae031854029d07a7",
     "emoji_twemoji.png": "66e7b5b70f32af6f083f0fd31692a38af5089335a5ea221b67efc6413fca0622",
     "fashion_classifier.npz": "10d4e9d9bb18a96b135f2e41682f22825f28c6137a87c51a88a0ac831d283f1b",
@@ -27,6 +28,8 @@ SHA256 = {
 }
 
 FASHION_CLASSES = ("T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
+PEOPLE_CLASSES = tuple(f"{style}, {tone}" for style in ("noto", "twemoji")
+                       for tone in ("yellow", "light", "medium-light", "medium", "medium-dark", "dark"))
 PENGUIN_SPECIES = ("Adelie", "Chinstrap", "Gentoo")
 PENGUIN_MEASUREMENTS = ("bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g")
 WEATHER_MEASUREMENTS = ("precipitation", "temp_max", "temp_min", "wind")
@@ -81,6 +84,28 @@ def fashion_classifier():
     """
     with np.load(io.BytesIO(read_checked("fashion_classifier.npz"))) as arrays:
         return _by_layer(arrays)
+
+
+def emoji_classifier():
+    """The trained weights of a small classifier of people emoji, by style and skin tone, in the layout of `tandem.weights`.
+
+    Pictures (32, 32, 3) scaled to [-1, 1] → the architecture of `fashion_classifier`, 64 features → a dense layer `output`, 12
+    logits for `PEOPLE_CLASSES`. Its features had to tell the glyphs apart, too. Made by data/make/emoji_classifier.py.
+    """
+    with np.load(io.BytesIO(read_checked("emoji_classifier.npz"))) as arrays:
+        return _by_layer(arrays)
+
+
+def stylegan_people():
+    """The trained weights of lesson 12's generator of people emoji, in the layout of `tandem.weights`, as float32.
+
+    Layers as the lesson names them: mapping.0, …, synthesis, synthesis.layers.0, synthesis.layers.0.style, … Made by
+    data/make/stylegan_people.py, which stores 16-bit floats.
+    """
+    from safetensors.numpy import load
+
+    layers = _by_layer(load(read_checked("stylegan_people.safetensors")))
+    return {name: {kind: array.astype("float32") for kind, array in layer.items()} for name, layer in layers.items()}
 
 
 def penguins():
