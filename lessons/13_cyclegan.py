@@ -70,7 +70,7 @@ framework, other = "tensorflow", "pytorch"
 # %% tags=["parameters", "network"]
 steps = 700  # 20 to 10_000: of training, all four players in each
 short = 250  # 20 to 10_000: of the runs with a wish taken away
-paired_steps = 400  # 1 to 10_000: of the training with pairs
+paired_steps = 800  # 1 to 10_000: of the training with pairs
 batch_size = 8  # 1 to 100: flags of each style a step
 learning_rate = 1e-3  # above 0 to 1: of all players, at first
 beta_1 = 0.5  # 0 to below 1: Adam's memory of past gradients
@@ -1011,7 +1011,7 @@ report("and back: translated", translate(to_wavy, test_flat), test_wavy)
 our_ssim = ssim(answers["translated"], test_flat).mean()
 if as_shipped:
     assert ours.mean() < 0.075 and our_ssim > 0.66 and better >= 38
-    assert best.mean() < 0.06 and back_l1.mean() < 0.07
+    assert best.mean() < ours.mean() and back_l1.mean() < 0.07
 
 # %% [markdown]
 # ## Without this wish, without that
@@ -1555,9 +1555,9 @@ assert np.shape(given) == test_flat.shape, (
     f"flags of shape {test_flat.shape} are wanted, not {np.shape(given)}"
 )
 copied, found = error(test_wavy, test_flat), error(given, test_flat)
-assert found < 0.085, (
+assert found < 0.1, (
     f"copying is {copied:.3f} from the truth, yours {found:.3f}; less "
-    "than 0.085 is wanted: has every pair one recolouring for both, "
+    "than 0.1 is wanted: has every pair one recolouring for both, "
     "and every step a fresh gradient?"
 )
 
