@@ -1,7 +1,7 @@
 # ---
 # minutes: {read: 60, run: 2, exercises: 30}
 # seconds: 110
-# memory_mb: 900
+# memory_mb: 1000
 # needs: []
 # proof: training
 # ---
@@ -9,13 +9,28 @@
 # %% [markdown]
 # # 14 · Diffusion: one step back
 #
-# A promise.
+# A network learns to tell picture from noise; asked again and again on the way down from pure noise, it draws what you name, without a rival and without a fight.
+#
+# - **You will build** a small U-Net that knows how noisy its input is, a training in which every example is made on the spot, and two samplers, DDIM and DDPM.
+# - **You will learn** what noise at a thousand levels is good for; which of three equivalent questions to ask the network, and where the most popular one fails; what number of steps and what guidance buy, in distance and in variety.
+# - **You need** lesson 11 (its distance, and transposed convolutions).
+#   Lesson 8 explains sines and cosines as a clock, lesson 6 convolutions.
 
 # %% [markdown]
+# Lesson 11's forger drew sharp clothes, and it was a fight: two losses that do not say how good the drawings are, a balance to be kept, a collapse that waits.
+# The autoencoder of lesson 10 had one honest loss, and its drawings were blurred.
+# Is there an honest loss that does not blur?
+#
+# The blur has a reason.
+# Asked for *the* picture behind too little information, a network that minimises a squared error answers with the average of all pictures that it could be.
+# Diffusion (Sohl-Dickstein and others, 2015; Ho, Jain and Abbeel, 2020) asks a question so small that the average is a good answer: here is a picture with a little more noise in it than you would like; which part is the noise?
+# Then it asks again.
+#
 # ## Set-up
 
 # %% tags=["pytorch", "network"]
 import time
+from functools import partial
 from itertools import islice
 
 import matplotlib.pyplot as plt
@@ -37,6 +52,7 @@ device = accelerator or torch.device("cpu")
 from tandem.tensorflow import load_weights
 
 import time
+from functools import partial
 from itertools import islice
 
 import keras
@@ -53,7 +69,7 @@ framework, other = "tensorflow", "pytorch"
 # ## Parameters
 
 # %% tags=["parameters", "network"]
-training_steps = 900  # 20 to 100000: batches of the live training
+training_steps = 900  # 100 to 100000: batches of the training
 batch_size = 64  # 2 to train_size: photographs a step
 learning_rate = 3e-3  # above 0 to 1: at the start; a cosine takes it to 0
 beta_1 = 0.9  # 0 to below 1: Adam's memory of past gradients
@@ -70,7 +86,8 @@ train_size = 10_000  # 100 to 10000: photographs
 seed = 0  # 0 to 2**32 - 1: of weights, noise and batch order
 
 # %% [markdown]
-# Door.
+# A training with noise does not end at the same digits on every machine.
+# Where a result cannot reproduce, the lesson *asserts* bounds, for the values above only.
 
 # %% tags=["folded"]
 from tandem.parameters import check_parameters
@@ -80,11 +97,20 @@ parameters_used = check_parameters("14_diffusion", globals(), altered)
 as_shipped = parameters_used["as_shipped"]
 
 # %% [markdown]
-# ## Destroying
+# ## Destroying a picture
+#
+# Start at the easy end.
+# To destroy a picture, mix it with noise, pixel by pixel, in many small steps: a little less of the picture, a little more of the noise.
+# The mixture is kept at the same overall strength: if the picture enters with the rate $\sqrt{\bar\alpha}$, the noise enters with $\sqrt{1-\bar\alpha}$, so that the squares add up to 1.
+#
+# $$x_t = \sqrt{\bar\alpha_t}\; x_0 + \sqrt{1-\bar\alpha_t}\;\varepsilon$$
+#
+# $x_0$ is the photograph, scaled to [-1, 1], $\varepsilon$ is standard normal noise, and $t$ is the **level**, from 0 (all picture) to 1000 (all noise).
+# How $\bar\alpha$ falls in between is ours to choose; we take the cosine of Nichol and Dhariwal (2021), which spends as many levels on a little noise as on a lot.
 
 # %% tags=["network"]
-(train_images, train_labels), (test_images, test_labels) = data.fashion_mnist(
-    train_size)
+(train_images, train_labels), (test_images, test_labels) = (
+    data.fashion_mnist(train_size))
 train_images, test_images = 2 * train_images - 1, 2 * test_images - 1
 
 angle = (np.arange(levels + 1) / levels + 0.008) / 1.008 * np.pi / 2
@@ -92,29 +118,161 @@ kept = np.cos(angle) ** 2 / np.cos(angle[0]) ** 2  # ᾱ, from 1 to 0
 signal_rates, noise_rates = np.sqrt(kept), np.sqrt(1 - kept)
 
 # %% [markdown]
-# One training example.
+# Three garments on their way down, and what is left of them.
+# The **signal-to-noise ratio** is $\bar\alpha / (1 - \bar\alpha)$, the picture's share of the mixture's power over the noise's:
+
+# %%
+rng = np.random.default_rng(seed)
+chosen = train_images[[1, 8, 23]]
+noise = rng.standard_normal(chosen.shape)
+moments = [int(levels * tenth / 10) for tenth in range(11)]
+rows = np.stack([signal_rates[t] * chosen + noise_rates[t] * noise
+                 for t in moments], axis=1)
+plots.images((rows.reshape(-1, 28, 28) + 1) / 2,
+             f"From level 0 (left) to level {levels}, by tenths", columns=11,
+             size=0.6)
+plots.describe("Three garments in eleven pictures each: the photograph at the "
+               "left, more noise in each further one, noise alone at the end.")
+print("level   picture's rate   noise's rate   signal to noise")
+for t in moments[1:]:
+    ratio = kept[t] / (1 - kept[t])
+    print(f"{t:5}{signal_rates[t]:17.4f}{noise_rates[t]:15.4f}{ratio:18.2g}")
+
+# %% [markdown]
+# At level 500 picture and noise are about equally strong, and you still see the garment; at 800 you guess; at 1000 there is nothing to see, and that is on purpose: the way back will begin with noise alone.
+#
+# The formula jumps from the photograph to any level at once.
+# But does it do what many small steps would do?
+# A small step from level $t-1$ to $t$ keeps $\alpha_t = \bar\alpha_t / \bar\alpha_{t-1}$ and adds fresh noise.
+# Take 20,000 copies of one grey pixel, walk them down half of the levels with fresh noise at each, and compare with the jump:
+
+# %%
+grey, half = 0.5, levels // 2
+walked = np.full(20_000, grey)
+for t in range(1, half + 1):
+    share = kept[t] / kept[t - 1]
+    fresh = rng.standard_normal(walked.shape)
+    walked = np.sqrt(share) * walked + np.sqrt(1 - share) * fresh
+print(f"after {half} steps: mean {walked.mean():.2f}, "
+      f"standard deviation {walked.std():.2f}")
+print(f"in one jump:     mean {signal_rates[half] * grey:.2f}, "
+      f"standard deviation {noise_rates[half]:.2f}")
+assert abs(walked.mean() - signal_rates[half] * grey) < 0.05
+
+# %% [markdown]
+# The same distribution, because a sum of normal noises is normal and its variances add.
+# That is what makes training cheap: nobody has to walk.
+# To practise level 700, jump there.
+#
+# ## Three ways to ask
+#
+# The network sees $x_t$ and $t$.
+# What should it answer?
+# The picture $x_0$, the noise $\varepsilon$: who knows one knows the other, because $x_t$ is given.
+# The classic choice (Ho and others) is the noise, and its loss is a mean squared error, so simple that the paper calls it $L_\text{simple}$:
+#
+# $$\text{loss} = \bigl\lVert \hat\varepsilon(x_t, t) - \varepsilon \bigr\rVert^2$$
+#
+# Look at what becomes of its errors.
+# From a guessed noise, the picture follows as $\hat x_0 = (x_t - \sqrt{1-\bar\alpha}\,\hat\varepsilon)/\sqrt{\bar\alpha}$.
+# It divides by the picture's rate; and that, at high levels, is almost nothing.
+#
+# There is a third choice (Salimans and Ho, 2022).
+# Since the squares of the rates add up to 1, they are the cosine and the sine of an angle $\varphi$: $x_t = \cos\varphi\; x_0 + \sin\varphi\; \varepsilon$ turns from picture to noise on a quarter of a circle.
+# The **velocity** of that turn is its derivative:
+#
+# $$v = \cos\varphi\;\varepsilon - \sin\varphi\; x_0 \qquad\text{and back:}\qquad x_0 = \cos\varphi\; x_t - \sin\varphi\; v, \quad \varepsilon = \sin\varphi\; x_t + \cos\varphi\; v$$
+#
+# No division.
+# (Put $x_t$ and $v$ in and multiply out: the mixed terms cancel.)
+# At low levels $v$ is almost the noise, at high levels almost the picture, negative: at each level it asks for what is *not* yet seen.
+#
+# Let a predictor be almost perfect: it answers with the truth, plus an error of a hundredth.
+# What picture does each way give back?
+
+# %%
+asked = [levels // 4, levels // 2, 9 * levels // 10,
+         99 * levels // 100, levels - 1]
+error = 0.01 * rng.standard_normal((28, 28))
+picture, noise = chosen[0], rng.standard_normal((28, 28))
+found = {"noise": [], "velocity": []}
+print("level   error from ε   error from v")
+for t in asked:
+    signal, spread = signal_rates[t], noise_rates[t]
+    noisy = signal * picture + spread * noise
+    velocity = signal * noise - spread * picture
+    found["noise"].append((noisy - spread * (noise + error)) / signal)
+    found["velocity"].append(signal * noisy - spread * (velocity + error))
+    off = [np.abs(some[-1] - picture).mean() for some in found.values()]
+    print(f"{t:5}{off[0]:15.3f}{off[1]:15.3f}")
+
+# %% [markdown]
+# The pictures themselves:
+
+# %%
+plots.images((np.concatenate(list(found.values())) + 1) / 2,
+             "The picture, from an almost perfect ε (top) and v (bottom)",
+             [f"level {t}" for t in asked * 2], columns=5)
+print(f"at level {levels - 1} the error in ε is multiplied by "
+      f"{noise_rates[levels - 1] / signal_rates[levels - 1]:,.0f}")
+if as_shipped:
+    assert np.abs(found["noise"][-1] - picture).mean() > 1
+    assert np.abs(found["velocity"][-1] - picture).mean() < 0.02
+
+# %% [markdown]
+# At level 999, one below the last, an error of a hundredth in $\varepsilon$ is multiplied by 642, and nothing of the picture is left; at level 1000 it would be a division by zero, but for rounding.
+# And there, of all places, sampling begins.
+# The error in $v$ stays a hundredth, at every level.
+#
+# Many programs that predict $\varepsilon$ get away with it: their schedules never reach pure noise, and their samplers take a thousand small steps, each of which trusts the guess a little.
+# A sampler that takes twenty large steps, as ours will, believes the first guess.
+# So we ask for $v$.
+# The loss is as simple: a mean squared error.
+#
+# ## Examples are made, not collected
+#
+# A training example is: a photograph, a level, noise.
+# Here they are made, in NumPy, so that both twins see the same ones.
+# Four things in it are worth a look.
+#
+# - The **levels** are drawn evenly: one from each of 64 equal slices, so that no batch is all easy.
+# - The network is told the level by a **clock**: sines and cosines of it, as the positions in lesson 8.
+# - A tenth of the **labels** is dropped: replaced by an eleventh label, "no class".
+#   Why will become clear when we steer.
+# - Half of the photographs are **mirrored**, for variety; not the shoes, which all point to the left.
 
 # %% tags=["network"]
 NO_CLASS = 10  # the label of pictures whose label was dropped
-SHOES = 5, 7, 9  # they all point the same way: never mirrored
+SHOES = 5, 7, 9  # sandal, sneaker, ankle boot: never mirrored
 CLOCK = 32  # numbers that tell the network the level
 
 
 def clock_features(level):
-    """(n, CLOCK): the levels (n,) as sines and cosines, as in lesson 8."""
-    angles = np.outer(level, 10_000 ** -np.linspace(0, 1, CLOCK // 2))
-    return np.concatenate([np.sin(angles), np.cos(angles)], axis=1)
-
+    """(n, CLOCK): the levels (n,) as sines and cosines."""
+    turns = np.outer(level, 10_000 ** -np.linspace(0, 1, CLOCK // 2))
+    return np.concatenate([np.sin(turns), np.cos(turns)], axis=1)
 
 # %% [markdown]
-# Placeholder.
+# **Watch out:** the clock is computed in float64 and rounded afterwards.
+# In float32 an angle near 1000 has a rounding error of some hundred-thousandths, and its sine inherits it; then the two frameworks' clocks, or one framework's on two machines, need not agree in the fifth digit.
+# Does that happen?
+
+# %%
+fastest = np.arange(levels + 1) * 10_000 ** -np.linspace(0, 1, CLOCK // 2)[1]
+exact, rounded = np.sin(fastest), np.sin(fastest.astype("float32"))
+apart = np.abs(exact - rounded.astype("float64")).max()
+print(f"sine of float32 angles: off by up to {apart:.0e}")
+
+# %% [markdown]
+# It does.
+# Now the example, and the stream of batches:
 
 # %% tags=["network"]
 def make_examples(images, labels, rng):
     count = len(images)
     mirrored = (rng.random(count) < 0.5) & ~np.isin(labels, SHOES)
     clean = np.where(mirrored[:, None, None], images[:, :, ::-1], images)
-    # one level from each of `count` equal slices
+    # a level from each of `count` equal slices
     slices = (np.arange(count) + rng.random(count)) / count
     level = 1 + (slices * levels).astype(int)
     signal, spread = (rates[level, None, None]
@@ -127,9 +285,8 @@ def make_examples(images, labels, rng):
     noisy, clock, velocity = (array.astype("float32") for array in floats)
     return noisy, clock, np.where(free, NO_CLASS, labels), velocity
 
-
 # %% [markdown]
-# Placeholder.
+# Every batch is new: the photographs come again after an epoch, but never with the same noise.
 
 # %% tags=["network"]
 def batches(seed):
@@ -140,7 +297,35 @@ def batches(seed):
         yield make_examples(train_images[chosen], train_labels[chosen], rng)
 
 # %% [markdown]
-# ## Weights
+# Ten examples of one batch, question above, answer below:
+
+# %%
+noisy, clock, labels, velocity = next(batches(seed))
+some = slice(3, batch_size, max(1, batch_size // 10))
+both = np.concatenate([noisy[some][:10], velocity[some][:10]])
+names = [*data.FASHION_CLASSES, "no class"]
+plots.images((both + 1) / 2, "What the network sees, and what it shall say",
+             [names[label] for label in labels[some][:10]] + ["v"] * 10,
+             size=0.7)
+print("noisy", noisy.shape, "clock", clock.shape, "labels", labels.shape)
+
+# %% [markdown]
+# From left to right the level rises.
+# On the left the answer is noise, on the right it is the garment in negative, of which the network sees next to nothing.
+#
+# ## A network that looks at all sizes: the U-Net
+#
+# Noise is a matter of single pixels, a sleeve one of half the picture.
+# The **U-Net** (Ronneberger and others, 2015) looks at both: it halves the picture twice, as a classifier does, and doubles it twice, as a generator does; and at each size what was seen on the way down is handed across to the way up, where it is joined to the maps, channel by channel.
+# So nothing that is needed in detail has to squeeze through the narrow end.
+#
+# 28 × 28 × 12 → 14 × 14 × 24 → 7 × 7 × 48 → 14 × 14 × 24 → 28 × 28 × 12
+#
+# Its bricks are residual blocks, two convolutions whose result is *added* to their input.
+# The clock and the label come in here: both become one vector, the **clue**, and each block adds its own linear function of the clue to every pixel of its maps.
+#
+# The starting weights as ever from NumPy.
+# Each block's second convolution begins at zero, and so does the last layer of all: at first every block passes its input on, and the network answers 0.
 
 # %% tags=["network"]
 def block_weights(rng, inputs, outputs, clue):
@@ -165,7 +350,8 @@ BLOCKS = {  # inputs and outputs, in multiples of `channels`
 }
 
 # %% [markdown]
-# Placeholder.
+# A sum in that table is a joint: so much from below, so much handed across.
+# And the layers between the blocks:
 
 # %% tags=["network"]
 def starting_weights(seed, channels=channels):
@@ -191,9 +377,11 @@ def starting_weights(seed, channels=channels):
     return {"denoiser": layers}
 
 # %% [markdown]
-# ## The network
+# ### A block
 #
-# Block.
+# The normalisation is **group normalisation** (Wu and He, 2018): mean and variance over a quarter of the channels of *one* picture.
+# Batch normalisation would take them over the batch, and our batches mix levels from hardly noisy to hopeless: what a picture becomes would depend on how noisy its neighbours are.
+# The bend is SiLU, $x$ times its sigmoid, a ReLU with a rounded corner.
 
 # %% tags=["pytorch", "network"]
 class Block(nn.Module):
@@ -213,6 +401,9 @@ class Block(nn.Module):
         change = change + self.condition(clue)[:, :, None, None]
         change = self.convolution_2(F.silu(self.norm_2(change)))
         return change + self.shortcut(maps)
+
+# %% [markdown] tags=["pytorch"]
+# **Watch out:** `nn.GroupNorm` adds 1e-5 to the variance, Keras' `GroupNormalization` 1e-3 unless told otherwise; the twin says `epsilon=1e-5`.
 
 # %% tags=["tensorflow", "network"]
 def block(maps, clue, outputs, name):
@@ -235,11 +426,16 @@ def block(maps, clue, outputs, name):
         maps = convolved(maps, 1, f"{name}.shortcut")
     return layers.Add()([change, maps])
 
+# %% [markdown] tags=["tensorflow"]
+# **Watch out:** `GroupNormalization` adds 1e-3 to the variance unless told otherwise, PyTorch's `nn.GroupNorm` 1e-5.
+
 # %% [markdown]
-# Down.
+# ### The way down
+#
+# Five results, all of which will be handed across.
+# Kernel 4 and stride 2 halve a picture in both frameworks alike, as lesson 11 found.
 
 # %% tags=["pytorch", "network"]
-# a kernel of 4 halves and doubles, as in lesson 11
 resizing = {"kernel_size": 4, "stride": 2, "padding": 1}
 
 
@@ -261,7 +457,6 @@ class Down(nn.Module):
         return [at_28, halved, at_14, halved_again, at_7]
 
 # %% tags=["tensorflow", "network"]
-# a kernel of 4 halves and doubles, as in lesson 11
 resizing = {"kernel_size": 4, "strides": 2, "padding": "same"}
 
 
@@ -277,7 +472,9 @@ def way_down(noisy, clue, one, two, four):
     return [at_28, halved, at_14, halved_again, at_7]
 
 # %% [markdown]
-# Up.
+# ### The way up
+#
+# In the reverse order, each of the five is joined to the maps that come from below.
 
 # %% tags=["pytorch", "network"]
 class Up(nn.Module):
@@ -318,7 +515,9 @@ def way_up(maps, skips, clue, one, two, four):
     return block(maps, clue, one, "up.block_28")
 
 # %% [markdown]
-# All.
+# ### The whole
+#
+# Clue, down, middle, up, and one last convolution that paints $v$.
 
 # %% tags=["pytorch", "network"]
 class Denoiser(nn.Module):
@@ -345,7 +544,8 @@ class Denoiser(nn.Module):
         return self.paint(F.silu(self.paint_norm(maps)))
 
 # %% [markdown] tags=["pytorch"]
-# Placeholder.
+# The width is read off the weights, so the same code builds the wider network that comes later.
+# `channels_last` lays each pixel's channels side by side in memory, which suits convolutions on a CPU; shapes and results stay.
 
 # %% tags=["pytorch", "network"]
 def build_denoiser(starting):
@@ -355,8 +555,8 @@ def build_denoiser(starting):
 
 # %% tags=["tensorflow", "network"]
 def build_denoiser(starting):
-    channels = starting["down.stem"]["bias"].size
-    sizes = one, two, four = channels, 2 * channels, 4 * channels
+    one = starting["down.stem"]["bias"].size
+    sizes = one, two, four = one, 2 * one, 4 * one
     noisy, clock = keras.Input((28, 28, 1)), keras.Input((CLOCK,))
     labels = keras.Input((), dtype="int64")
     clue = layers.Dense(8 * one, "silu", name="clock_1")(clock)
@@ -373,8 +573,15 @@ def build_denoiser(starting):
     network = keras.Model([noisy, clock, labels], velocity)
     return load_weights(network, starting)
 
+# %% [markdown] tags=["tensorflow"]
+# The width is read off the weights, so the same code builds the wider network that comes later.
+
 # %% [markdown]
-# ## Training
+# ## The loss, at last
+#
+# A batch in, a batch of velocities out, the mean squared error.
+# No second player, no balance.
+# Adam, and a cosine that takes its rate to zero, as in lesson 2; the last steps are small, and the weights come to rest.
 
 # %% tags=["pytorch", "network"]
 def to_tensors(noisy, clock, labels, velocity):
@@ -397,9 +604,41 @@ def train_step(denoiser, optimizer, noisy, clock, labels, velocity):
     optimizer.step()
     return loss.detach()
 
+# %% tags=["tensorflow", "network"]
+def to_tensors(noisy, clock, labels, velocity):
+    noisy, clock, labels, velocity = map(
+        tf.convert_to_tensor, (noisy, clock, labels, velocity))
+    return noisy[..., tf.newaxis], clock, labels, velocity[..., tf.newaxis]
+
+
+def build_optimizer(network, rate=learning_rate):
+    optimizer = keras.optimizers.Adam(rate, beta_1, beta_2, epsilon)
+    optimizer.build(network.trainable_variables)
+    return optimizer
+
+
+@tf.function
+def train_step(denoiser, optimizer, noisy, clock, labels, velocity):
+    with tf.GradientTape() as tape:
+        guess = denoiser([noisy, clock, labels], training=True)
+        loss = tf.reduce_mean((guess - velocity) ** 2)
+    gradients = tape.gradient(loss, denoiser.trainable_variables)
+    gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
+    optimizer.apply(gradients, denoiser.trainable_variables)
+    return loss
 
 # %% [markdown] tags=["pytorch"]
-# Placeholder.
+# **Watch out, in the twin:** TensorFlow gives the gradient of an embedding as a list of rows, one for each picture of the batch, with the same label several times.
+# Keras' Adam squares them one by one and adds up the squares; PyTorch's adds up and squares the sum, which is what Adam's paper says.
+# The twin makes an ordinary tensor of the gradient first, with `tf.convert_to_tensor`.
+
+# %% [markdown] tags=["tensorflow"]
+# **Watch out:** TensorFlow gives the gradient of an embedding as a list of rows, one for each picture of the batch, with the same label several times.
+# Keras' Adam would square them one by one and add up the squares; PyTorch's adds up and squares the sum, which is what Adam's paper says.
+# `tf.convert_to_tensor` adds up first.
+
+# %% [markdown]
+# The schedule:
 
 # %% tags=["pytorch", "network"]
 def build_schedule(optimizer):
@@ -418,34 +657,6 @@ def learning_rates():
     return np.array(rates)
 
 # %% tags=["tensorflow", "network"]
-def to_tensors(noisy, clock, labels, velocity):
-    noisy, clock, labels, velocity = map(
-        tf.convert_to_tensor, (noisy, clock, labels, velocity))
-    return noisy[..., tf.newaxis], clock, labels, velocity[..., tf.newaxis]
-
-
-def build_optimizer(network, rate=learning_rate):
-    optimizer = keras.optimizers.Adam(rate, beta_1, beta_2, epsilon)
-    optimizer.build(network.trainable_variables)
-    return optimizer
-
-
-@tf.function
-def train_step(denoiser, optimizer, noisy, clock, labels, velocity):
-    with tf.GradientTape() as tape:
-        answer = denoiser([noisy, clock, labels], training=True)
-        loss = tf.reduce_mean((answer - velocity) ** 2)
-    gradients = tape.gradient(loss, denoiser.trainable_variables)
-    # the embedding's come by label, some labels twice: add them up first
-    gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
-    optimizer.apply(gradients, denoiser.trainable_variables)
-    return loss
-
-
-# %% [markdown] tags=["tensorflow"]
-# Placeholder.
-
-# %% tags=["tensorflow", "network"]
 def build_schedule():
     return keras.optimizers.schedules.CosineDecay(
         learning_rate, training_steps
@@ -453,124 +664,1072 @@ def build_schedule():
 
 
 def learning_rates():
-    schedule = build_schedule()
+    schedule = build_schedule()  # a function of the step
     return np.array([float(schedule(step)) for step in range(training_steps)])
 
 # %% [markdown]
-# ## Sampling
+# ## Training
+#
+# About a minute.
+
+# %% tags=["pytorch", "nbval-ignore-output"]
+denoiser = build_denoiser(starting_weights(seed)["denoiser"])
+optimizer = build_optimizer(denoiser)
+schedule = build_schedule(optimizer)
+parameter_count = sum(values.numel() for values in denoiser.parameters())
+print(f"{parameter_count:,} parameters")
+
+losses, began = [], time.perf_counter()
+for step, batch in enumerate(batches(seed), 1):
+    loss = train_step(denoiser, optimizer, *to_tensors(*batch))
+    schedule.step()
+    losses.append(loss.item())
+    if step % 150 == 0:
+        print(f"step {step:4}   mean loss {np.mean(losses[-150:]):.3f}")
+training_seconds = time.perf_counter() - began
+
+# %% tags=["tensorflow", "nbval-ignore-output"]
+denoiser = build_denoiser(starting_weights(seed)["denoiser"])
+optimizer = build_optimizer(denoiser, build_schedule())
+parameter_count = denoiser.count_params()
+print(f"{parameter_count:,} parameters")
+
+losses, began = [], time.perf_counter()
+for step, batch in enumerate(batches(seed), 1):
+    loss = train_step(denoiser, optimizer, *to_tensors(*batch))
+    losses.append(float(loss))
+    if step % 150 == 0:
+        print(f"step {step:4}   mean loss {np.mean(losses[-150:]):.3f}")
+training_seconds = time.perf_counter() - began
+
+# %% [markdown]
+# One curve, and it means something:
+
+# %%
+window = max(1, training_steps // 30)
+plots.curves({"loss": losses}, f"One loss, means of {window} steps",
+             y_label="mean squared error of v", window=window)
+plt.ylim(bottom=0)
+if as_shipped:
+    assert np.mean(losses[-100:]) < 0.2
+
+# %% [markdown]
+# It will never be zero.
+# Behind a picture of pure noise any garment could be hidden, and the best answer is an average of all of them; that part of the error is not the network's fault.
+#
+# ## The way back
+#
+# Now draw.
+# Begin at level 1000 with pure noise, and go down in 20 steps: to 950, to 900, and so on.
+# Each step
+#
+# 1. asks the network for $v$ at the present level,
+# 2. splits the noisy picture into a guess of the **clean** picture and of the **noise** in it,
+# 3. mixes the same two again, at the rates of the next lower level.
+#
+# That is all of **DDIM** (Song, Meng and Ermon, 2020).
+# The first guess is a blur, the average garment.
+# But the step does not believe it for long: at the next level the picture is asked about anew, with a little less noise, and the average is over fewer garments.
 
 # %% tags=["network"]
 def stairs(steps):
-    """The levels of a walk down: (from, to) of each of its steps."""
-    levels_on_the_way = np.linspace(levels, 0, steps + 1).round().astype(int)
-    return list(zip(levels_on_the_way[:-1], levels_on_the_way[1:]))
+    """The levels of a walk down: (from, to) of each step."""
+    way = np.linspace(levels, 0, steps + 1).round().astype(int)
+    return list(zip(way[:-1], way[1:]))
 
 
 def mixture(level):
     return float(signal_rates[level]), float(noise_rates[level])
 
 # %% [markdown]
-# x
+# What the frameworks do differently is little: how the network is asked, how numbers are clipped to [-1, 1], the range of a picture, and how a NumPy array becomes a tensor of the same kind as another.
+# (`guidance` is for later; at 0 the network is asked once.)
 
 # %% tags=["pytorch", "network"]
+def like(array, tensor):
+    return torch.as_tensor(array).to(tensor)  # its type and device
+
+
+def clip(pictures):
+    return pictures.clamp(-1, 1)
+
+
 @torch.inference_mode()
 def predict(denoiser, noisy, level, labels, guidance):
-    clock = torch.as_tensor(clock_features([level])).to(noisy)
-    clock = clock.expand(len(noisy), -1)
+    clock = like(clock_features([level]), noisy).expand(len(noisy), -1)
     velocity = denoiser(noisy, clock, labels)
     if guidance:
-        unnamed = torch.full_like(labels, NO_CLASS)
-        without = denoiser(noisy, clock, unnamed)
-        velocity = velocity + guidance * (velocity - without)
+        nobody = torch.full_like(labels, NO_CLASS)
+        free = denoiser(noisy, clock, nobody)
+        velocity = velocity + guidance * (velocity - free)
     return velocity
 
-
-def ddim(denoiser, noisy, labels, steps, guidance):
-    for level, lower in stairs(steps):
-        velocity = predict(denoiser, noisy, level, labels, guidance)
-        signal, spread = mixture(level)
-        clean = (signal * noisy - spread * velocity).clamp(-1, 1)
-        noise = (noisy - signal * clean) / spread
-        signal, spread = mixture(lower)
-        noisy = signal * clean + spread * noise
-    return noisy
-
 # %% tags=["tensorflow", "network"]
-@tf.function
-def answer(denoiser, noisy, clock, labels):
+def like(array, tensor):
+    return tf.cast(array, tensor.dtype)
+
+
+def clip(pictures):
+    return tf.clip_by_value(pictures, -1, 1)
+
+
+@tf.function(reduce_retracing=True)  # one graph for all sizes of batches
+def ask(denoiser, noisy, clock, labels):
     clock = tf.repeat(clock, tf.shape(noisy)[0], axis=0)
     return denoiser([noisy, clock, labels], training=False)
 
 
 def predict(denoiser, noisy, level, labels, guidance):
-    clock = tf.cast(clock_features([level]), noisy.dtype)
-    velocity = answer(denoiser, noisy, clock, labels)
+    clock = like(clock_features([level]), noisy)
+    velocity = ask(denoiser, noisy, clock, labels)
     if guidance:
-        unnamed = tf.fill(labels.shape, tf.constant(NO_CLASS, labels.dtype))
-        without = answer(denoiser, noisy, clock, unnamed)
-        velocity = velocity + guidance * (velocity - without)
+        free = ask(denoiser, noisy, clock, tf.fill(labels.shape, NO_CLASS))
+        velocity = velocity + guidance * (velocity - free)
     return velocity
+
+# %% [markdown]
+# The arithmetic of a step is the same text in both notebooks:
+
+# %% tags=["network"]
+def split(denoiser, noisy, labels, level, guidance):
+    """A guess of the clean picture, and of the noise in it."""
+    velocity = predict(denoiser, noisy, level, labels, guidance)
+    signal, spread = mixture(level)
+    clean = clip(signal * noisy - spread * velocity)
+    return clean, (noisy - signal * clean) / spread
 
 
 def ddim(denoiser, noisy, labels, steps, guidance):
     for level, lower in stairs(steps):
-        velocity = predict(denoiser, noisy, level, labels, guidance)
-        signal, spread = mixture(level)
-        clean = tf.clip_by_value(signal * noisy - spread * velocity, -1, 1)
-        noise = (noisy - signal * clean) / spread
+        clean, noise = split(denoiser, noisy, labels, level, guidance)
         signal, spread = mixture(lower)
         noisy = signal * clean + spread * noise
     return noisy
 
 # %% [markdown]
-# DDPM
-
-# %% tags=["network"]
-def renewed(level, lower):
-    """Of the noise that is left at the lower level, the part that is fresh."""
-    (_, spread), (_, lower_spread) = mixture(level), mixture(lower)
-    share = 1 - kept[level] / kept[lower]
-    return float(lower_spread / spread * np.sqrt(share))
-
-# %% [markdown]
-# x
+# The noise is taken from what is left after clipping, so that picture and noise still add up to what is there.
+# (This division is harmless: the noise's rate is small at the last levels only, and the last noise is multiplied by zero.)
+#
+# `draw` asks for many pictures, in slices of 100, from noise and labels as arrays:
 
 # %% tags=["pytorch", "network"]
+def draw(denoiser, noise, labels, steps, guidance, sampler=ddim):
+    drawn = []
+    for begin in range(0, len(noise), 100):
+        part = slice(begin, begin + 100)
+        noisy = torch.as_tensor(noise[part], device=device).unsqueeze(1)
+        wanted = torch.as_tensor(labels[part], device=device)
+        pictures = sampler(denoiser, noisy, wanted, steps, guidance)
+        drawn.append(pictures.squeeze(1).numpy(force=True))
+    return np.concatenate(drawn)
+
+# %% tags=["tensorflow", "network"]
+def draw(denoiser, noise, labels, steps, guidance, sampler=ddim):
+    drawn = []
+    for begin in range(0, len(noise), 100):
+        part = slice(begin, begin + 100)
+        noisy = tf.convert_to_tensor(noise[part])[..., tf.newaxis]
+        wanted = tf.convert_to_tensor(labels[part])
+        pictures = sampler(denoiser, noisy, wanted, steps, guidance)
+        drawn.append(pictures.numpy()[..., 0])
+    return np.concatenate(drawn)
+
+# %% [markdown]
+# First a look at the way itself.
+# Four noises, four wishes, five of the twenty steps; below each noisy picture what the network believes is in it.
+
+# %%
+def start_noise(count, number):
+    rng = np.random.default_rng((seed, number))
+    return rng.standard_normal((count, 28, 28)).astype("float32")
+
+
+def stop_at(number, believed):
+    """A DDIM that stops: what it has there, or what it believes in."""
+    def sampler(denoiser, noisy, labels, steps, guidance):
+        for level, lower in stairs(steps)[:number]:
+            clean, noise = split(denoiser, noisy, labels, level, guidance)
+            signal, spread = mixture(lower)
+            noisy = signal * clean + spread * noise
+        level = stairs(steps)[number][0]
+        clean, _ = split(denoiser, noisy, labels, level, guidance)
+        return clean if believed else noisy
+
+    return sampler
+
+# %% [markdown]
+# Six stops on the way, from left to right:
+
+# %%
+wished = np.array([1, 9])  # a trouser, an ankle boot
+way = stairs(sampling_steps)
+stops = [int(stop) for stop in np.linspace(0, len(way) - 1, 6)]
+seen = [draw(denoiser, start_noise(2, 1), wished, sampling_steps, 0,
+             stop_at(stop, believed))
+        for believed in (False, True) for stop in stops]
+seen = np.reshape(seen, (2, 6, 2, 28, 28)).transpose(2, 0, 1, 3, 4)
+plots.images((seen.reshape(-1, 28, 28) + 1) / 2,
+             "What there is, and below it what is believed in it", columns=6,
+             size=0.7)
+plots.describe("Two garments on the way from noise to picture; below each "
+               "noisy picture the guess, which begins as a grey blur.")
+print("levels:", *(way[stop][0] for stop in stops))
+
+# %% [markdown]
+# The belief begins as a smooth, grey average and takes sides step by step; by the middle of the way it is decided what it will be, and the rest is detail.
+# That is why there is no blur: each answer is an average, but over less and less.
+#
+# Two draws of each class:
+
+# %%
+every = np.tile(np.arange(10), 2)
+plain = draw(denoiser, start_noise(20, 2), every, sampling_steps, 0)
+plots.images((plain + 1) / 2, "The network of this run: two draws a class",
+             [names[label] for label in every], size=0.7)
+
+# %% [markdown]
+# After about a minute of training these are clothes, though not all of them good ones: surfaces have holes, edges are ragged, and the sandals are splinters.
+# Before we make them better, two questions: what is the randomness in the start good for, and how do you make the network listen to its label?
+#
+# ## Old noise or fresh noise: DDPM
+#
+# DDIM never draws a random number on its way: one noise, one picture.
+# The older sampler, **DDPM** (Ho and others), does.
+# It mixes the guessed picture with *partly fresh* noise: of the noise that the lower level should have, the part $\sigma$ is drawn anew, and the old noise is turned down so that the squares still add up:
+#
+# $$x_{\text{lower}} = \sqrt{\bar\alpha_{\text{lower}}}\;\hat x_0 + \sqrt{1 - \bar\alpha_{\text{lower}} - \sigma^2}\;\hat\varepsilon + \sigma z,
+# \qquad \sigma^2 = \frac{1-\bar\alpha_{\text{lower}}}{1-\bar\alpha}\Bigl(1 - \frac{\bar\alpha}{\bar\alpha_{\text{lower}}}\Bigr)$$
+#
+# That $\sigma$ is what a small step of the destruction, run backwards, would have.
+
+# %% tags=["network"]
 def ddpm(denoiser, noisy, labels, steps, guidance, rng):
     for level, lower in stairs(steps):
-        velocity = predict(denoiser, noisy, level, labels, guidance)
-        signal, spread = mixture(level)
-        clean = (signal * noisy - spread * velocity).clamp(-1, 1)
-        noise = (noisy - signal * clean) / spread
-        signal, spread = mixture(lower)
-        new = renewed(level, lower)
+        clean, noise = split(denoiser, noisy, labels, level, guidance)
+        (_, above), (signal, spread) = mixture(level), mixture(lower)
+        new = spread / above * (1 - kept[level] / kept[lower]) ** 0.5
         old = (spread**2 - new**2) ** 0.5
-        fresh = torch.as_tensor(rng.standard_normal(noisy.shape)).to(noisy)
-        noisy = signal * clean + old * noise + new * fresh
+        fresh = like(rng.standard_normal(noisy.shape), noisy)
+        noisy = signal * clean + float(old) * noise + float(new) * fresh
     return noisy
 
+# %% [markdown]
+# The fresh noise comes from NumPy as well.
+# So both samplers can be held to the twin's: the proof of this lesson runs twenty steps of each with a trained pair of networks, and the *pictures* have to agree to $10^{-9}$.
 
+# %% tags=["pytorch", "network"]
 def evaluate_denoiser(denoiser, noisy, clock, labels, velocity):
     rng = np.random.default_rng(seed)
-    return torch.cat([ddim(denoiser, noisy, labels, 20, 1),
+    return torch.cat([ddim(denoiser, noisy, labels, 20, guidance),
                       ddpm(denoiser, noisy, labels, 20, 0, rng)])
 
 # %% tags=["tensorflow", "network"]
-def ddpm(denoiser, noisy, labels, steps, guidance, rng):
-    for level, lower in stairs(steps):
-        velocity = predict(denoiser, noisy, level, labels, guidance)
-        signal, spread = mixture(level)
+def evaluate_denoiser(denoiser, noisy, clock, labels, velocity):
+    rng = np.random.default_rng(seed)
+    pictures = (ddim(denoiser, noisy, labels, 20, guidance),
+                ddpm(denoiser, noisy, labels, 20, 0, rng))
+    return tf.concat(pictures, axis=0)
+
+# %% [markdown]
+# One and the same start noise, ten times, and the wish for a pullover each time:
+
+# %%
+same_noise = np.repeat(start_noise(1, 3), 10, axis=0)
+pullovers = np.full(10, 2)
+with_fresh = partial(ddpm, rng=np.random.default_rng((seed, 4)))
+ten = [draw(denoiser, same_noise, pullovers, sampling_steps, 0, sampler)
+       for sampler in (ddim, with_fresh)]
+plots.images((np.concatenate(ten) + 1) / 2,
+             "Ten times from one noise: DDIM (top), DDPM (bottom)", size=0.7)
+print("DDIM, largest difference among the ten:",
+      f"{np.abs(ten[0] - ten[0][0]).max():.1f}")
+
+# %% [markdown]
+# For DDIM the start noise *is* the picture, a latent as in lesson 11; for DDPM it is only the beginning of a story.
+# Which is better depends on how many steps you can afford, and will be measured below.
+#
+# ## Asking louder: guidance
+#
+# The label is only one of the network's inputs, and where the noisy picture says something else, a little of each is answered.
+# **Classifier-free guidance** (Ho and Salimans, 2021) turns it up.
+# Ask twice, once with the label and once with "no class"; the difference of the answers is what the label changes.
+# Take more of it:
+#
+# $$v = v_\text{label} + w\,(v_\text{label} - v_\text{no class})$$
+#
+# This is why a tenth of the labels was dropped in training: otherwise the network could not answer the second question.
+# It costs a second call.
+# The same noise with more and more of it:
+
+# %%
+wished = np.array([4, 5, 8])  # coat, sandal, bag
+strengths = (0, 1, 2, 4, 8)
+louder = np.stack([
+    draw(denoiser, start_noise(3, 5), wished, sampling_steps, w)
+    for w in strengths], axis=1)
+plots.images((louder.reshape(-1, 28, 28) + 1) / 2,
+             "Guidance 0, 1, 2, 4, 8, from left to right", columns=5, size=0.7)
+plots.describe("A coat, a sandal and a bag, each five times from one noise, "
+               "brighter and plainer from left to right.")
+
+# %% [markdown]
+# With more guidance the shapes become clearer and brighter, and more alike; at 8 they are posters of themselves.
+# Is clearer nearer to photographs?
+#
+# ## How far from photographs?
+#
+# The judge of lesson 11 and its Fréchet distance, here from `tandem.judge`, in NumPy, the same for both twins.
+# Drawing is dear now, so we draw 500, fifty of each class, and 500 photographs from the training images are the **floor**: what not even photographs can go below.
+# (A distance from few pictures comes out too large, which is why the floor has to be counted with as many.)
+# *Agreement* is the share of drawings in which the judge sees the class that was wished for.
+
+# %%
+def measure(pictures, wished):
+    features, classes = judge.describe(pictures)
+    return {"distance": judge.frechet_distance(real_features, features),
+            "variety": judge.variety(features, real_features),
+            "agreement": np.mean(classes == wished)}
+
+
+real_features, real_classes = judge.describe(test_images)
+many = np.random.default_rng((seed, 6)).permutation(500) % 10
+order = np.random.default_rng((seed, 7)).permutation(train_size)[:500]
+floor = measure(train_images[order], train_labels[order])
+print("500 photographs:", {name: round(float(value), 2)
+                           for name, value in floor.items()})
+
+# %% [markdown]
+# And 500 drawings, without guidance and with:
+
+# %% tags=["nbval-ignore-output"]
+strength = guidance
+began = time.perf_counter()
+guided = draw(denoiser, start_noise(500, 8), many, sampling_steps, strength)
+sample_seconds = (time.perf_counter() - began) / 500
+unguided = draw(denoiser, start_noise(500, 8), many, sampling_steps, 0)
+scores = {f"guidance {strength:g}": measure(guided, many),
+          "guidance 0": measure(unguided, many), "photographs": floor}
+print(f"{'':16}distance   variety   agreement")
+for name, found_there in scores.items():
+    print(f"{name:16}{found_there['distance']:8.2f}"
+          f"{found_there['variety']:10.2f}{found_there['agreement']:12.2f}")
+live = scores[f"guidance {strength:g}"]
+if as_shipped:
+    assert live["distance"] < 6 and live["variety"] > 0.6
+
+# %% [markdown]
+# «live numbers»
+#
+# ## The same network, trained for longer
+#
+# In `data/` lie weights of the same code with 20 channels instead of 12, trained for 7,500 steps, about half an hour on one core (`data/make/fashion_diffusion.py`).
+# What was stored is a moving average of the weights over the last thousand steps or so, the usual last touch in diffusion: it is steadier than the weights of any one step.
+# One line loads it, and it is used exactly as ours:
+
+# %% tags=["classroom"]
+trained = build_denoiser(data.fashion_diffusion())
+
+# %% [markdown]
+# Two drawings of each class, from the noise that you saw above:
+
+# %%
+pictures = draw(trained, start_noise(20, 2), every, sampling_steps, guidance)
+plots.images((pictures + 1) / 2,
+             "Trained for longer: the same noise, two draws a class",
+             [names[label] for label in every], size=0.7)
+
+# %% [markdown]
+# Then the measure, on 500 drawings, and by class:
+
+# %% tags=["nbval-ignore-output"]
+began = time.perf_counter()
+drawings = draw(trained, start_noise(500, 8), many, sampling_steps, guidance)
+trained_sample_seconds = (time.perf_counter() - began) / 500
+best = measure(drawings, many)
+print(", ".join(f"{name} {value:.2f}" for name, value in best.items()))
+if as_shipped:
+    assert best["distance"] < 1.4 and best["agreement"] > 0.85
+
+# %% [markdown]
+# «shipped numbers»
+#
+# ## Sandals and bags, honestly
+#
+# An average over ten classes hides the worst.
+# Class by class: in how many drawings does the judge see what was wished for, and in how many photographs?
+
+# %%
+_, seen_as = judge.describe(drawings)
+by_class = {}
+for label, name in enumerate(data.FASHION_CLASSES):
+    right = np.mean(seen_as[many == label] == label)
+    in_photographs = np.mean(real_classes[test_labels == label] == label)
+    by_class[name] = right
+    print(f"{name:12} drawings {right:.2f}, "
+          f"photographs {in_photographs:.2f}")
+
+# %% [markdown]
+# But a judge that was trained on photographs never says "neither".
+# So look: the first ten sandals and the first ten bags of the five hundred, not chosen, above ten photographs each.
+
+# %%
+rows = []
+for label in (5, 8):
+    rows += [drawings[many == label][:10],
+             test_images[test_labels == label][:10]]
+plots.images((np.concatenate(rows) + 1) / 2,
+             "Sandals and bags: drawings, and below them photographs",
+             size=0.6)
+
+# %% [markdown]
+# «honest words»
+#
+# ## Steps against quality
+#
+# Every step is a call of the network.
+# How many does it take?
+# The same start noise, drawn in 2, 5, 10, 20 and 50 steps, by both samplers:
+
+# %%
+counts = (2, 5, 10, 20, 50)
+shown = np.array([0, 8])  # a T-shirt, a bag
+rows = []
+for sampler in (ddim, partial(ddpm, rng=np.random.default_rng((seed, 9)))):
+    columns = [draw(trained, start_noise(2, 10), shown, steps, guidance,
+                    sampler) for steps in counts]
+    rows += list(np.stack(columns, axis=1))
+plots.images((np.concatenate(rows) + 1) / 2,
+             "2, 5, 10, 20, 50 steps: DDIM (two rows), then DDPM",
+             columns=5, size=0.7)
+plots.describe("A T-shirt and a bag in 2 to 50 steps, by DDIM and by DDPM.")
+
+# %% [markdown]
+# Measured on 1,000 drawings each, that would take a notebook ten minutes.
+# It was done once, with these weights and this code (`data/make/fashion_diffusion_runs.py`):
+
+# %%
+runs = data.fashion_diffusion_runs()
+lines = {name: [(run["steps"], run["distance"]) for run in runs
+                if run["sampler"] == name and run["guidance"] == 1]
+         for name in ("DDIM", "DDPM")}
+plots.curves({name: tuple(zip(*sorted(some))) for name, some in lines.items()},
+             "Distance of 1,000 drawings, guidance 1", "steps",
+             "Fréchet distance", log=True)
+plt.xscale("log")
+plt.xticks(counts, counts)
+plt.minorticks_off()
+for name, some in lines.items():
+    print(name, ", ".join(f"{steps} steps {distance:.2f}"
+                          for steps, distance in sorted(some)))
+
+# %% [markdown]
+# «steps words»
+#
+# ## Guidance against variety
+#
+# And the other knob, at 20 steps of DDIM:
+
+# %%
+swept = sorted((run["guidance"], run["distance"], run["variety"],
+                run["agreement"]) for run in runs
+               if run["sampler"] == "DDIM" and run["steps"] == 20)
+strengths, distances, varieties, agreements = map(list, zip(*swept))
+figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4))
+plots.curves({"distance": (strengths, distances)}, "Nearest in between",
+             "guidance w", "Fréchet distance", axes=left)
+plots.curves({"variety": (strengths, varieties),
+              "agreement with the label": (strengths, agreements)},
+             "Variety falls, agreement rises", "guidance w", "share",
+             axes=right)
+for row in swept:
+    print("w = {:g}: distance {:.2f}, variety {:.2f}, agreement {:.2f}"
+          .format(*row))
+
+# %% [markdown]
+# «guidance words»
+#
+# ## Did it copy?
+#
+# The sceptic's question of lesson 11, and here it is sharper: this network *has* seen the photographs.
+# Ten drawings and the nearest training photograph of each, pixel by pixel:
+
+# %%
+some = drawings[:10]
+nearest = np.stack([
+    train_images[((train_images - one) ** 2).mean((1, 2)).argmin()]
+    for one in some])
+plots.images((np.concatenate([some, nearest]) + 1) / 2,
+             "Drawings (top) and their nearest photographs (bottom)",
+             size=0.7)
+gap = np.sqrt(((some - nearest) ** 2).mean((1, 2))).mean()
+others = test_images[:10]
+usual = np.mean([np.sqrt(((train_images - one) ** 2).mean((1, 2)).min())
+                 for one in others])
+print(f"distance to the nearest, per pixel: drawings {gap:.2f}, "
+      f"test photographs {usual:.2f}")
+
+# %% [markdown]
+# «copy words»
+#
+# ## The twin check
+#
+# Parameter counts, losses, distances, against the record of the twin.
+
+# %%
+mine = records.save(
+    "14_diffusion", framework, parameters_used, losses,
+    parameter_count=int(parameter_count), distance=live["distance"],
+    variety=live["variety"], training_seconds=training_seconds,
+    sample_seconds=sample_seconds, trained_distance=best["distance"],
+    trained_variety=best["variety"],
+    trained_sample_seconds=trained_sample_seconds,
+)
+twin = records.load("14_diffusion", other, parameters_used)
+
+# %% [markdown]
+# Compared, and the losses drawn:
+
+# %% tags=["nbval-ignore-output"]
+plots.twins(mine, twin, window=window)
+print(records.compare(mine, twin))
+if twin and as_shipped:
+    apart = records.relative_difference(mine["losses"]["loss"],
+                                        twin["losses"]["loss"])
+    assert apart[0] < 1e-4 and apart[-100:].mean() < 0.2
+
+# %% [markdown]
+# «twin words»
+#
+# ## Four generators, one ruler
+#
+# Lessons 10 and 11 left records too.
+# The four numbers that one would like to have together: how near to photographs, how varied, how long to train, how long for one picture.
+
+# %% tags=["folded"]
+HALF_HOUR = 1500  # seconds of one core: data/make/fashion_diffusion.py
+FAMILY = {"VAE, lesson 10": "10_autoencoder", "DCGAN, lesson 11": "11_dcgan"}
+wanted = {"distance": "Fréchet distance", "variety": "photographs: 1",
+          "training_seconds": "seconds of training",
+          "sample_seconds": "seconds a picture"}
+family, missing = {}, []
+for name, lesson in FAMILY.items():
+    record = records.load(lesson, framework)
+    family[name] = record["scores"] if record else {}
+family["diffusion, this run"] = mine["scores"]
+family["trained for longer"] = {
+    "distance": best["distance"], "variety": best["variety"],
+    "training_seconds": HALF_HOUR, "sample_seconds": trained_sample_seconds}
+for name, known in family.items():
+    missing += [f"{name} has no {score}" for score in wanted
+                if score not in known]
+
+# %% [markdown]
+# Drawn side by side; the times are of the machine that ran the lessons, logarithmic:
+
+# %% tags=["nbval-ignore-output"]
+figure, panels = plt.subplots(2, 2, figsize=(9.5, 4.6))
+for axes, (score, label) in zip(panels.flat, wanted.items()):
+    values = {name: known[score] for name, known in family.items()
+              if score in known}
+    plots.bars(values, score.replace("_", " "), label, axes=axes,
+               log=score.endswith("seconds"))
+if missing:
+    print("Left out (run that notebook to have it):", "; ".join(missing))
+
+# %% [markdown]
+# «family words»
+#
+# ## What differs
+
+# %% [markdown] tags=["pytorch"]
+# | | PyTorch | Keras / TensorFlow | why it matters |
+# |---|---|---|---|
+# | group normalisation | `nn.GroupNorm(groups, channels)`, eps 1e-5 | `GroupNormalization(groups)`, epsilon 1e-3: set to 1e-5 | another network |
+# | an embedding's gradient | a whole table | the rows that occurred, some twice: `tf.convert_to_tensor` first | Adam squares before or after adding |
+# | the rate's schedule | an object beside the optimiser; `schedule.step()` in the loop | a function, given to the optimiser as its rate | forget the call and the rate stays |
+# | three inputs | three arguments of `forward` | a list to a `keras.Model` | order counts in both |
+# | an array like another tensor | `torch.as_tensor(array).to(tensor)` | `tf.cast(array, tensor.dtype)` | the proof runs in float64 |
+# | asking in a loop | plain Python, `inference_mode` | `tf.function(reduce_retracing=True)` | a graph for each new batch size otherwise |
+
+# %% [markdown] tags=["tensorflow"]
+# | | Keras / TensorFlow | PyTorch | why it matters |
+# |---|---|---|---|
+# | group normalisation | `GroupNormalization(groups)`, epsilon 1e-3: set to 1e-5 | `nn.GroupNorm(groups, channels)`, eps 1e-5 | another network |
+# | an embedding's gradient | the rows that occurred, some twice: `tf.convert_to_tensor` first | a whole table | Adam squares before or after adding |
+# | the rate's schedule | a function, given to the optimiser as its rate | an object beside the optimiser; `schedule.step()` in the loop | forget the call there and the rate stays |
+# | three inputs | a list to a `keras.Model` | three arguments of `forward` | order counts in both |
+# | an array like another tensor | `tf.cast(array, tensor.dtype)` | `torch.as_tensor(array).to(tensor)` | the proof runs in float64 |
+# | asking in a loop | `tf.function(reduce_retracing=True)` | plain Python, `inference_mode` | a graph for each new batch size otherwise |
+
+# %% [markdown]
+# ## Exercises
+#
+# The checks hand your function arrays, and functions that answer for a network; they are the same in both notebooks.
+
+# %% tags=["pytorch", "classroom"]
+from tandem.exercises import attempt
+from tandem.pytorch import on_arrays
+
+# %% tags=["tensorflow", "classroom"]
+from tandem.exercises import attempt
+from tandem.tensorflow import on_arrays
+
+# %% [markdown] tags=["exercise"] exercise="noise-step" points=2
+# ### Exercise 1: the step of the others
+#
+# Most programs ask for the noise.
+# Write a DDIM step for them: `noise_step(noisy, guess, kept_now, kept_lower)` gets a noisy picture, a guess $\hat\varepsilon$ of the noise in it, and $\bar\alpha$ of the present and of the lower level, two Python floats; it returns the picture at the lower level.
+# Clip the clean picture to [-1, 1] (`clip` from above), and let the noise be what is then left of the noisy picture.
+
+# %% [markdown] tags=["hint"]
+# Solve $x_t = \sqrt{\bar\alpha}\,x_0 + \sqrt{1-\bar\alpha}\,\varepsilon$ for $x_0$, clip, then for $\varepsilon$ with the clipped $x_0$.
+# The rates are square roots of what you are given.
+
+# %% tags=["pytorch", "solution"]
+def noise_step(noisy, guess, kept_now, kept_lower):
+    ### BEGIN SOLUTION
+    signal, spread = kept_now**0.5, (1 - kept_now) ** 0.5
+    clean = clip((noisy - spread * guess) / signal)
+    noise = (noisy - signal * clean) / spread
+    return kept_lower**0.5 * clean + (1 - kept_lower) ** 0.5 * noise
+    ### END SOLUTION
+
+# %% tags=["tensorflow", "solution"]
+def noise_step(noisy, guess, kept_now, kept_lower):
+    ### BEGIN SOLUTION
+    signal, spread = kept_now**0.5, (1 - kept_now) ** 0.5
+    clean = clip((noisy - spread * guess) / signal)
+    noise = (noisy - signal * clean) / spread
+    return kept_lower**0.5 * clean + (1 - kept_lower) ** 0.5 * noise
+    ### END SOLUTION
+
+# %% [markdown]
+# Three pixels, of which the last needs clipping:
+
+# %% tags=["check"]
+given = on_arrays(noise_step, np.array([0.8, 0.1, 2.0]),
+                  np.array([1.0, -0.5, 0.0]), 0.64, 0.91)
+shape = np.shape(given)
+assert shape == (3,), f"three pixels in, so three out, not shape {shape}"
+# by hand: clean .25, .5, and 2.5 clipped to 1; noise 1, -.5, 2
+wanted = np.sqrt(0.91) * np.array([0.25, 0.5, 1]) + 0.3 * np.array(
+    [1, -0.5, 2])
+assert not np.allclose(given[2], np.sqrt(0.91) * 2.5), (
+    "the third pixel's clean value is 2.5: clip it to 1"
+)
+assert not np.allclose(given[2], np.sqrt(0.91)), (
+    "the third pixel was clipped, and then its noise is what is left: 2"
+)
+off = np.abs(given - wanted).max()
+assert off < 1e-6, (
+    f"{given.round(3).tolist()} instead of {wanted.round(3).tolist()}: "
+    "rates are square roots of what is given; are all four right?"
+)
+
+# %% tags=["hidden"]
+rng = np.random.default_rng(5)
+clean, noise = rng.uniform(-1, 1, (4, 5)), rng.standard_normal((4, 5))
+noisy = np.sqrt(0.3) * clean + np.sqrt(0.7) * noise
+given = on_arrays(noise_step, noisy, noise, 0.3, 0.6)
+wanted = np.sqrt(0.6) * clean + np.sqrt(0.4) * noise
+assert np.allclose(given, wanted), "a perfect guess has to stay on its way"
+
+# %% tags=["pytorch", "wrong"] mistake="does not clip"
+def noise_step(noisy, guess, kept_now, kept_lower):
+    clean = (noisy - (1 - kept_now) ** 0.5 * guess) / kept_now**0.5
+    return kept_lower**0.5 * clean + (1 - kept_lower) ** 0.5 * guess
+
+# %% tags=["tensorflow", "wrong"] mistake="does not clip"
+def noise_step(noisy, guess, kept_now, kept_lower):
+    clean = (noisy - (1 - kept_now) ** 0.5 * guess) / kept_now**0.5
+    return kept_lower**0.5 * clean + (1 - kept_lower) ** 0.5 * guess
+
+# %% tags=["pytorch", "wrong"] mistake="keeps the guessed noise after clipping"
+def noise_step(noisy, guess, kept_now, kept_lower):
+    clean = clip((noisy - (1 - kept_now) ** 0.5 * guess) / kept_now**0.5)
+    return kept_lower**0.5 * clean + (1 - kept_lower) ** 0.5 * guess
+
+# %% tags=["tensorflow", "wrong"] mistake="keeps the guessed noise after clipping"
+def noise_step(noisy, guess, kept_now, kept_lower):
+    clean = clip((noisy - (1 - kept_now) ** 0.5 * guess) / kept_now**0.5)
+    return kept_lower**0.5 * clean + (1 - kept_lower) ** 0.5 * guess
+
+# %% tags=["pytorch", "wrong"] mistake="forgets the square roots"
+def noise_step(noisy, guess, kept_now, kept_lower):
+    clean = clip((noisy - (1 - kept_now) * guess) / kept_now)
+    noise = (noisy - kept_now * clean) / (1 - kept_now)
+    return kept_lower * clean + (1 - kept_lower) * noise
+
+# %% tags=["tensorflow", "wrong"] mistake="forgets the square roots"
+def noise_step(noisy, guess, kept_now, kept_lower):
+    clean = clip((noisy - (1 - kept_now) * guess) / kept_now)
+    noise = (noisy - kept_now * clean) / (1 - kept_now)
+    return kept_lower * clean + (1 - kept_lower) * noise
+
+# %% [markdown] tags=["exercise"] exercise="blank-page" points=4
+# ### Exercise 2: the blank page
+#
+# Write the sampler again, from nothing of ours (no `split`, `ddim`, `stairs`, `mixture`, `clip`).
+#
+# `walk_down(velocity_of, noise, path)` begins with `noise`, pure noise at the level `path[0]`, and goes down the path, a list of levels of which the last is 0.
+# `velocity_of(noisy, level)` is the network's answer.
+# The rates at level $t$ of a thousand are $\cos\varphi$ and $\sin\varphi$ with $\varphi = \frac{\pi}{2}\cdot\frac{t}{1000}$: another schedule than the lesson's, a plain quarter of a circle.
+# Clip each clean picture to [-1, 1], and let the noise be what is left; return the picture at level 0.
+
+# %% [markdown] tags=["hint"]
+# Two neighbours of the path at a time: `zip(path[:-1], path[1:])`.
+# `math.cos`, `math.sin`, `math.pi` give Python floats, which multiply tensors of any type.
+
+# %% [markdown] tags=["pytorch"]
+# `torch.clamp` clips.
+
+# %% [markdown] tags=["tensorflow"]
+# `tf.clip_by_value` clips.
+
+# %% tags=["pytorch", "solution"]
+def walk_down(velocity_of, noise, path):
+    ### BEGIN SOLUTION
+    noisy = noise
+    for level, lower in zip(path[:-1], path[1:]):
+        now, then = (float(np.pi / 2 * t / 1000) for t in (level, lower))
+        velocity = velocity_of(noisy, level)
+        signal, spread = float(np.cos(now)), float(np.sin(now))
+        clean = torch.clamp(signal * noisy - spread * velocity, -1, 1)
+        left = (noisy - signal * clean) / spread
+        noisy = float(np.cos(then)) * clean + float(np.sin(then)) * left
+    return noisy
+    ### END SOLUTION
+
+# %% tags=["tensorflow", "solution"]
+def walk_down(velocity_of, noise, path):
+    ### BEGIN SOLUTION
+    noisy = noise
+    for level, lower in zip(path[:-1], path[1:]):
+        now, then = (float(np.pi / 2 * t / 1000) for t in (level, lower))
+        velocity = velocity_of(noisy, level)
+        signal, spread = float(np.cos(now)), float(np.sin(now))
         clean = tf.clip_by_value(signal * noisy - spread * velocity, -1, 1)
-        noise = (noisy - signal * clean) / spread
-        signal, spread = mixture(lower)
-        new = renewed(level, lower)
-        old = (spread**2 - new**2) ** 0.5
-        fresh = tf.cast(rng.standard_normal(noisy.shape), noisy.dtype)
-        noisy = signal * clean + old * noise + new * fresh
+        left = (noisy - signal * clean) / spread
+        noisy = float(np.cos(then)) * clean + float(np.sin(then)) * left
+    return noisy
+    ### END SOLUTION
+
+# %% [markdown]
+# The check walks beside you in NumPy, with a network that is a formula.
+# Where you part it tries some frequent slips:
+
+# %% tags=["classroom", "folded"]
+def by_numpy(velocity_of, noise, path, slip=None):
+    noisy = noise
+    for level, lower in zip(path[:-1], path[1:]):
+        now, then = (np.pi / 2 * t / 1000 for t in (level, lower))
+        velocity = velocity_of(noisy, lower if slip == "asks" else level)
+        clean = np.cos(now) * noisy - np.sin(now) * velocity
+        left = np.sin(now) * noisy + np.cos(now) * velocity
+        if slip != "clip":
+            clean = np.clip(clean, -1, 1)
+        if slip not in ("clip", "left"):
+            left = (noisy - np.cos(now) * clean) / np.sin(now)
+        if slip == "stays":
+            left = noise
+        noisy = np.cos(then) * clean + np.sin(then) * left
     return noisy
 
 
-def evaluate_denoiser(denoiser, noisy, clock, labels, velocity):
-    rng = np.random.default_rng(seed)
-    return tf.concat([ddim(denoiser, noisy, labels, 20, 1),
-                      ddpm(denoiser, noisy, labels, 20, 0, rng)], axis=0)
+SLIPS = {
+    "asks": "the network is asked at the level that it comes from",
+    "clip": "each clean picture is clipped to [-1, 1]",
+    "left": "after clipping, the noise is what is left of the noisy picture",
+    "stays": "mixed in is the noise that was just found, not the first one",
+}
+
+# %% [markdown]
+# A path of five levels, and two pictures of six pixels:
+
+# %% tags=["check"]
+start = np.random.default_rng(11).standard_normal((2, 6))
+path = [1000, 700, 450, 200, 0]
+lean = lambda noisy, level: 0.6 * noisy - 0.4 - level / 2000
+given = on_arrays(walk_down, lean, start, path)
+wanted = by_numpy(lean, start, path)
+assert np.shape(given) == start.shape, (
+    f"two pictures of six pixels are wanted, not shape {np.shape(given)}"
+)
+reasons = [SLIPS[slip] for slip in SLIPS
+           if np.allclose(given, by_numpy(lean, start, path, slip))]
+off = np.abs(given - wanted).max()
+reasons.append("look at the rates, and at what is mixed at which level")
+assert off < 1e-6, f"off by up to {off:.3f}: {reasons[0]}"
+
+# %% tags=["hidden"]
+turn = np.pi / 2000
+known = lambda noisy, level: (  # the answer of one who knows it is 0.5
+    (float(np.cos(turn * level)) * noisy - 0.5) / float(np.sin(turn * level)))
+start = np.random.default_rng(12).standard_normal((1, 4))
+given = on_arrays(walk_down, known, start, [1000, 400, 0])
+assert np.allclose(given, 0.5), "a network that knows the picture finds it"
+given = on_arrays(walk_down, known, start, [1000, 0])
+assert np.allclose(given, 0.5), "one step of a path is a path"
+
+# %% tags=["pytorch", "wrong"] mistake="asks at the lower level"
+def walk_down(velocity_of, noise, path):
+    noisy = noise
+    for level, lower in zip(path[:-1], path[1:]):
+        now, then = (float(np.pi / 2 * t / 1000) for t in (level, lower))
+        velocity = velocity_of(noisy, lower)
+        signal, spread = float(np.cos(now)), float(np.sin(now))
+        clean = torch.clamp(signal * noisy - spread * velocity, -1, 1)
+        left = (noisy - signal * clean) / spread
+        noisy = float(np.cos(then)) * clean + float(np.sin(then)) * left
+    return noisy
+
+# %% tags=["tensorflow", "wrong"] mistake="asks at the lower level"
+def walk_down(velocity_of, noise, path):
+    noisy = noise
+    for level, lower in zip(path[:-1], path[1:]):
+        now, then = (float(np.pi / 2 * t / 1000) for t in (level, lower))
+        velocity = velocity_of(noisy, lower)
+        signal, spread = float(np.cos(now)), float(np.sin(now))
+        clean = tf.clip_by_value(signal * noisy - spread * velocity, -1, 1)
+        left = (noisy - signal * clean) / spread
+        noisy = float(np.cos(then)) * clean + float(np.sin(then)) * left
+    return noisy
+
+# %% tags=["pytorch", "wrong"] mistake="does not clip"
+def walk_down(velocity_of, noise, path):
+    noisy = noise
+    for level, lower in zip(path[:-1], path[1:]):
+        now, then = (float(np.pi / 2 * t / 1000) for t in (level, lower))
+        velocity = velocity_of(noisy, level)
+        signal, spread = float(np.cos(now)), float(np.sin(now))
+        clean = signal * noisy - spread * velocity
+        left = spread * noisy + signal * velocity
+        noisy = float(np.cos(then)) * clean + float(np.sin(then)) * left
+    return noisy
+
+# %% tags=["tensorflow", "wrong"] mistake="does not clip"
+def walk_down(velocity_of, noise, path):
+    noisy = noise
+    for level, lower in zip(path[:-1], path[1:]):
+        now, then = (float(np.pi / 2 * t / 1000) for t in (level, lower))
+        velocity = velocity_of(noisy, level)
+        signal, spread = float(np.cos(now)), float(np.sin(now))
+        clean = signal * noisy - spread * velocity
+        left = spread * noisy + signal * velocity
+        noisy = float(np.cos(then)) * clean + float(np.sin(then)) * left
+    return noisy
+
+# %% tags=["pytorch", "wrong"] mistake="mixes the first noise in again"
+def walk_down(velocity_of, noise, path):
+    noisy = noise
+    for level, lower in zip(path[:-1], path[1:]):
+        now, then = (float(np.pi / 2 * t / 1000) for t in (level, lower))
+        velocity = velocity_of(noisy, level)
+        signal, spread = float(np.cos(now)), float(np.sin(now))
+        clean = torch.clamp(signal * noisy - spread * velocity, -1, 1)
+        noisy = float(np.cos(then)) * clean + float(np.sin(then)) * noise
+    return noisy
+
+# %% tags=["tensorflow", "wrong"] mistake="mixes the first noise in again"
+def walk_down(velocity_of, noise, path):
+    noisy = noise
+    for level, lower in zip(path[:-1], path[1:]):
+        now, then = (float(np.pi / 2 * t / 1000) for t in (level, lower))
+        velocity = velocity_of(noisy, level)
+        signal, spread = float(np.cos(now)), float(np.sin(now))
+        clean = tf.clip_by_value(signal * noisy - spread * velocity, -1, 1)
+        noisy = float(np.cos(then)) * clean + float(np.sin(then)) * noise
+    return noisy
+
+# %% [markdown] tags=["exercise"] exercise="away-from" points=3
+# ### Exercise 3: not that one
+#
+# Guidance leads away from "no class".
+# It can lead away from anything: "a shirt, but not what would also pass for a coat".
+# That is called a negative prompt.
+#
+# `away_from(velocity_of, noisy, level, wanted, unwanted, strength)` returns the velocity $v_\text{wanted} + w\,(v_\text{wanted} - v_\text{unwanted})$.
+# `velocity_of(noisy, level, label)` asks the trained network, without guidance.
+# Where `unwanted` is None, lead away from "no class"; where the strength is 0, ask the network only once.
+
+# %% [markdown] tags=["hint"]
+# The lesson's `predict` does it for "no class"; its label is `NO_CLASS`.
+
+# %% tags=["pytorch", "solution"]
+def away_from(velocity_of, noisy, level, wanted, unwanted, strength):
+    ### BEGIN SOLUTION
+    velocity = velocity_of(noisy, level, wanted)
+    if strength == 0:
+        return velocity
+    other = NO_CLASS if unwanted is None else unwanted
+    return velocity + strength * (
+        velocity - velocity_of(noisy, level, other))
+    ### END SOLUTION
+
+# %% tags=["tensorflow", "solution"]
+def away_from(velocity_of, noisy, level, wanted, unwanted, strength):
+    ### BEGIN SOLUTION
+    velocity = velocity_of(noisy, level, wanted)
+    if strength == 0:
+        return velocity
+    other = NO_CLASS if unwanted is None else unwanted
+    return velocity + strength * (
+        velocity - velocity_of(noisy, level, other))
+    ### END SOLUTION
+
+# %% [markdown]
+# What the check asks of the trained network, and how often:
+
+# %% tags=["pytorch", "classroom", "folded"]
+asked_for = []
+
+
+def trained_velocity(noisy, level, label):
+    asked_for.append(label)
+    labels = torch.full((len(noisy),), label, device=device)
+    maps = noisy.to(device).unsqueeze(1)
+    return predict(trained, maps, level, labels, 0).squeeze(1).cpu()
+
+# %% tags=["tensorflow", "classroom", "folded"]
+asked_for = []
+
+
+def trained_velocity(noisy, level, label):
+    asked_for.append(label)
+    labels = tf.fill((len(noisy),), label)
+    return predict(trained, noisy[..., None], level, labels, 0)[..., 0]
+
+# %% [markdown]
+# It takes four noisy photographs at a middle level:
+
+# %% tags=["classroom", "folded"]
+LEVEL = 6 * levels // 10
+four = test_images[:4].astype("float32")
+fuzz = np.random.default_rng(21).standard_normal(four.shape)
+fuzzy = (signal_rates[LEVEL] * four + noise_rates[LEVEL] * fuzz)
+fuzzy = fuzzy.astype("float32")
+
+
+def ask_you(away_from, wanted, unwanted, strength):
+    asked_for.clear()
+    given = on_arrays(away_from, trained_velocity, fuzzy, LEVEL, wanted,
+                      unwanted, strength)
+    return given, list(asked_for)
+
+
+def close(given, wanted):
+    return np.shape(given) == wanted.shape and np.allclose(
+        given, wanted, atol=1e-4)
+
+# %% [markdown]
+# And compares velocities, for a shirt (6) that shall be no coat (4):
+
+# %% tags=["check"]
+shirt, coat, none = (on_arrays(trained_velocity, fuzzy, LEVEL, label)
+                     for label in (6, 4, NO_CLASS))
+given, asked = ask_you(away_from, 6, 4, 2.0)
+assert sorted(set(asked)) == [4, 6], (
+    f"the network was asked for the labels {asked}, not for 6 and 4"
+)
+assert not close(given, shirt + 2 * (coat - shirt)), (
+    "this leads towards the unwanted class: turn the sign"
+)
+assert not close(given, 2 * (shirt - coat)), (
+    "the difference has to be added to the wanted answer"
+)
+assert close(given, 3 * shirt - 2 * coat), (
+    "strength 2 is three times the wanted answer, minus twice the other"
+)
+given, asked = ask_you(away_from, 6, None, 1.0)
+assert close(given, 2 * shirt - none), (
+    "where unwanted is None, lead away from NO_CLASS"
+)
+given, asked = ask_you(away_from, 6, 4, 0.0)
+assert close(given, shirt), "strength 0: the plain answer"
+assert len(asked) == 1, f"strength 0: ask once, not {len(asked)} times"
+
+# %% tags=["hidden"]
+given, asked = ask_you(away_from, 6, 0, 0.5)
+assert sorted(asked) == [0, 6], "class 0 is a class, too: the T-shirts"
+
+# %% tags=["pytorch", "wrong"] mistake="leads towards it"
+def away_from(velocity_of, noisy, level, wanted, unwanted, strength):
+    velocity = velocity_of(noisy, level, wanted)
+    other = NO_CLASS if unwanted is None else unwanted
+    if strength == 0:
+        return velocity
+    return velocity + strength * (velocity_of(noisy, level, other) - velocity)
+
+# %% tags=["tensorflow", "wrong"] mistake="leads towards it"
+def away_from(velocity_of, noisy, level, wanted, unwanted, strength):
+    velocity = velocity_of(noisy, level, wanted)
+    other = NO_CLASS if unwanted is None else unwanted
+    if strength == 0:
+        return velocity
+    return velocity + strength * (velocity_of(noisy, level, other) - velocity)
+
+# %% tags=["pytorch", "wrong"] mistake="takes class 0 for none"
+def away_from(velocity_of, noisy, level, wanted, unwanted, strength):
+    velocity = velocity_of(noisy, level, wanted)
+    other = unwanted or NO_CLASS
+    if strength == 0:
+        return velocity
+    return velocity + strength * (velocity - velocity_of(noisy, level, other))
+
+# %% tags=["tensorflow", "wrong"] mistake="takes class 0 for none"
+def away_from(velocity_of, noisy, level, wanted, unwanted, strength):
+    velocity = velocity_of(noisy, level, wanted)
+    other = unwanted or NO_CLASS
+    if strength == 0:
+        return velocity
+    return velocity + strength * (velocity - velocity_of(noisy, level, other))
+
+# %% tags=["pytorch", "wrong"] mistake="always asks twice"
+def away_from(velocity_of, noisy, level, wanted, unwanted, strength):
+    velocity = velocity_of(noisy, level, wanted)
+    other = NO_CLASS if unwanted is None else unwanted
+    return velocity + strength * (velocity - velocity_of(noisy, level, other))
+
+# %% tags=["tensorflow", "wrong"] mistake="always asks twice"
+def away_from(velocity_of, noisy, level, wanted, unwanted, strength):
+    velocity = velocity_of(noisy, level, wanted)
+    other = NO_CLASS if unwanted is None else unwanted
+    return velocity + strength * (velocity - velocity_of(noisy, level, other))
+
+# %% [markdown] tags=["after-exercises"]
+# ## What you learned
+#
+# - Noise at a thousand levels turns one impossible question into a thousand easy ones; any level is reached in one jump, so examples are made, not collected.
+# - The picture, the noise, the velocity: each gives the others, but from the noise the way to the picture divides by almost nothing at the last level; the velocity does not.
+# - A U-Net looks at all sizes, and a clock tells it the level.
+#   Its loss is one mean squared error that falls and stays down.
+# - DDIM keeps its noise, one noise, one picture; DDPM draws some of it afresh at each step.
+#   A few large steps are enough for the one, the other needs more.
+# - Guidance buys agreement with the label, and pays with variety; the distance is smallest in between.
+# - In the twins, two traps: GroupNorm's epsilon, and the embedding's gradient under Keras' Adam.
+#
+# What is still open: you choose from ten labels.
+# Lesson 15 takes words.
+#
+# ## Try it
+#
+# Where you change code and not a parameter, first set `altered = True` in the folded cell below the parameters, in both notebooks if you want to compare them.
+#
+# 1. Let the network predict the noise: `velocity = noise` in `make_examples`, and in `split` the clean picture from it, `(noisy - spread * velocity) / signal`, clipped.
+#    Look at the first belief on the way down, and at the distance.
+# 2. `dropped = 0.0`, then guidance 2: what does a network say to a question that it was never asked?
+# 3. `training_steps = 3000` and a cup of tea: where does the distance end?
+# 4. Walk from one start noise to another with `trained`, as lesson 11 walked between latents.
+#    Straight lines leave the sphere on which noise lives; try $\cos$ and $\sin$ as weights.
+# 5. Label 10 with guidance 0: what does it draw when you name nothing?
+#
+# ## Read on
+#
+# - Sohl-Dickstein and others, *Deep Unsupervised Learning using Nonequilibrium Thermodynamics* (2015), [arXiv:1503.03585](https://arxiv.org/abs/1503.03585): where it began.
+# - Ho, Jain, Abbeel, *Denoising Diffusion Probabilistic Models* (2020), [arXiv:2006.11239](https://arxiv.org/abs/2006.11239): the simple loss, and DDPM.
+# - Song, Meng, Ermon, *Denoising Diffusion Implicit Models* (2020), [arXiv:2010.02502](https://arxiv.org/abs/2010.02502).
+# - Nichol, Dhariwal, *Improved Denoising Diffusion Probabilistic Models* (2021), [arXiv:2102.09672](https://arxiv.org/abs/2102.09672): the cosine.
+# - Salimans, Ho, *Progressive Distillation for Fast Sampling of Diffusion Models* (2022), [arXiv:2202.00512](https://arxiv.org/abs/2202.00512): the velocity.
+# - Ho, Salimans, *Classifier-Free Diffusion Guidance* (2022), [arXiv:2207.12598](https://arxiv.org/abs/2207.12598).
+# - Lin and others, *Common Diffusion Noise Schedules and Sample Steps are Flawed* (2023), [arXiv:2305.08891](https://arxiv.org/abs/2305.08891): why the last level should be pure noise.
+# - Ronneberger, Fischer, Brox, *U-Net* (2015), [arXiv:1505.04597](https://arxiv.org/abs/1505.04597); Wu, He, *Group Normalization* (2018), [arXiv:1803.08494](https://arxiv.org/abs/1803.08494).
