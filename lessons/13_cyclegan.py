@@ -12,7 +12,7 @@
 # Wavy flags become flat ones and flat ones wavy, although no flag is ever shown in both styles.
 #
 # - **You will build** a generator that says where it paints, a discriminator that votes on patches, a memory of old forgeries, and the training step of a CycleGAN with four players.
-# - **You will learn** instance normalisation; least squares as a GAN's loss; what the cycle loss and the identity loss are each good for, by taking them away; how to measure a translation when the truth exists, against doing nothing and against training with pairs.
+# - **You will learn** instance normalisation; least squares as a GAN's loss; what the cycle loss and the identity loss do, by taking them away; how to measure a translation when the truth exists, against doing nothing and against training with pairs.
 # - **You need** lesson 11 (two players, transposed convolutions).
 
 # %% [markdown]
@@ -133,7 +133,7 @@ test_wavy, test_flat = all_wavy[held_out], all_flat[held_out]
 def show(rows, title):
     """Draws {label: pictures (n, 32, 32, 3) in [-1, 1]}, a row each."""
     figure, column = plt.subplots(
-        len(rows), figsize=(8.4, 0.76 * len(rows) + 0.4), squeeze=False
+        len(rows), figsize=(6.2, 0.62 * len(rows) + 0.4), squeeze=False
     )
     for axes, (label, pictures) in zip(column.flat, rows.items()):
         axes.imshow(np.clip((np.hstack(pictures) + 1) / 2, 0, 1))
@@ -667,7 +667,7 @@ def to_tensors(wavy, flat, slots, *coins):
 # 2. **Come back**: $|W(F(x)) - x|$, the **cycle loss**.
 #    From a France that might have been anything, no way leads back.
 # 3. **Leave it, if it is flat already**: $|F(y) - y|$, the **identity loss**.
-#    It has nothing to do with cycles; it keeps the colours, which a critic on recoloured flags would not miss.
+#    It has nothing to do with cycles; it is there to keep the colours.
 #
 # All three in both directions; the weights are 1, 5 and 1.
 
@@ -932,25 +932,30 @@ def as_rows(network, pictures):
     return masks, translate(network, pictures)
 
 
-masks, painted = as_rows(to_flat, test_wavy[:12])
-show({"wavy": test_wavy[:12], "mask": masks, "translated": painted,
-      "truth": test_flat[:12]}, "From wavy to flat: white is where it paints")
+masks, painted = as_rows(to_flat, test_wavy[:10])
+show({"wavy": test_wavy[:10], "mask": masks, "translated": painted,
+      "truth": test_flat[:10]}, "From wavy to flat: white is where it paints")
 
 # %% [markdown]
 # The masks tell what the network has understood.
-# It paints a frame: outwards, where the flat flag is larger than the wavy one, it goes on with the stripes, and it cuts what flutters out.
-# The middle of a flag it leaves alone.
-# The weak spots tell something, too: along a white stripe the paper is as white as the flag, so where the flag ends is a guess; and colours at the rim are sometimes too gaudy, since a critic on recoloured flags does not mind.
+# It paints a frame: where the flat flag reaches further than the wavy one, it goes on with the stripes, and it cuts what flutters out.
+# It found the shape of a flat flag in two piles that share no flag.
+#
+# They also tell what it has not understood.
+# The middle it leaves alone, and with it the stripes that still wave there, and the gloss.
+# Where a stripe is white, the flag is as white as the paper, and where it ends is a guess.
+# And the rim is sometimes too gaudy: a critic who sees flags in all colours does not mind.
 #
 # And the other way, by the same players:
 
 # %% tags=["nbval-ignore-output"]
-masks, painted = as_rows(to_wavy, test_flat[:12])
-show({"flat": test_flat[:12], "mask": masks, "translated": painted,
-      "truth": test_wavy[:12]}, "From flat to wavy: white is where it paints")
+masks, painted = as_rows(to_wavy, test_flat[:10])
+show({"flat": test_flat[:10], "mask": masks, "translated": painted,
+      "truth": test_wavy[:10]}, "From flat to wavy: white is where it paints")
 
 # %% [markdown]
-# Here the mask is mostly the paper colour that bites into the upper and lower rim.
+# Here the painter cuts the corners and the two long sides into waves, with the paper's white for paint.
+# The greys of the flat style's white stay: nobody told it that they are white.
 #
 # ## Measured: beside nothing, and beside pairs
 #
@@ -993,16 +998,30 @@ for step in range(paired_steps):
 # %% tags=["nbval-ignore-output"]
 answers = {"copied": test_wavy, "translated": translate(to_flat, test_wavy),
            "with pairs": translate(paired, test_wavy)}
+show({name: some[10:20] for name, some in answers.items()}
+     | {"truth": test_flat[10:20]}, "Ten others of the held-out flags")
 for name, pictures in answers.items():
     report(name, pictures, test_flat)
 ours, best = (l1(answers[name], test_flat) for name in list(answers)[1:])
 share = (copy_l1 - ours.mean()) / (copy_l1 - best.mean())
-better = (ours < l1(test_wavy, test_flat)).sum()
+gains = l1(test_wavy, test_flat) - ours
+better = (gains > 0).sum()
 print(f"{better} of {len(ours)} flags are nearer to the truth than their copy")
+print(f"the least gain is {all_names[held_out][gains.argmin()]}'s")
 print(f"of what pairs would gain, {share:.0%} is gained without them")
 back_l1 = l1(translate(to_wavy, test_flat), test_wavy)
 report("and back: copied", test_flat, test_wavy)
 report("and back: translated", translate(to_wavy, test_flat), test_wavy)
+
+# %% [markdown]
+# Between the fence below, doing nothing, and the fence above, pairs, ours stands near the upper one, although it has never seen a pair.
+# The fence above is not zero: what Twemoji's red is, or how it draws a coat of arms, cannot be seen in a wavy flag of Noto.
+#
+# The hardest cases are flags that are white at the rim.
+# Israel's is mostly that, and in our runs it came out no better than its copy: white paint on white paper is no news to the critic.
+#
+# One run is one run.
+# With seeds 1 and 2 for weights and batches the L1 was .0715 and .0695 in PyTorch, the SSIM .679 and .689.
 
 # %% [markdown]
 # Bounds for all of this, folded away:
@@ -1036,37 +1055,35 @@ for name, changed in wishes.items():
 # The flat flags that each of them makes, and how far they and their way back are from where they should be:
 
 # %% tags=["nbval-ignore-output"]
-show({"wavy": test_wavy[:12],
-      **{name: some[:12] for name, some in short_answers.items()},
-      "truth": test_flat[:12]}, f"After {short} steps")
-print(f"{'':12} to the truth   there and back")
-for name, some in short_answers.items():
-    returned = l1(short_returns[name], test_wavy).mean()
-    print(f"{name:12}{l1(some, test_flat).mean():13.4f}{returned:17.4f}")
+show({"wavy": test_wavy[:10],
+      **{name: some[:10] for name, some in short_answers.items()},
+      "truth": test_flat[:10]}, f"After {short} steps")
+to_truth = {name: l1(some, test_flat).mean()
+            for name, some in short_answers.items()}
+print(f"{'L1':12} to the truth   there and back")
+for name, returned in short_returns.items():
+    and_back = l1(returned, test_wavy).mean()
+    print(f"{name:12}{to_truth[name]:13.4f}{and_back:17.4f}")
 print(f"{'copied':12}{copy_l1:13.4f}{0:17.4f}")
 
 # %% [markdown]
-# TODO words
-
-# %% [markdown]
-# ## What the way back knows *(optional)*
+# Without the cycle loss the quartet is worse than no translator at all.
+# Look at the rims: they have one colour whatever the flag, and which one is chance.
+# Patches with such a rim look like a flat flag to a critic who sees flags in all colours, and nobody asks whether that colour was there before.
+# Nor is there a way back from a rim that says nothing about the flag.
 #
-# A flat flag does not say how it had waved.
-# So the way there and back ought to lose something, about as much as the way from a *true* flat flag to the wavy one.
-# Does it?
+# The last line of the table is as instructive: a copy comes back perfectly.
+# So the cycle loss alone is content with doing nothing; it takes the critic to make the players move, and the cycle to keep them from moving just anywhere.
+#
+# The identity loss is another matter.
+# After so few steps our runs without it ended now nearer to the truth, now further away: by this measure it is no loss to leave it out.
+# The paper brought it in where the colours drifted, paintings at noon that came back as sunsets.
+# A painter who starts by copying, with a cycle that weighs five times as much, hardly drifts.
 
-# %% tags=["nbval-ignore-output"]
-flattened = translate(to_flat, test_wavy)
-noise = np.random.default_rng(seed).normal(size=flattened.shape)
-noise = 0.1 * noise.astype("float32")
-from_ours = l1(translate(to_wavy, flattened), test_wavy).mean()
-noisy = l1(translate(to_wavy, flattened + noise), test_wavy).mean()
-print(f"wavy again, from our flat flag:      L1 {from_ours:.4f}")
-print(f"the same, with a little noise on it: L1 {noisy:.4f}")
-print(f"from the true flat flag:             L1 {back_l1.mean():.4f}")
-
-# %% [markdown]
-# TODO words
+# %% tags=["folded"]
+if as_shipped:
+    assert to_truth["all three"] + 0.01 < to_truth["no cycle"]
+    assert to_truth["all three"] + 0.01 < to_truth["looks alone"]
 
 # %% [markdown]
 # ## The twin check
@@ -1642,7 +1659,7 @@ def train_with_pairs(wavy, flat, steps):
 # %% [markdown] tags=["after-exercises"]
 # ## What you learned
 #
-# - Two piles are enough for a translation, if besides "look right" one asks to **come back**; a third wish, **leave it**, keeps what is right already.
+# - Two piles are enough for a translation, if besides "look right" one asks to **come back**; a third, **leave it**, is there against drifting colours and made no measurable difference here.
 # - A **mask** lets a network say where it paints, start from a copy, and be looked at.
 # - **Instance normalisation** is batch normalisation of one picture alone: no neighbours, no running averages, no evaluation mode; in Keras it is a group normalisation.
 # - A **patch discriminator** gives many votes, a **history** of forgeries keeps it from forgetting; in TensorFlow such a memory is a variable.
@@ -1674,7 +1691,6 @@ def train_with_pairs(wavy, flat, steps):
 # - Ulyanov, Vedaldi, Lempitsky, *Instance Normalization: The Missing Ingredient for Fast Stylization* (2016), [arXiv:1607.08022](https://arxiv.org/abs/1607.08022).
 # - Shrivastava and others, *Learning from Simulated and Unsupervised Images through Adversarial Training* (2016), [arXiv:1612.07828](https://arxiv.org/abs/1612.07828): the history.
 # - Mao and others, *Least Squares Generative Adversarial Networks* (2016), [arXiv:1611.04076](https://arxiv.org/abs/1611.04076).
-# - Chu, Zhmoginov, Sandler, *CycleGAN, a Master of Steganography* (2017), [arXiv:1712.02950](https://arxiv.org/abs/1712.02950).
 # - Wang and others, *Image Quality Assessment: From Error Visibility to Structural Similarity* (2004), [doi:10.1109/TIP.2003.819861](https://doi.org/10.1109/TIP.2003.819861).
 
 # %% [markdown] tags=["pytorch"]
