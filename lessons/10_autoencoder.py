@@ -1,5 +1,5 @@
 # ---
-# minutes: {read: 55, run: 1, exercises: 35}
+# minutes: {read: 50, run: 1, exercises: 35}
 # seconds: 45
 # memory_mb: 1000
 # needs: []
@@ -216,7 +216,7 @@ def autoencoder_step(autoencoder, optimizer, images):
 # %% tags=["tensorflow", "network"]
 def reconstruction_loss(logits, images):
     by_pixel = tf.nn.sigmoid_cross_entropy_with_logits(
-        labels=images, logits=logits  # takes names only: good
+        labels=images, logits=logits  # by name, for safety
     )
     # over pixels; over photographs
     return tf.reduce_mean(tf.reduce_sum(by_pixel, axis=(1, 2)))
@@ -246,7 +246,8 @@ def autoencoder_step(autoencoder, optimizer, images):
 
 # %% [markdown] tags=["tensorflow"]
 # **Watch out:** Keras' losses take (target, prediction), PyTorch's take (prediction, target).
-# Exchanged, a loss does not complain; `tf.nn` therefore takes names only.
+# Exchanged, a loss does not complain: it takes the photograph for logits.
+# So we write the names.
 
 # %% [markdown]
 # Train it: some seconds.
@@ -655,8 +656,8 @@ for weight in (0.0, 1.0):
 assert not as_shipped or apart[0.0] > 5 * apart[1.0]
 
 # %% [markdown]
-# Without a price the centres flee from each other and the clouds shrink: in three hundred steps we are most of the way back to an autoencoder.
-# With it, clouds are about as large as the distances between them.
+# Without a price the centres flee from each other and the clouds shrink: in three hundred steps we are back at an autoencoder.
+# With it the clouds are more than half as wide as their centres are spread: they overlap.
 # Now the whole training:
 
 # %% tags=["nbval-ignore-output"]
@@ -674,8 +675,9 @@ print(f"the last 50 steps: reconstruction {terms[-50:, 0].mean():.0f}, "
       f"KL {terms[-50:, 1].mean():.1f} nats")
 
 # %% [markdown]
-# The first term falls *because* the second rises: the network buys information about the photograph, nat by nat, as long as a nat of KL saves more than a nat of reconstruction.
-# It ends at about 15 nats, 21 bits: so much of a photograph passes through the bottleneck.
+# In the first hundred steps one term falls *because* the other rises: the network buys information about the photograph, as long as a nat of KL saves more than a nat of reconstruction.
+# Then the KL stays at about 15 nats, and the same nats are put to better use.
+# 15 nats are 21 bits: so much of a photograph passes through the bottleneck.
 #
 # What do the clouds look like?
 # One photograph, and the pictures of six points drawn from its cloud:
@@ -1110,7 +1112,8 @@ class Cloud(layers.Layer):
 
 
 def pixel_loss(images, logits):
-    by_pixel = tf.nn.sigmoid_cross_entropy_with_logits(images, logits)
+    by_pixel = tf.nn.sigmoid_cross_entropy_with_logits(
+        labels=images, logits=logits)
     return keras.ops.sum(by_pixel, axis=1)
 
 # %% [markdown] tags=["tensorflow"]
@@ -1627,7 +1630,7 @@ def learn(starting, images, noise):
     found = []
     for begin in range(0, len(images), 50):
         x = images[begin : begin + 50].reshape(-1, 784)
-        e = tf.random.normal((len(x), len(bm)))
+        e = tf.random.normal(noise[begin : begin + 50].shape)
         with tf.GradientTape() as tape:
             hidden = tf.nn.relu(x @ w1 + b1)
             mean, log_variance = hidden @ wm + bm, hidden @ wv + bv
@@ -1889,12 +1892,14 @@ def share_of(kind, pictures):
 def photographs_of(kind):
     return test_images[test_labels == data.FASHION_CLASSES.index(kind)]
 
+
+small = build_vae(starting_weights(seed)["vae"])
+small_terms = train_vae(small, 300)
+
 # %% [markdown]
 # Boots, then:
 
 # %% tags=["check"]
-small = build_vae(starting_weights(seed)["vae"])
-train_vae(small, 300)
 rng = np.random.default_rng(8)
 e = rng.standard_normal((100, latent_size))
 boots = photographs_of("Ankle boot")
