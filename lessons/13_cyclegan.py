@@ -1076,7 +1076,8 @@ print(f"{'copied':12}{copy_l1:13.4f}{0:17.4f}")
 # So the cycle loss alone is content with doing nothing; it takes the critic to make the players move, and the cycle to keep them from moving just anywhere.
 #
 # The identity loss is another matter.
-# After so few steps our runs without it ended now nearer to the truth, now further away: by this measure it is no loss to leave it out.
+# After so few steps our runs without it ended now nearer to the truth, now further away.
+# At full length, for seeds 0 and 1 in PyTorch, the L1 without it was .0701 and .0716, with it .0702 and .0715; the SSIM .686 and .660, with it .685 and .679: little is lost here by leaving it out.
 # The paper brought it in where the colours drifted, paintings at noon that came back as sunsets.
 # A painter who starts by copying, with a cycle that weighs five times as much, hardly drifts.
 
@@ -1658,7 +1659,7 @@ def train_with_pairs(wavy, flat, steps):
 # %% [markdown] tags=["after-exercises"]
 # ## What you learned
 #
-# - Two piles are enough for a translation, if besides "look right" one asks to **come back**; a third, **leave it**, is there against drifting colours and made no measurable difference here.
+# - Two piles are enough for a translation, if besides "look right" one asks to **come back**; a third, **leave it**, is there against drifting colours and made little difference here.
 # - A **mask** lets a network say where it paints, start from a copy, and be looked at.
 # - **Instance normalisation** is batch normalisation of one picture alone: no neighbours, no running averages, no evaluation mode; in Keras it is a group normalisation.
 # - A **patch discriminator** gives many votes, a **history** of forgeries keeps it from forgetting; in TensorFlow such a memory is a variable.
