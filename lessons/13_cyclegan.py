@@ -255,8 +255,8 @@ for name, normalise in norms.items():
     together, alone = normalise(maps)[:1], normalise(maps[:1])
     brighter = normalise(maps + 7)[:1]
     print(f"{name:9} alone or in a batch: apart by "
-          f"{(together - alone).abs().max():.0e};  with 7 added: "
-          f"{(together - brighter).abs().max():.0e}")
+          f"{(together - alone).abs().max():.2f};  with 7 added: "
+          f"{(together - brighter).abs().max():.2f}")
 state = [name for name, _ in norms["instance"].named_buffers()]
 print("running averages of instance normalisation:", state)
 
@@ -269,8 +269,8 @@ for name, normalise in norms.items():
     alone = normalise(maps[:1], training=True)
     brighter = normalise(maps + 7, training=True)[:1]
     print(f"{name:9} alone or in a batch: apart by "
-          f"{np.abs(together - alone).max():.0e};  with 7 added: "
-          f"{np.abs(together - brighter).max():.0e}")
+          f"{np.abs(together - alone).max():.2f};  with 7 added: "
+          f"{np.abs(together - brighter).max():.2f}")
 state = [values.name for values in norms["instance"].non_trainable_variables]
 print("running averages of instance normalisation:", state)
 
@@ -288,7 +288,7 @@ print("running averages of instance normalisation:", state)
 # %% [markdown] tags=["tensorflow"]
 # **Watch out:** Keras has no layer of this name.
 # It is group normalisation with one channel a group, `groups=-1`, and its epsilon is 1e-3 by default; PyTorch's `nn.InstanceNorm2d` has 1e-5, and no scale and shift unless told `affine=True`.
-# In a flag's large white areas the variance is small, and there the two epsilons make two networks.
+# Where a channel is nearly the same all over a flag, the variance is small, and there the two epsilons make two networks.
 
 # %% [markdown]
 # Now the starting weights of all four players, neutral as always: two generators, `to_flat` and `to_wavy`, and for each style a discriminator, which we call its critic.
@@ -424,6 +424,8 @@ build_to_flat = build_to_wavy = build_generator
 
 # %% [markdown]
 # ## Building and feeding them
+#
+# Weights go in, and arrays become tensors:
 
 # %% tags=["pytorch", "network"]
 def placed(network):
