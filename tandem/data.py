@@ -15,15 +15,19 @@ SHA256 = {
     "default_runs.csv": "83afe7f2b979c4f5926457710ce3c97eecb62e83899493322247ced46c16a10a",
     "emoji.csv.gz": "192cb090ea73e8f003623fb03d662717c28a35c988c51b63fdf888b6c3cae52a",
     "emoji_classifier.npz": "19edacd41b00f175053c9c59204df722b21d48551254858be02dae78ce9955b7",
+    "emoji_dalle.safetensors": "2db21453c534ff4f5dfbbe98cda9fb3704880c2a60fba257deed95b610fcf02e",
     "emoji_noto.png": "ed5b565cd38c31dee34cab3826bc35addc1bf0bdbcf4782fae031854029d07a7",
     "emoji_twemoji.png": "66e7b5b70f32af6f083f0fd31692a38af5089335a5ea221b67efc6413fca0622",
     "fashion_classifier.npz": "10d4e9d9bb18a96b135f2e41682f22825f28c6137a87c51a88a0ac831d283f1b",
+    "fashion_diffusion.safetensors": "33120c4d0f11735a1d4a625e610c0b8dde22e57dac1893aaa519ed0cf611c895",
+    "fashion_diffusion_runs.csv": "4f4ba00670825b7c048cbc4107a7f832d7d34bb33111b2e3d89fc52e54a8898e",
     "fashion_mnist.npz": "efefbe05b9d7eaf04f28ae39025070e3f555b25bf705ff9319bf8a7a4784fc6b",
     "penguins.csv": "f204db2c753b0937caac3cb35258562c14f073e4bbc76be24b4c51ce22767a93",
     "scaling_runs.csv": "c499c54ba58120d4eda9245de1376ecdd5828fbf83f5f8316c7e2526873f426b",
     "seattle_weather.csv": "62f0609f787158128aa2bd102967173a4953122dd4f872bf1d502cae1037df0b",
     "shakespeare.txt.gz": "ed33a3bd04b8c99060d57e817c4fab90ad47213f662b7958a77451cc9390284d",
     "shakespeare_gpt.safetensors": "93b8d195411a5c798bae3496055bee5325465be788424d3d2057f3b5d1b2e612",
+    "stylegan_people.safetensors": "e2d378a18a5ae06094c7e71f3770948b8f085cb55186ea59a9cc8283b72c00e7",
     "surnames.csv.gz": "f501198f2281b8a49c2e7e3167b0e9c49f1fbe6db048071707ba203e6f76dd57",
 }
 
@@ -96,6 +100,31 @@ def emoji_classifier():
         return _by_layer(arrays)
 
 
+def emoji_dalle():
+    """The trained networks of lesson 15: {"tokenizer", "painter"}, each in the layout of `tandem.weights`, as float32.
+
+    tokenizer: layers in the order of lesson 15's `starting_tokenizer` without a codebook (levels 8, 6, 5). painter: as in
+    `shakespeare_gpt`, width 128, 4 blocks of 2 heads, 8 words and 63 codes in, logits of 240 codes out. Made by
+    data/make/emoji_dalle.py, which stores 16-bit floats.
+    """
+    from safetensors.numpy import load
+
+    layers = {"tokenizer": {}, "painter": {}}
+    for name, array in load(read_checked("emoji_dalle.safetensors")).items():
+        network, layer, kind = name.split("/")
+        layers[network].setdefault(layer, {})[kind] = array.astype("float32")
+    inner, outer = ([f"{side}_{number}_{part}" for number in (1, 2) for part in ("look", "mix")] for side in ("inner", "outer"))
+    order = {"tokenizer": ("halve", "halve_again", *inner, "squeeze", "unsqueeze", *outer, "double", "double_again"),
+             "painter": _gpt_layers(blocks=4)}
+    return {network: {name: layers[network][name] for name in names} for network, names in order.items()}
+
+
+def _gpt_layers(blocks):
+    parts = ("attention_norm", "query_key_value", "projection", "feed_forward_norm", "expand", "contract")
+    inside = [f"block{number}_{part}" for number in range(blocks) for part in parts]
+    return "token_embedding", "position_embedding", *inside, "final_norm", "output"
+
+
 def stylegan_people():
     """The trained weights of lesson 12's generator of people emoji, in the layout of `tandem.weights`, as float32.
 
@@ -106,6 +135,28 @@ def stylegan_people():
 
     layers = _by_layer(load(read_checked("stylegan_people.safetensors")))
     return {name: {kind: array.astype("float32") for kind, array in layer.items()} for name, layer in layers.items()}
+
+
+def fashion_diffusion():
+    """The trained weights of lesson 14's denoiser with 20 channels, in the layout of `tandem.weights`, as float32.
+
+    A moving average over about the last 1,000 of 7,500 steps. Made by data/make/fashion_diffusion.py, which stores 16-bit floats.
+    """
+    from safetensors.numpy import load
+
+    layers = _by_layer(load(read_checked("fashion_diffusion.safetensors")))
+    return {name: {kind: array.astype("float32") for kind, array in layer.items()} for name, layer in layers.items()}
+
+
+def fashion_diffusion_runs():
+    """What 500 drawings of `fashion_diffusion`'s network are worth, by sampler, steps and guidance: a list of dictionaries.
+
+    Keys: sampler ("DDIM" or "DDPM"), steps, guidance; the judge's distance, variety, variety_within (of one class, the mean over
+    the ten), and agreement with the label. Made by data/make/fashion_diffusion_runs.py.
+    """
+    rows = csv.DictReader(io.StringIO(read_checked("fashion_diffusion_runs.csv").decode("utf-8")))
+    return [{name: value if name == "sampler" else int(value) if name == "steps" else float(value)
+             for name, value in row.items()} for row in rows]
 
 
 def penguins():
@@ -188,10 +239,7 @@ def shakespeare_gpt():
     from safetensors.numpy import load
 
     layers = _by_layer(load(read_checked("shakespeare_gpt.safetensors")))  # in alphabetical order
-    parts = ("attention_norm", "query_key_value", "projection", "feed_forward_norm", "expand", "contract")
-    blocks = [f"block{number}_{part}" for number in range(4) for part in parts]
-    return {name: {kind: array.astype("float32") for kind, array in layers[name].items()}
-            for name in ("token_embedding", "position_embedding", *blocks, "final_norm", "output")}
+    return {name: {kind: array.astype("float32") for kind, array in layers[name].items()} for name in _gpt_layers(blocks=4)}
 
 
 def scaling_runs():
