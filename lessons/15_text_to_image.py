@@ -71,7 +71,7 @@ framework, other = "tensorflow", "pytorch"
 
 # %% tags=["parameters", "network"]
 tokenizer_steps = 300  # 20 to 100000: of each tokenizer trained here
-painter_steps = 60  # 1 to 100000: of the transformer trained here
+painter_steps = 100  # 1 to 100000: of the transformer trained here
 batch_size = 32  # 1 to 1024: pictures a step
 learning_rate = 2e-3  # above 0 to 1: of every network
 beta_1 = 0.9  # 0 to below 1: Adam's memory of gradients
@@ -128,7 +128,7 @@ captions = [caption_of(style, tone, name)
 # %%
 def label(caption):
     """A caption for above a picture: a word a line."""
-    return "\n".join(caption[:5])
+    return "\n".join(word.removesuffix("-skin") for word in caption[:5])
 
 
 print(f"{len(pictures):,} pictures of {pictures.shape[1:]}")
@@ -695,19 +695,19 @@ print("codes in use:", *islice(vector_used.items(), 0, None, 3))
 # %%
 rng = np.random.default_rng((seed, 15))
 shown = np.concatenate([rng.choice(held_out[kind], count, replace=False)
-                        for kind, count in zip(held_out, (4, 2, 2, 1, 1))])
+                        for kind, count in zip(held_out, (3, 2, 1, 1, 1))])
 
 
 def redrawn(tokenizer, numbers):
     return drawn_from(tokenizer, codes_of(tokenizer, pictures[numbers]))
 
 
-def draw_rows(rows, title, columns=10):
+def draw_rows(rows, title, columns=8):
     """Rows of pictures below each other, {name of the row: pictures}."""
     together = np.concatenate(list(rows.values()))
     captions = [name if column == 0 else "" for name in rows
                 for column in range(columns)]
-    plots.images(together, title, captions, columns)
+    plots.images(together, title, captions, columns, size=0.55)
 
 
 last = list(vector_used.values())[-1]
@@ -829,8 +829,8 @@ tokenizer = build_scalar_tokenizer(shipped["tokenizer"])
 draw_rows({"original": pictures[shown] / 255,
            "redrawn": redrawn(tokenizer, shown)},
           "The shipped tokenizer: 64 codes a picture, and back")
-for name, numbers in (("training", training[:400]),
-                      ("held out", held_out["style"])):
+for name, numbers in {"training": training[::30],
+                      "held out": held_out["style"]}.items():
     apart = redrawn(tokenizer, numbers) - pictures[numbers] / 255
     noise_ratio = -10 * np.log10((apart**2).mean())
     print(f"{name:9} mean difference {np.abs(apart).mean():.3f}, "
@@ -850,8 +850,8 @@ codes = codes_of(tokenizer, pictures[[2 * red_heart + 1]])
 print(codes.reshape(8, 8))
 
 # %% [markdown]
-# White comes again and again, as one or a few codes.
-# Neighbours are related: that is what the transformer can learn.
+# The same few codes come again and again: red in the middle, white in the corners.
+# Such regularities are what a transformer can learn.
 #
 # ## One line for words and picture
 #
@@ -1076,12 +1076,12 @@ def train_step(vector_tokenizer, scalar_tokenizer, painter, *rest):
 # %% [markdown]
 # ## Training it, a little
 #
-# Sixty steps, some 2,000 captions with their pictures, to see it begin.
+# A hundred steps, some 3,000 captions with their pictures, to see it begin.
 # Guessing among 240 codes costs $\log 240 = 5.48$ nats a code; knowing how often each code occurs costs less.
 
 # %%
-frequent = np.bincount(codes_of(tokenizer, pictures[training[::8]]).ravel(),
-                       minlength=CODES) + 0.5
+some_codes = codes_of(tokenizer, pictures[training[::20]])
+frequent = np.bincount(some_codes.ravel(), minlength=CODES) + 0.5
 by_frequency = -np.log(frequent / frequent.sum())
 
 beginner = build_painter(starting_weights(seed)["painter"])
@@ -1096,7 +1096,7 @@ for batch in islice(batches(seed), painter_steps):
 # Against what counting knows:
 
 # %% tags=["nbval-ignore-output"]
-counted = by_frequency[codes_of(tokenizer, pictures[training[::8]])].mean()
+counted = by_frequency[some_codes].mean()
 fell = np.mean(painter_losses[-5:]) < counted
 plots.curves({"transformer": painter_losses},
              "Better than counting, after a few steps" if fell
@@ -1110,7 +1110,7 @@ _ = plt.legend()
 print(f"{counted:.2f} nats by frequencies; "
       f"the last steps {np.mean(painter_losses[-5:]):.2f}")
 if as_shipped:
-    assert np.mean(painter_losses[-5:]) < 4.2
+    assert np.mean(painter_losses[-5:]) < counted
 
 # %% [markdown]
 # ## The transformer, trained longer
@@ -1302,7 +1302,7 @@ draw(caption_tokens[shown])
 first_time = time.perf_counter() - began
 
 # %% [markdown]
-# Ten held-out captions, drawn in four ways (the same uniform numbers each time):
+# Eight held-out captions, drawn in four ways (the same uniform numbers each time):
 
 # %% tags=["nbval-ignore-output"]
 began = time.perf_counter()
@@ -1314,7 +1314,7 @@ rows = {"truth": pictures[shown] / 255}
 rows |= {name: draw(caption_tokens[shown], **way)[1]
          for name, way in ways.items()}
 took = (time.perf_counter() - began) / len(ways)
-draw_rows(rows, "Ten captions that were held out, drawn in four ways")
+draw_rows(rows, "Eight captions that were held out, drawn in four ways")
 plots.describe("A row of true pictures and four rows of drawings of the same "
                "captions: " + "; ".join(" ".join(captions[n]) for n in shown))
 for number in shown:
@@ -1418,12 +1418,12 @@ for kind, row in table_rows.items():
 
 # %%
 for kind, answers in drawings.items():
-    numbers = measured[kind][:8]
-    rows = [pictures[numbers] / 255, answers["guided"][:8],
-            answers["baseline"][:8]]
+    numbers = measured[kind][:6]
+    rows = [pictures[numbers] / 255, answers["guided"][:6],
+            answers["baseline"][:6]]
     above = [label(captions[number][1:]) for number in numbers]
     plots.images(np.concatenate(rows), f"{kind}: the truth, ours, baseline",
-                 above + [""] * 16, columns=8)
+                 above + [""] * 12, columns=6, size=0.6)
     plots.describe(f"{kind}, three rows of pictures, true, ours and baseline:"
                    f" {'; '.join(' '.join(captions[n]) for n in numbers)}")
 
@@ -1442,7 +1442,8 @@ wishes = ["noto purple fox face", "twemoji blue banana", "noto green pizza",
 words = np.array([encode_caption(wish.split()) for wish in wishes])
 _, wished = draw(words)
 plots.images(wished, "Wishes beyond its captions",
-             [label(wish.split()[1:]) for wish in wishes], columns=8)
+             [label(wish.split()[1:]) for wish in wishes], columns=8,
+             size=0.65)
 plots.describe("Drawings for: " + "; ".join(wishes))
 unknown = [word for wish in wishes for word in wish.split()
            if word not in index_of]
@@ -1602,20 +1603,20 @@ def quantise(latents, codebook):
 # The check gives it six vectors and four codes, and knows all answers in NumPy, those of the gradients too.
 
 # %% tags=["classroom", "folded"]
-def passed_on(latents, codebook, rows, columns):  # the sum of all numbers
-    return (rows @ quantise(latents, codebook)[0] @ columns)[0, 0]
+def total_of(answer):
+    """`answer`'s first result, each number squared, as one number."""
+    def total(array, others, rows, columns):
+        return (rows @ answer(array, others)[0] ** 2 @ columns)[0, 0]
+
+    return total
 
 
-def passed_on_squared(latents, codebook, rows, columns):
-    return (rows @ (quantise(latents, codebook)[0] ** 2) @ columns)[0, 0]
+def loss_by_latents(answer):
+    return lambda latents, codebook: answer(latents, codebook)[2]
 
 
-def loss_of_latents(latents, codebook):
-    return quantise(latents, codebook)[2]
-
-
-def loss_of_codebook(codebook, latents):
-    return quantise(latents, codebook)[2]
+def loss_by_codebook(answer):
+    return lambda codebook, latents: answer(latents, codebook)[2]
 
 
 def ones_around(array):
@@ -1632,20 +1633,21 @@ book = rng.normal(size=(4, 3)).astype("float32")
 rights = ((vectors[:, None] - book) ** 2).sum(-1).argmin(1)
 apart = book[rights] - vectors
 given = on_arrays(quantise, vectors, book)
-assert len(given) == 3, f"three results are wanted, not {len(given)}"
 passed, codes, loss = map(np.asarray, given)
 assert np.array_equal(codes, rights), f"codes {rights}, not {codes}"
 right = np.allclose(passed, book[rights], atol=1e-6)
 assert right, "the decoder has to get the chosen codes themselves"
 wanted = 1.25 * (apart**2).mean()
-assert np.isclose(loss, wanted, rtol=1e-5), (
-    f"the loss is {wanted:.4f}, not {loss:.4f}")
-slope = gradient_on_arrays(passed_on, vectors, book, *ones_around(vectors))
-assert np.allclose(slope, 1), "backwards: not as if nothing was rounded"
-slope = gradient_on_arrays(loss_of_latents, vectors, book)
+right = np.isclose(loss, wanted, rtol=1e-5)
+assert right, f"the loss is {wanted:.4f}, not {loss:.4f}"
+total, ones = total_of(quantise), ones_around(vectors)
+slope = gradient_on_arrays(total, vectors, book, *ones)
+right = np.allclose(slope, 2 * book[rights], atol=1e-5)
+assert right, "backwards: not as if nothing had been rounded"
+slope = gradient_on_arrays(loss_by_latents(quantise), vectors, book)
 assert np.allclose(slope, -0.5 * apart / apart.size, atol=1e-6), (
     "the latents are not pulled by a quarter of the mean square alone")
-slope = gradient_on_arrays(loss_of_codebook, book, vectors)
+slope = gradient_on_arrays(loss_by_codebook(quantise), book, vectors)
 wanted = 0 * book
 np.add.at(wanted, rights, 2 * apart / apart.size)
 assert np.allclose(slope, wanted, atol=1e-6), (
@@ -1658,8 +1660,8 @@ book = rng.normal(size=(20, 8)).astype("float32")
 rights = ((vectors[:, None] - book) ** 2).sum(-1).argmin(1)
 passed, codes, _ = on_arrays(quantise, vectors, book)
 assert np.array_equal(codes, rights), "other codes"
-slope = gradient_on_arrays(passed_on_squared, vectors, book,
-                           *ones_around(vectors))
+total = total_of(quantise)
+slope = gradient_on_arrays(total, vectors, book, *ones_around(vectors))
 assert np.allclose(slope, 2 * book[rights], atol=1e-4), (
     "no straight-through gradient")
 
@@ -1763,7 +1765,7 @@ allowed = np.where(logits >= np.sort(logits)[:, [-2]], wanted, 0)
 assert (answer > 0).sum(1).tolist() == [2, 2], (
     f"top-k 2 leaves two codes in each row, not {(answer > 0).sum(1)}")
 assert np.allclose(answer.sum(1), 1, atol=1e-6), (
-    f"what is left has to add up to 1, not {answer.sum(1).round(2)}")
+    f"what is left has to add up to 1, not {answer.sum(1)}")
 assert np.allclose(answer, allowed / allowed.sum(1, keepdims=True),
                    atol=1e-6), "top-k: of the guided logits, not before"
 
@@ -1842,8 +1844,11 @@ def encode_scalars(latents, levels):
 # The check: extreme vectors, whose codes must be 0 and the last one; random ones; and the gradient.
 
 # %% tags=["classroom", "folded"]
-def scalars_passed_on(latents, levels, rows, columns):
-    return (rows @ encode_scalars(latents, levels)[0] @ columns)[0, 0]
+def sum_of(answer):
+    def total(latents, levels, rows, columns):
+        return (rows @ answer(latents, levels)[0] @ columns)[0, 0]
+
+    return total
 
 # %% [markdown]
 # With (8, 6, 5), the code of digits 0, 5, 0 is 0·30 + 5·5 + 0 = 25.
@@ -1864,7 +1869,7 @@ assert np.allclose(values, 2 * digits / top - 1, atol=1e-5), (
 assert np.array_equal(codes, digits @ [3, 1]), "levels (4, 3): other codes"
 
 
-slope = gradient_on_arrays(scalars_passed_on, some, (4, 3),
+slope = gradient_on_arrays(sum_of(encode_scalars), some, (4, 3),
                            np.ones((1, 40), "float32"),
                            np.ones((2, 1), "float32"))
 assert np.allclose(slope, 1 - np.tanh(some) ** 2, atol=1e-5), (
@@ -1945,7 +1950,7 @@ def codes_of_numbers(numbers):
 def surprise_of_one(number, codes):
     _, words = to_tensors(np.zeros((1, 1, 1, 1)), caption_tokens[[number]])
     _, codes = to_tensors(np.zeros((1, 1, 1, 1)), codes[None])
-    return float(painter_loss(trained_painter, words, codes))
+    return float(numbers_in(painter_loss(trained_painter, words, codes)))
 
 # %% [markdown]
 # The check hands it Noto's clock faces.

@@ -15,7 +15,7 @@ SHA256 = {
     "default_runs.csv": "83afe7f2b979c4f5926457710ce3c97eecb62e83899493322247ced46c16a10a",
     "emoji.csv.gz": "192cb090ea73e8f003623fb03d662717c28a35c988c51b63fdf888b6c3cae52a",
     "emoji_classifier.npz": "19edacd41b00f175053c9c59204df722b21d48551254858be02dae78ce9955b7",
-    "emoji_dalle.safetensors": "2db21453c534ff4f5dfbbe98cda9fb3704880c2a60fba257deed95b610fcf02e",
+    "emoji_dalle.safetensors": "c396d1999a888aa8c97e8755cc327c70a740afe1c9af93cc856150db05ba3804",
     "emoji_noto.png": "ed5b565cd38c31dee34cab3826bc35addc1bf0bdbcf4782fae031854029d07a7",
     "emoji_twemoji.png": "66e7b5b70f32af6f083f0fd31692a38af5089335a5ea221b67efc6413fca0622",
     "fashion_classifier.npz": "10d4e9d9bb18a96b135f2e41682f22825f28c6137a87c51a88a0ac831d283f1b",
