@@ -2,8 +2,8 @@
 
     OMP_NUM_THREADS=1 python data/make/emoji_dalle.py
 
-The networks are those of the lesson's own PyTorch cells, and so are the pictures that nothing is trained on. On one core of a
-laptop the tokenizer takes some six minutes and the transformer forty. Each sees its pictures shifted by up to a pixel: nine
+The networks are those of the lesson's own PyTorch cells, and so are the pictures that nothing is trained on. On one free core
+the tokenizer takes some five minutes and the transformer twenty-five. Each sees its pictures shifted by up to a pixel: nine
 pictures in place of one, so that the transformer cannot learn strings of tokens by heart. In its captions every tenth word is
 hidden, and every tenth caption as a whole, which is what guidance needs; a tenth of what each part of a block adds is dropped.
 The kernels inside the blocks are trained by Muon (Keller Jordan, 2024; torch.optim.Muon), everything else by AdamW. The state is
