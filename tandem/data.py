@@ -20,14 +20,14 @@ SHA256 = {
     "emoji_twemoji.png": "66e7b5b70f32af6f083f0fd31692a38af5089335a5ea221b67efc6413fca0622",
     "fashion_classifier.npz": "10d4e9d9bb18a96b135f2e41682f22825f28c6137a87c51a88a0ac831d283f1b",
     "fashion_diffusion.safetensors": "33120c4d0f11735a1d4a625e610c0b8dde22e57dac1893aaa519ed0cf611c895",
-    "fashion_diffusion_runs.csv": "4f4ba00670825b7c048cbc4107a7f832d7d34bb33111b2e3d89fc52e54a8898e",
+    "fashion_diffusion_runs.csv": "a73f69fb6e2f688b68a607db5ef4522c286453c6ff5fe632cf527c7283c0b94d",
     "fashion_mnist.npz": "efefbe05b9d7eaf04f28ae39025070e3f555b25bf705ff9319bf8a7a4784fc6b",
     "penguins.csv": "f204db2c753b0937caac3cb35258562c14f073e4bbc76be24b4c51ce22767a93",
     "scaling_runs.csv": "c499c54ba58120d4eda9245de1376ecdd5828fbf83f5f8316c7e2526873f426b",
     "seattle_weather.csv": "62f0609f787158128aa2bd102967173a4953122dd4f872bf1d502cae1037df0b",
     "shakespeare.txt.gz": "ed33a3bd04b8c99060d57e817c4fab90ad47213f662b7958a77451cc9390284d",
     "shakespeare_gpt.safetensors": "93b8d195411a5c798bae3496055bee5325465be788424d3d2057f3b5d1b2e612",
-    "stylegan_people.safetensors": "e2d378a18a5ae06094c7e71f3770948b8f085cb55186ea59a9cc8283b72c00e7",
+    "stylegan_people.safetensors": "637d27bc8da37f296488378a1c42bc2a2b31bd3042a52596508cfe134e87404b",
     "surnames.csv.gz": "f501198f2281b8a49c2e7e3167b0e9c49f1fbe6db048071707ba203e6f76dd57",
 }
 
