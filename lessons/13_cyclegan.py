@@ -1018,7 +1018,7 @@ report("and back: copied", test_flat, test_wavy)
 report("and back: translated", translate(to_wavy, test_flat), test_wavy)
 
 # %% [markdown]
-# Ours is nearer to the pairs than to the copy, by L1 (80 and 83 % in the twins) more than by SSIM (66 and 70 %).
+# Ours is nearer to the pairs than to the copy, by L1 (80 and 83 % in the twins) more than by SSIM (about two thirds).
 # With pairs the stripes come out straighter, but smeared.
 # Ours is crisp in the middle and gaudy at the rim.
 # Nor do pairs reach zero: what Twemoji's red is, or how it draws a coat of arms, cannot be seen in a wavy flag of Noto.
