@@ -1209,12 +1209,12 @@ shipped = build_generator(data.stylegan_people())
 fixed_styles = styles_of(shipped, fixed_latents)
 
 # %% [markdown]
-# Forty-five drawings, not chosen:
+# Thirty-six drawings, not chosen:
 
 # %%
 trained = draw(shipped, everywhere(fixed_styles), fixed_noise)
-plots.images(visible(trained[:45]), "Forty-five drawings, not chosen",
-             columns=15, size=0.5)
+plots.images(visible(trained[:36]), "Thirty-six drawings, not chosen",
+             columns=12, size=0.55)
 trained_features, classes = describe(trained)
 trained_distance = judge.frechet_distance(real_features, trained_features)
 trained_variety = judge.variety(trained_features, real_features[mixed_up])
