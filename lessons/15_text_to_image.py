@@ -1,5 +1,5 @@
 # ---
-# minutes: {read: 70, run: 2, exercises: 30}
+# minutes: {read: 55, run: 2, exercises: 30}
 # seconds: 130
 # memory_mb: 1300
 # needs: []
