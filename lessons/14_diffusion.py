@@ -1055,7 +1055,7 @@ trained_sample_seconds = (time.perf_counter() - began) / 500
 best = measure(drawings, many)
 print(", ".join(f"{name} {value:.2f}" for name, value in best.items()))
 if as_shipped:
-    assert best["distance"] < 1.4 and best["agreement"] > 0.85
+    assert best["distance"] < 1.2 and best["agreement"] > 0.9
 
 # %% [markdown]
 # Far below the live run, with the variety of photographs, and with more agreement than photographs have.
@@ -1230,11 +1230,16 @@ print(records.compare(mine, twin))
 if twin and as_shipped:
     apart = records.relative_difference(mine["losses"]["loss"],
                                         twin["losses"]["loss"])
-    assert apart[0] < 1e-4 and apart[-100:].mean() < 0.2
+    trained_apart = records.relative_difference(*(
+        [one["scores"]["trained_distance"]] for one in (mine, twin)))
+    assert apart[0] < 1e-5 and apart[-100:].mean() < 0.05
+    assert trained_apart.max() < 1e-3
 
 # %% [markdown]
-# The first losses agree to all printed digits, and the curves cover each other for a long time: one regression is tamer than lesson 11's match.
-# Then rounding parts them, as ever in float32; the two end equally far from photographs, but for chance.
+# With the lesson's values the first losses agree in six digits.
+# Then rounding takes its share, and no more than that: to the end the losses of a step stay within 5 % of each other, mostly within 1 %, where in lesson 11 after 60 steps nothing but statistics was in common.
+# One regression is tamer than a match.
+# The network that was trained for longer has the same weights in both notebooks, and its 500 drawings, after twenty steps each, have the same distance in six digits.
 #
 # The proof runs the same cells in float64: over 100 steps the losses agree to a part in $10^{14}$, and after them the *pictures* of both samplers, twenty calls of the network one after the other, to a part in $10^{13}$.
 #
