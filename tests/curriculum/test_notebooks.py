@@ -112,7 +112,8 @@ def test_both_kernels_fit_into_the_memory_of_binder(lesson):
 
 def test_the_notebooks_together_stay_light():
     sizes = [path.stat().st_size for path in notebook.folder().glob("*.ipynb")]
-    assert sum(sizes) <= MEAN * len(sizes), f"{sum(sizes) / 1e6:.1f} MB: every version of a notebook stays in the repository's history"
+    size = f"{sum(sizes) / 1e6:.1f} MB"
+    assert sum(sizes) <= MEAN * len(sizes), f"{size}: every version of a notebook stays in the repository's history"
 
 
 @each_pair
