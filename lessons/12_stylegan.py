@@ -1196,7 +1196,7 @@ if as_shipped:
     assert distances[-1] < ruler["one person, over and over"] / 2
 
 # %% [markdown]
-# Colours first, then a dark head above something bright on a white ground: a person, if one knows what to look for.
+# Colours first, then a ground that turns white, then a head above shoulders: people, if one knows what to look for.
 # The distance is far below that of one person drawn over and over, and far above the floor.
 #
 # ## Many steps later
@@ -1224,8 +1224,8 @@ if as_shipped:
     assert trained_distance < 8 and trained_variety > 0.8
 
 # %% [markdown]
-# Most are people at a glance: skin, hair, hats, clothes.
-# Some are smears: the rarer a glyph is in the data (a mermaid, a fairy), the worse it is drawn.
+# Most are people at a glance: skin, hair, hats, uniforms.
+# A few are smears, or have a face like nobody's.
 # By the ruler the drawings are a few times as far from people as people are, and they are almost as varied.
 #
 # ## Truncation
@@ -1299,7 +1299,7 @@ plots.describe("A table of 7 rows and 9 columns of drawn people. Left, the "
                "and pose stay, within a column skin, hair and clothes.")
 
 # %% [markdown]
-# Read it along a row: the shape of the head, the pose, what stands beside it stay, while skin, hair, hat and clothes change.
+# Read it along a row: head and pose stay, more or less, while skin, hair, hat and clothes change.
 # Read it down a column: the colours stay, and the shapes change under them.
 # Nobody told the generator that there are such things as skin and hats.
 # It was asked, at every step, to make sense of a row's orders and a column's orders in one drawing.
@@ -1373,7 +1373,8 @@ plots.images(visible(np.concatenate([trained[:10], nearest])),
              columns=10, size=0.6)
 
 # %% [markdown]
-# Same family, not the same people: where a drawing is near to one person in shape, its hair or clothes are another's.
+# Some come near: a policeman is a policeman.
+# Others are put together, the hair of one and the clothes of another, and are nobody.
 #
 # ## The twin check
 #
@@ -1388,15 +1389,17 @@ parameter_count = generator.count_params() + discriminator.count_params()
 
 # %% [markdown]
 # The live run's losses, and what the judge says of both generators; the shipped one is the same numbers in both notebooks, so its distance is, too.
+# (Its file belongs to the parameters of the record: another file, other numbers.)
 
 # %% tags=["nbval-ignore-output"]
 names = "discriminator loss", "penalty", "generator loss"
+checkpoint = data.SHA256["stylegan_people.safetensors"][:8]
 mine = records.save(
-    "12_stylegan", framework, parameters_used,
+    "12_stylegan", framework, parameters_used | {"checkpoint": checkpoint},
     dict(zip(names, np.array(losses).T)), parameter_count=parameter_count,
     distance=distances[-1], shipped_distance=trained_distance,
 )
-twin = records.load("12_stylegan", other, parameters_used)
+twin = records.load("12_stylegan", other, mine["parameters"])
 
 
 def beginning(record):
