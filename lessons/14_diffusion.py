@@ -443,7 +443,7 @@ def block(maps, clue, outputs, name):
 # %% [markdown]
 # ### The way down
 #
-# Five results, all of which will be handed across.
+# Five results, A to E in the drawing.
 # Kernel 4 and stride 2 halve a picture in both frameworks alike, as lesson 11 found.
 
 # %% tags=["pytorch", "network"]
@@ -485,7 +485,7 @@ def way_down(noisy, clue, one, two, four):
 # %% [markdown]
 # ### The way up
 #
-# In the reverse order, each of the five is joined to the maps that come from below.
+# The five are joined again, in the reverse order.
 
 # %% tags=["pytorch", "network"]
 class Up(nn.Module):
@@ -899,7 +899,6 @@ plots.images((plain + 1) / 2, "The network of this run: a draw of each class",
 
 # %% [markdown]
 # After so short a training most of these can be recognised, though not all of them are good: surfaces have holes, edges are ragged, and sandals come out as splinters.
-# Before we make them better, two questions: what is the randomness in the start good for, and how do you make the network listen to its label?
 #
 # ## Old noise or fresh noise: DDPM
 #
@@ -1131,8 +1130,7 @@ plots.describe("A T-shirt and a bag in 2 to 50 steps, by DDIM and by DDPM.")
 # %% [markdown]
 # DDIM draws the same bag however many steps it takes, only better; DDPM another one each time, for its noise is fresh.
 #
-# Measured on 500 drawings each, that would take a notebook some minutes.
-# It was done once, with these weights and this code (`data/make/fashion_diffusion_runs.py`):
+# On 500 drawings each it was measured once, with these weights and this code (`data/make/fashion_diffusion_runs.py`):
 
 # %%
 runs = data.fashion_diffusion_runs()
@@ -1274,7 +1272,7 @@ if twin and as_shipped:
 # ## Four generators, one ruler
 #
 # Lessons 10 and 11 left records too, once they have run.
-# The four numbers that one would like to have together: how near to photographs, how varied, how long to train, how long for one picture.
+# Four numbers of each: how near to photographs, how varied, how long to train, how long for one picture.
 
 # %% tags=["folded"]
 HALF_HOUR = 1735  # seconds of one core: data/make/fashion_diffusion.py
