@@ -1364,10 +1364,11 @@ plots.bars(spread, "How far the middle of the ink wanders",
 
 # %%
 both_ways = np.concatenate([people, people[:, :, ::-1]])
-nearest = np.stack([
-    both_ways[((both_ways - one) ** 2).mean((1, 2, 3)).argmin()]
-    for one in trained[:10]
-])
+flat = both_ways.reshape(len(both_ways), -1)
+some = trained[:10].reshape(10, -1)
+# |a − b|² is smallest where a·b − |b|²/2 is largest
+closeness = flat @ some.T - np.einsum("np,np->n", flat, flat)[:, None] / 2
+nearest = both_ways[closeness.argmax(0)]
 plots.images(visible(np.concatenate([trained[:10], nearest])),
              "Drawings (top) and the people nearest to them (bottom)",
              columns=10, size=0.6)
