@@ -1385,6 +1385,53 @@ given = np.array(learn(again, other_ones, e))
 assert given.shape == (3, 2), "120 photographs are three batches"
 assert np.allclose(given, wanted, rtol=1e-4), "other photographs, other terms"
 
+# %% tags=["pytorch", "wrong"] mistake="counts on six batches"
+def learn(starting, images, noise):
+    mine = [torch.tensor(array, requires_grad=True)
+            for layer in starting.values() for array in layer.values()]
+    w1, b1, wm, bm, wv, bv, w2, b2, w3, b3 = mine
+    sgd, found = torch.optim.SGD(mine, lr=0.001), []
+    for begin in range(0, 300, 50):
+        x = torch.as_tensor(images[begin : begin + 50]).flatten(1)
+        e = torch.as_tensor(noise[begin : begin + 50])
+        hidden = F.relu(x @ w1 + b1)
+        mean, log_variance = hidden @ wm + bm, hidden @ wv + bv
+        code = mean + torch.exp(log_variance / 2) * e
+        logits = F.relu(code @ w2 + b2) @ w3 + b3
+        pixels = F.binary_cross_entropy_with_logits(
+            logits, x, reduction="sum") / len(x)
+        kl = (mean**2 + log_variance.exp() - 1 - log_variance).sum() / 2
+        kl = kl / len(x)
+        sgd.zero_grad()
+        (pixels + kl).backward()
+        sgd.step()
+        found.append((pixels.item(), kl.item()))
+    return found
+
+# %% tags=["tensorflow", "wrong"] mistake="counts on six batches"
+def learn(starting, images, noise):
+    mine = [tf.Variable(array)
+            for layer in starting.values() for array in layer.values()]
+    w1, b1, wm, bm, wv, bv, w2, b2, w3, b3 = mine
+    found = []
+    for begin in range(0, 300, 50):
+        x = images[begin : begin + 50].reshape(-1, 784)
+        e = noise[begin : begin + 50]
+        with tf.GradientTape() as tape:
+            hidden = tf.nn.relu(x @ w1 + b1)
+            mean, log_variance = hidden @ wm + bm, hidden @ wv + bv
+            code = mean + tf.exp(log_variance / 2) * e
+            logits = tf.nn.relu(code @ w2 + b2) @ w3 + b3
+            pixels = tf.reduce_sum(tf.nn.sigmoid_cross_entropy_with_logits(
+                labels=x, logits=logits)) / len(x)
+            kl = mean**2 + tf.exp(log_variance) - 1 - log_variance
+            kl = tf.reduce_sum(kl) / 2 / len(x)
+            loss = pixels + kl
+        for weight, gradient in zip(mine, tape.gradient(loss, mine)):
+            weight.assign_sub(0.001 * gradient)
+        found.append((float(pixels), float(kl)))
+    return found
+
 # %% tags=["pytorch", "wrong"] mistake="averages over the pixels"
 def learn(starting, images, noise):
     mine = [torch.tensor(array, requires_grad=True)

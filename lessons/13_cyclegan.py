@@ -1475,6 +1475,20 @@ def wishes_of(there, back, critic, here, target):
             tf.reduce_mean(tf.abs(back(fake) - here)),
             tf.reduce_mean(tf.abs(fake - here)))
 
+# %% tags=["pytorch", "wrong"] mistake="divides by the size of one batch"
+def wishes_of(there, back, critic, here, target):
+    fake, size = there(here), 4 * 32 * 32 * 3
+    return ((critic(fake) - 1).square().sum() / size,
+            (back(fake) - here).abs().sum() / size,
+            (there(target) - target).abs().sum() / size)
+
+# %% tags=["tensorflow", "wrong"] mistake="divides by the size of one batch"
+def wishes_of(there, back, critic, here, target):
+    fake, size = there(here), 4 * 32 * 32 * 3
+    return (tf.reduce_sum(tf.square(critic(fake) - 1)) / size,
+            tf.reduce_sum(tf.abs(back(fake) - here)) / size,
+            tf.reduce_sum(tf.abs(there(target) - target)) / size)
+
 # %% tags=["pytorch", "wrong"] mistake="wants the vote 0"
 def wishes_of(there, back, critic, here, target):
     fake = there(here)

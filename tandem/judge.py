@@ -16,7 +16,7 @@ def describe(images, classifier=None):
     classifier = data.fashion_classifier() if classifier is None else classifier
     images = np.asarray(images, "float32")
     images = images[..., None] if images.ndim == 3 else images
-    parts = (images[start : start + 100] for start in range(0, len(images), 100))
+    parts = (images[start : start + 50] for start in range(0, len(images), 50))  # memory stays small
     features = np.concatenate([_features(part, classifier) for part in parts])
     logits = features @ classifier["output"]["kernel"] + classifier["output"]["bias"]
     return features, logits.argmax(1)
