@@ -1199,16 +1199,22 @@ for run in swept:
 # And the same for 500 photographs that the network has never seen:
 
 # %% tags=["nbval-ignore-output"]
-pool = np.concatenate([train_images, train_images[:, :, ::-1]])
-pool = pool.reshape(len(pool), -1)
+pool = train_images.reshape(len(train_images), -1)
+lengths = np.einsum("ij,ij->i", pool, pool)
 
 
 def nearest(pictures):
-    """The nearest in the pool, and how far, for each picture."""
-    flat = pictures.reshape(len(pictures), -1)
-    # (a - b)² = a² - 2ab + b²; a² is the same for all of the pool
-    found = ((pool**2).sum(1) - 2 * flat @ pool.T).argmin(1)
-    return pool[found], np.sqrt(((flat - pool[found]) ** 2).mean(1))
+    """The nearest photograph or mirror image of each, and how far."""
+    found, gaps = [], []
+    for some in (pictures, pictures[:, :, ::-1]):
+        flat = some.reshape(len(some), -1)
+        # (a - b)² = a² - 2ab + b²; a² is the same for all of the pool
+        found.append((lengths - 2 * flat @ pool.T).argmin(1))
+        gaps.append(np.sqrt(((flat - pool[found[-1]]) ** 2).mean(1)))
+    mirrored = (gaps[1] < gaps[0])[:, None, None]
+    relatives = np.where(mirrored, train_images[found[1]][:, :, ::-1],
+                         train_images[found[0]])
+    return relatives, np.minimum(*gaps)
 
 
 print("to the nearest, per pixel      mean   smallest")
@@ -1223,8 +1229,7 @@ for name, some in (("drawings", drawings), ("test photographs",
 # %% tags=["nbval-ignore-output"]
 relatives, gaps = nearest(drawings)
 closest = gaps.argsort()[:7]
-pairs = np.concatenate([drawings[closest],
-                        relatives[closest].reshape(-1, 28, 28)])
+pairs = np.concatenate([drawings[closest], relatives[closest]])
 plots.images((pairs + 1) / 2,
              "The nearest drawings (top) and their photographs (bottom)",
              columns=7, size=0.7)
