@@ -1,0 +1,1864 @@
+# ---
+# minutes: {read: 60, run: 3, exercises: 30}
+# seconds: 240
+# memory_mb: 1300
+# needs: []
+# proof: training
+# ---
+
+# %% [markdown]
+# # 12 · StyleGAN: which number moves what
+#
+# A generator that takes its orders once for every size learns to draw people, and one order can be changed while the others stay.
+#
+# - **You will build** a small StyleGAN for people emoji in colour, 32 × 32: a mapping network, modulated convolutions, a critic that compares, and a penalty that keeps it calm.
+# - **You will learn** how one kernel can serve every picture differently; a gradient of a gradient in both frameworks; when changing what the critic sees leaks into the drawings; truncation and style mixing.
+# - **You need** lesson 11 (the two players, the Fréchet distance).
+
+# %% [markdown]
+# Lesson 11's generator turned 64 random numbers into clothes, sharp ones.
+# But which of the 64 makes the sleeve, and which the colour?
+# All of them a little, and there was no way to ask for the same coat in another colour.
+#
+# Karras and others (2018, 2019) changed how the numbers enter.
+# Their StyleGAN feeds nothing random into the first layer: it starts from a constant, and the random numbers arrive **at every size**, 4 × 4, 8 × 8, and so on, as an order to the layer there.
+# A large shape is decided where maps are small, a colour where they are large, so orders can be exchanged size by size.
+# At the end you will see a table of people whose rows share a head and whose columns share skin, hair and clothes.
+#
+# ## Set-up
+
+# %% tags=["pytorch", "network"]
+import math
+from itertools import islice
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from tandem import FRAMEWORK_NAMES, data, judge, plots, records, weights
+from tandem.pytorch import load_weights
+
+framework, other = "pytorch", "tensorflow"
+# a GPU where there is one
+accelerator = torch.accelerator.current_accelerator(check_available=True)
+device = accelerator or torch.device("cpu")
+
+# %% tags=["tensorflow", "network"]
+# first: it starts TensorFlow without its log lines
+from tandem.tensorflow import load_weights
+
+import math
+from itertools import islice
+
+import keras
+import matplotlib.pyplot as plt
+import numpy as np
+import tensorflow as tf
+from keras import layers, ops
+
+from tandem import FRAMEWORK_NAMES, data, judge, plots, records, weights
+
+framework, other = "tensorflow", "pytorch"
+
+# %% [markdown]
+# ## Parameters
+
+# %% tags=["parameters", "network"]
+steps = 600  # 1 to 100000: of training, live
+batch_size = 16  # 4 to 128: drawings a step, and real pictures
+learning_rate = 5e-4  # above 0 to 1: of both players
+mapping_rate = 0.125  # above 0 to 1: the mapping network's share of it
+beta_1 = 0.0  # 0 to below 1: Adam's memory of past gradients, here none
+beta_2 = 0.99  # 0 to below 1: and of their squares
+epsilon = 1e-8  # above 0 to 1: Adam's
+slope = 0.2  # 0 to 1: of LeakyReLU below zero
+gamma = 1.0  # 0 to 1000: weight of the gradient penalty
+mixing = 0.9  # 0 to 1: how often a drawing has two styles
+latent_size = 64  # 1 to 1000: numbers of noise behind one picture
+style_size = 96  # 1 to 1000: numbers of a style
+seed = 0  # 0 to 2**32 - 1: of weights, noise and batch order
+
+# %% [markdown]
+# As in lesson 11, two players in a race do not end at the same digits on every machine: where a result cannot reproduce, the lesson asserts bounds, for the values above only.
+
+# %% tags=["folded"]
+from tandem.parameters import check_parameters
+
+altered = False  # True where you change code: no bound stops you then
+parameters_used = check_parameters("12_stylegan", globals(), altered)
+as_shipped = parameters_used["as_shipped"]
+
+# %% [markdown]
+# ## People
+#
+# The pictures are emoji of people, from two hands: Google's Noto and Twitter's Twemoji, 172 glyphs, most of them in yellow and in five skin tones.
+# Different hats, hair, clothes and gestures, the same few colours: a world in which "the same, but with other hair" means something.
+
+# %% tags=["network"]
+PEOPLE = ("person-role", "person", "person-fantasy", "person-gesture")
+
+
+def people_emoji():
+    """Pictures (1994, 32, 32, 3) in [-1, 1], and the table's rows."""
+    pictures, table = data.emoji()
+    one_tone = np.char.count(table["tone"], "+") == 0
+    kept = np.isin(table["subcategory"], PEOPLE) & one_tone
+    both = np.concatenate([some[kept] for some in pictures.values()])
+    rows = {name: np.tile(column[kept], 2) for name, column in table.items()}
+    return both.astype("float32") / 127.5 - 1, rows
+
+
+people, table = people_emoji()
+
+# %% [markdown]
+# 1,994 pictures are very few for a GAN: StyleGAN's faces were 70,000.
+# That will need care further down.
+
+# %%
+def visible(pictures):  # 0 to 1; in 17 levels, to keep the notebook small
+    return np.round((pictures + 1) * 8) / 16
+
+
+mixed_up = np.random.default_rng(seed).permutation(len(people))
+print(f"{people.shape} from {people.min():.0f} to {people.max():.0f}")
+tones, counts = np.unique(table["tone"], return_counts=True)
+print({str(tone) or "yellow": int(n) for tone, n in zip(tones, counts)})
+plots.images(visible(people[mixed_up[:30]]),
+             f"Thirty of the {len(people):,} people", columns=15, size=0.5)
+
+# %% [markdown]
+# ## What chance decides
+#
+# A drawing is made in seven layers: one at 4 × 4, two each at 8 × 8, 16 × 16 and 32 × 32.
+# Each takes an order, its **style**, a vector of 96 numbers; an eighth goes to the last step, which turns maps into colours.
+#
+# Chance gives a drawing three things.
+# *Latents*, as in lesson 11, from which the style is computed; but two of them.
+# *A place* from which on the second style takes over from the first: nine of ten drawings in training get two styles, so that no layer can rely on its neighbour having heard the same order.
+# And *noise*: one grey map for each layer, for details that are nobody's decision, such as where a hair falls.
+
+# %% tags=["network"]
+WIDTHS = 64, 64, 48, 24  # channels at 4×4, 8×8, 16×16, 32×32
+SIZES = 4, 8, 8, 16, 16, 32, 32  # of the generator's seven layers
+STYLES = len(SIZES) + 1  # one a layer, and one for the last colours
+
+
+def draws(rng, count):
+    """What `count` drawings take from chance."""
+    latents = rng.standard_normal((count, 2, latent_size))
+    cut = rng.integers(1, STYLES, count)
+    cut[rng.random(count) >= mixing] = STYLES
+    second = np.arange(STYLES) >= cut[:, None]
+    noise = rng.standard_normal((count, sum(size**2 for size in SIZES)))
+    return latents.astype("float32"), second, noise.astype("float32")
+
+# %% [markdown]
+# One row a drawing: where the second style speaks.
+
+# %%
+latents, second, noise = draws(np.random.default_rng(seed), 6)
+print(f"latents {latents.shape}, noise {noise.shape}")
+print(second.astype(int))
+
+# %% [markdown]
+# ## Changing what the critic sees
+#
+# With 1,994 pictures the critic could learn them by heart, and then nothing but a copy would pass.
+# The usual help is augmentation: show it shifted, turned, recoloured pictures.
+# In a classifier that is harmless.
+# In a GAN it is not: the generator is asked to fool a critic who has never seen an upright picture, so why should it draw one?
+# The augmentation **leaks** into the drawings.
+#
+# When does it?
+# Karras and others (2020) have the criterion, and it is arithmetic.
+# The critic sees drawings only after the augmentation, so the generator is pushed until *augmented* drawings are distributed as *augmented* pictures.
+# If no two different piles look the same after it, then the drawings themselves have to be right.
+# Take the four ways a picture can stand.
+# Turning it by a random quarter, with probability $p$, mixes their shares by a matrix; what it does to the difference that suffers most is the matrix' smallest singular value.
+# The same can be asked of a picture's place, when pictures are shifted by up to 4 pixels on white, and of left and right, when half of them are mirrored.
+
+# %%
+def turned(p):  # shares of the four ways to stand, before and after
+    return (1 - p) * np.eye(4) + p * np.full((4, 4), 1 / 4)
+
+
+changes = {
+    "a quarter turn, at half of the pictures": turned(0.5),
+    "at four of five": turned(0.8),
+    "at every picture": turned(1.0),
+    "a shift of up to 4 pixels": sum(np.eye(40, 32, -k) for k in range(9)) / 9,
+    "mirrored, at half of the pictures": np.full((2, 2), 1 / 2),
+}
+for name, matrix in changes.items():
+    least = np.linalg.svd(matrix, compute_uv=False).min()
+    print(f"{name:42}{least:.2f}")
+
+# %% [markdown]
+# At half of the pictures, half of every difference survives, and the critic can see that drawings lie on their side.
+# At every picture **nothing** survives: all four ways to stand look the same, and the generator may draw people upside down for ever.
+# Shifting keeps something of every difference, if only a 28th of the faintest: it does not leak, although *every* picture is shifted.
+# (The pixels that leave the picture at its rim are left out of this account.)
+# Mirroring half of them leaks completely: left and right cannot be told apart any more.
+#
+# So we take both, with open eyes.
+# Shifts, because they do not leak.
+# And mirroring, because it does: a person looking the other way is a person too, and we *want* the generator to draw both.
+#
+# A shift by rows and columns is two multiplications by matrices of zeros and ones; what comes in from outside is white, +1.
+
+# %% tags=["network"]
+def shift_matrices(rng, count):
+    """(count, 2, 32, 32): move rows and columns by up to 4 pixels."""
+    far = rng.integers(-4, 5, (count, 2, 1, 1))
+    place = np.arange(32)
+    return (place[:, None] == place + far).astype("float32")
+
+
+def batches(seed):
+    rng = np.random.default_rng((seed, 12))
+    epochs = -(-steps // (len(people) // batch_size))
+    order = data.batch_order(len(people), batch_size, epochs, seed)
+    for chosen in order:
+        images = people[chosen]
+        mirrored = rng.random(batch_size) < 0.5
+        images[mirrored] = images[mirrored, :, ::-1]
+        shifts = [shift_matrices(rng, batch_size) for _ in range(3)]
+        yield (images, *shifts, *draws(rng, batch_size),
+               *draws(rng, batch_size))
+
+# %% [markdown]
+# A step takes pictures, half of them mirrored, three sets of shifts (for the pictures, for the critic's drawings, for the generator's), and two sets of draws.
+# All of it comes from NumPy, the same for both twins.
+
+# %% tags=["pytorch", "network"]
+def shift(images, matrices):
+    rows, columns = matrices.unbind(1)
+    return 1 + torch.einsum("nij,ncjk,nlk->ncil", rows, images - 1, columns)
+
+# %% tags=["tensorflow", "network"]
+def shift(images, matrices):
+    rows, columns = tf.unstack(matrices, axis=1)
+    return 1 + tf.einsum("nij,njkc,nlk->nilc", rows, images - 1, columns)
+
+# %% [markdown]
+# The gradient has to pass through the shift on its way back into the drawing, which is why it is written in the framework, and why matrices do well here: a product's gradient is a product.
+# For people the same function shifts, below, outside of training:
+
+# %%
+first_batch = next(batches(seed))
+for array in first_batch:
+    print(array.dtype, array.shape)
+moved = [rows @ (picture - 1).transpose(2, 0, 1) @ columns.T + 1
+         for picture, (rows, columns) in zip(*first_batch[:2])]
+both = np.concatenate([first_batch[0][:10],
+                       np.transpose(moved[:10], (0, 2, 3, 1))])
+plots.images(visible(both), "A batch, and what the critic sees of it",
+             size=0.6)
+
+# %% [markdown]
+# ## One kernel, every picture its own
+#
+# How does a layer take an order?
+# In StyleGAN's second version, a dense layer turns the style into one factor $s_i$ for each input channel $i$, and the factors go **into the kernel**: $w'_{ij} = s_i\,w_{ij}$.
+# A channel that stands for "hat" is turned up or down, for this picture.
+# Then the kernel is divided by its own length, so that a loud order changes the direction and not the volume:
+#
+# $$w''_{ij} = \frac{s_i\,w_{ij}}{\sqrt{\sum_{i,\text{pixels}} (s_i\,w_{ij})^2}}$$
+#
+# Now every picture has a kernel of its own, and a convolution layer has one for all.
+# The usual way out is a **grouped** convolution: the batch is laid side by side as the channels of a single picture, in as many groups.
+# But look at the formula.
+# The sum over $i$ does not care whether $s_i$ sits at the kernel or at the input.
+# So: scale the *input*, use an ordinary convolution, and divide the *output*.
+# Here are both.
+
+# %% tags=["pytorch"]
+rng = np.random.default_rng(seed)
+shapes = (2, 6, 8, 8), (2, 6), (5, 6, 3, 3)  # two pictures, 6 → 5 channels
+maps, scales, kernel = (torch.as_tensor(rng.standard_normal(shape))
+                        for shape in shapes)
+
+own = kernel * scales[:, None, :, None, None]  # one kernel a picture
+own = own * torch.rsqrt(own.square().sum((2, 3, 4), keepdim=True))
+side_by_side = maps.reshape(1, 12, 8, 8), own.reshape(10, 6, 3, 3)
+grouped = F.conv2d(*side_by_side, padding=1, groups=2).reshape(2, 5, 8, 8)
+
+plain = F.conv2d(maps * scales[:, :, None, None], kernel, padding=1)
+energy = scales.square() @ kernel.square().sum((2, 3)).T
+ours = plain * torch.rsqrt(energy)[:, :, None, None]
+print("grouped and plain agree:", torch.allclose(grouped, ours, rtol=1e-12))
+
+# %% tags=["tensorflow"]
+rng = np.random.default_rng(seed)
+shapes = (2, 8, 8, 6), (2, 6), (3, 3, 6, 5)  # two pictures, 6 → 5 channels
+maps, scales, kernel = (tf.constant(rng.standard_normal(shape))
+                        for shape in shapes)
+
+own = kernel * scales[:, None, None, :, None]  # one kernel a picture
+own *= tf.math.rsqrt(tf.reduce_sum(own**2, (1, 2, 3), keepdims=True))
+wide = tf.reshape(tf.transpose(maps, (1, 2, 0, 3)), (1, 8, 8, 12))
+kernels = tf.reshape(tf.transpose(own, (1, 2, 3, 0, 4)), (3, 3, 6, 10))
+grouped = tf.reshape(tf.nn.conv2d(wide, kernels, 1, "SAME"), (8, 8, 2, 5))
+grouped = tf.transpose(grouped, (2, 0, 1, 3))
+
+plain = tf.nn.conv2d(maps * scales[:, None, None], kernel, 1, "SAME")
+energy = scales**2 @ tf.reduce_sum(kernel**2, (0, 1))
+ours = plain * tf.math.rsqrt(energy)[:, None, None]
+print("grouped and plain agree:", np.allclose(grouped, ours, rtol=1e-9))
+
+# %% [markdown] tags=["pytorch"]
+# The same, to rounding, and the second is shorter and has no detour through a shape that nobody can read.
+# In TensorFlow there is another reason: there the gradient of a grouped convolution is missing in float64 on a CPU, so the twin proof could not have run.
+
+# %% [markdown] tags=["tensorflow"]
+# The same, to rounding, and the second is shorter and has no detour through a shape that nobody can read.
+# There is another reason here.
+# **Watch out:** ask for the gradient of the grouped form on a CPU, in float64, and TensorFlow has none:
+
+# %% tags=["tensorflow"]
+with tf.GradientTape() as tape:
+    tape.watch(kernels)
+    total = tf.reduce_sum(tf.nn.conv2d(wide, kernels, 1, "SAME"))
+try:
+    print("gradient", tape.gradient(total, kernels).shape)
+except tf.errors.OpError as error:
+    print(type(error).__name__)
+
+# %% [markdown]
+# Both players' layers bend with a LeakyReLU.
+# It takes away about half of the energy, so it is followed by a factor $\sqrt 2$: volume 1 in, volume 1 out.
+# The bias stands outside, after the division; colours, whose volume has a meaning, are not divided.
+
+# %% tags=["pytorch", "network"]
+def activate(maps):
+    return math.sqrt(2) * F.leaky_relu(maps, slope)
+
+
+class ModulatedConvolution(nn.Module):
+    def __init__(self, inputs, outputs, size, demodulated=True):
+        super().__init__()
+        self.style = nn.Linear(style_size, inputs)
+        self.convolution = nn.Conv2d(
+            inputs, outputs, size, padding="same", bias=False
+        )
+        self.bias = nn.Parameter(torch.zeros(outputs))
+        self.demodulated = demodulated
+
+    def forward(self, maps, style):
+        scales = self.style(style)  # (batch, inputs)
+        maps = self.convolution(maps * scales[:, :, None, None])
+        if self.demodulated:
+            squares = self.convolution.weight.square().sum((2, 3)).T
+            energy = scales.square() @ squares  # (batch, outputs)
+            maps = maps * torch.rsqrt(energy + 1e-8)[:, :, None, None]
+        return maps + self.bias[:, None, None]
+
+# %% tags=["tensorflow", "network"]
+def activate(maps):
+    return math.sqrt(2) * ops.leaky_relu(maps, slope)
+
+
+class ModulatedConvolution(layers.Layer):
+    def __init__(self, inputs, outputs, size, demodulated=True, name=None):
+        super().__init__(name=name)
+        self.style = layers.Dense(inputs, name=f"{name}.style")
+        self.convolution = layers.Conv2D(
+            outputs, size, padding="same", use_bias=False,
+            name=f"{name}.convolution",
+        )
+        self.bias = self.add_weight(shape=(outputs,), name="bias")
+        self.demodulated = demodulated
+
+    def call(self, maps, style):
+        scales = self.style(style)  # (batch, inputs)
+        maps = self.convolution(maps * scales[:, None, None])
+        if self.demodulated:
+            squares = ops.sum(self.convolution.kernel**2, (0, 1))
+            energy = scales**2 @ squares  # (batch, outputs)
+            maps = maps * ops.rsqrt(energy + 1e-8)[:, None, None]
+        return maps + self.bias
+
+# %% [markdown]
+# ## Doubling
+#
+# Between the sizes the maps are doubled.
+# Lesson 11 stamped kernels; here pixels are interpolated, which is the smoother start, and the convolution behind it does the learning.
+# Interpolation is a multiplication by a matrix too; here it is for a row of three:
+
+# %% tags=["network"]
+def halfway(size):
+    """The matrix (2 size, size) that doubles a row by interpolation."""
+    position = (np.arange(2 * size) - 0.5) / 2
+    position = position.clip(0, size - 1)[:, None]
+    return np.maximum(0, 1 - abs(position - np.arange(size)))
+
+# %% [markdown]
+# A new pixel is three quarters of its neighbour and one quarter of the next.
+
+# %%
+print(halfway(3))
+
+# %% [markdown]
+# Both frameworks have this built in.
+# Do they agree with the matrix, in float64?
+
+# %% tags=["pytorch"]
+row = torch.tensor([[0, 1 / 3, 1]], dtype=torch.float64)
+doubled = F.interpolate(row[None, None], scale_factor=2, mode="bilinear")
+by_matrix = torch.as_tensor(halfway(3)) @ row[0]
+apart = (doubled[0, 0, 0] - by_matrix).abs().max()
+print("the type of the answer:", doubled.dtype)
+print("as exact as float64:", bool(apart < 1e-15))
+
+# %% tags=["tensorflow"]
+row = tf.constant([[0, 1 / 3, 1]], tf.float64)
+enlarge = layers.UpSampling2D(2, interpolation="bilinear", dtype="float64")
+doubled = enlarge(row[None, ..., None])
+by_matrix = tf.constant(halfway(3)) @ row[0][:, None]
+apart = tf.reduce_max(abs(doubled[0, 0] - by_matrix))
+print("the type of the answer:", doubled.dtype.name)
+print("as exact as float64:", bool(apart < 1e-15))
+
+# %% [markdown] tags=["pytorch"]
+# Yes, here.
+# TensorFlow interpolates in float32 whatever it is given, and then calls the answer float64; so the Keras twin multiplies by the matrix.
+
+# %% [markdown] tags=["tensorflow"]
+# **Watch out:** no.
+# TensorFlow interpolates in float32 whatever it is given, and then calls the answer float64.
+# For training that is nothing, for a proof it is the end: so this notebook multiplies by the matrix, and PyTorch's `F.interpolate` is as good.
+
+# %% [markdown]
+# ## From a constant to a picture
+#
+# Nothing random enters at the bottom: the first maps, 4 × 4 with 64 channels, are a constant that is learned.
+# Then, layer by layer, a modulated convolution with its style, some noise with a strength that is learned and starts at zero, the bend.
+# At each size a second, small modulated convolution paints what is there in red, green and blue, and the paintings are doubled and added up.
+
+# %% tags=["pytorch", "network"]
+def double(maps):
+    return F.interpolate(maps, scale_factor=2, mode="bilinear")
+
+
+def grains(noise):  # (batch, 2704) as seven maps of one channel
+    parts = noise.split([size**2 for size in SIZES], 1)
+    return [part.view(-1, 1, size, size) for part, size in zip(parts, SIZES)]
+
+# %% [markdown] tags=["pytorch"]
+# And the whole of it.
+# `n` counts the layers; before every odd one the maps are doubled, after every even one they are painted.
+
+# %% tags=["pytorch", "network"]
+class Synthesis(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.constant = nn.Parameter(torch.zeros(4, 4, LAYER_WIDTHS[0]))
+        self.strength = nn.Parameter(torch.zeros(len(SIZES)))
+        self.layers = nn.ModuleList(
+            ModulatedConvolution(*pair, 3) for pair in LAYER_PAIRS)
+        self.to_rgb = nn.ModuleList(
+            ModulatedConvolution(width, 3, 1, False) for width in WIDTHS)
+
+    def forward(self, styles, noise):
+        maps, pictures = self.constant.permute(2, 0, 1), 0
+        maps = maps.expand(len(styles), -1, -1, -1)
+        for n, (layer, grain) in enumerate(zip(self.layers, grains(noise))):
+            if n % 2:
+                maps, pictures = double(maps), double(pictures)
+            maps = layer(maps, styles[:, n]) + self.strength[n] * grain
+            maps = activate(maps)
+            if n % 2 == 0:
+                colours = self.to_rgb[n // 2](maps, styles[:, n + 1])
+                pictures = pictures + colours
+        return pictures
+
+# %% tags=["tensorflow", "network"]
+def double(maps):
+    size = maps.shape[1]
+    matrix = ops.convert_to_tensor(halfway(size), maps.dtype)
+    return ops.einsum("ij,njkc,lk->nilc", matrix, maps, matrix)
+
+
+def grains(noise):  # (batch, 2704) as seven maps of one channel
+    ends = np.cumsum([size**2 for size in SIZES])[:-1].tolist()
+    parts = ops.split(noise, ends, axis=1)
+    return [ops.reshape(part, (-1, size, size, 1))
+            for part, size in zip(parts, SIZES)]
+
+
+def modulated_layer(name, n, *options):  # weights carry such a name
+    return ModulatedConvolution(*options, name=f"synthesis.{name}.{n}")
+
+# %% [markdown] tags=["tensorflow"]
+# And the whole of it.
+# `n` counts the layers; before every odd one the maps are doubled, after every even one they are painted.
+
+# %% tags=["tensorflow", "network"]
+class Synthesis(layers.Layer):
+    def __init__(self):
+        super().__init__(name="synthesis")
+        shape = 4, 4, LAYER_WIDTHS[0]
+        self.constant = self.add_weight(shape=shape, name="constant")
+        self.strength = self.add_weight(shape=(len(SIZES),), name="strength")
+        self.layers = [modulated_layer("layers", n, *pair, 3)
+                       for n, pair in enumerate(LAYER_PAIRS)]
+        self.to_rgb = [modulated_layer("to_rgb", n, width, 3, 1, False)
+                       for n, width in enumerate(WIDTHS)]
+
+    def call(self, styles, noise):
+        shape = styles.shape[0], *self.constant.shape
+        maps, pictures = ops.broadcast_to(self.constant, shape), 0
+        for n, (layer, grain) in enumerate(zip(self.layers, grains(noise))):
+            if n % 2:
+                maps, pictures = double(maps), double(pictures)
+            maps = layer(maps, styles[:, n]) + self.strength[n] * grain
+            maps = activate(maps)
+            if n % 2 == 0:
+                colours = self.to_rgb[n // 2](maps, styles[:, n + 1])
+                pictures = pictures + colours
+        return pictures
+
+# %% [markdown]
+# ## The mapping network
+#
+# Why not take the latents themselves for styles?
+# Latents are a ball: all directions are equally likely.
+# People are not: a cook's hat comes with a cook's jacket, and nobody wears a crown and a helmet.
+# If every direction of the ball has to mean a person, the directions have to be bent, and then no direction means one thing.
+# A small network in front, three dense layers, can do the bending, and the styles behind it are free to lie as people do.
+#
+# It sits at the source of everything, so it should learn slowly.
+# Karras' way needs no second learning rate: the layer multiplies its answer by `mapping_rate`, 1/8, and its kernel starts 8 times as large.
+# The function is the same, but Adam moves every number by a learning rate, whatever its size, so the function changes 8 times as slowly.
+
+# %% tags=["pytorch", "network"]
+class Generator(nn.Module):
+    def __init__(self):
+        super().__init__()
+        sizes = latent_size, style_size, style_size, style_size
+        self.mapping = nn.ModuleList(
+            nn.Linear(*pair) for pair in zip(sizes, sizes[1:])
+        )
+        self.synthesis = Synthesis()
+
+    def style_of(self, latents):
+        length = latents.square().mean(-1, keepdim=True)
+        styles = latents * torch.rsqrt(length + 1e-8)
+        for layer in self.mapping:
+            styles = activate(mapping_rate * layer(styles))
+        return styles
+
+    def forward(self, latents, second, noise):
+        one, two = self.style_of(latents)[:, :, None].unbind(1)
+        styles = torch.where(second[..., None], two, one)
+        return self.synthesis(styles, noise)
+
+
+def build_generator(starting):
+    generator = load_weights(Generator(), starting).to(device)
+    return generator.to(memory_format=torch.channels_last)
+
+# %% tags=["tensorflow", "network"]
+class Generator(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.mapping = [layers.Dense(style_size, name=f"mapping.{n}")
+                        for n in range(3)]
+        self.synthesis = Synthesis()
+
+    def style_of(self, latents):
+        length = ops.mean(latents**2, -1, keepdims=True)
+        styles = latents * ops.rsqrt(length + 1e-8)
+        for layer in self.mapping:
+            styles = activate(mapping_rate * layer(styles))
+        return styles
+
+    def call(self, latents, second, noise):
+        one, two = ops.unstack(self.style_of(latents)[:, :, None], axis=1)
+        styles = ops.where(second[..., None], two, one)
+        return self.synthesis(styles, noise)
+
+
+def build_generator(starting):
+    generator = Generator()
+    # the first call makes the weights
+    generator(*map(tf.constant, draws(np.random.default_rng(0), 1)))
+    return load_weights(generator, starting)
+
+# %% [markdown]
+# ## Shared starting weights
+#
+# Every kernel is drawn from a normal distribution whose variance is one over the number of its inputs, which keeps the volume at 1 all the way.
+# The factors of a style start around one: their bias is 1.
+
+# %% tags=["network"]
+LAYER_WIDTHS = 64, 64, 64, 64, 48, 48, 24, 24
+CRITIC_WIDTHS = 24, 48, 64, 64
+LAYER_PAIRS = list(zip(LAYER_WIDTHS, LAYER_WIDTHS[1:]))
+CRITIC_PAIRS = list(zip(CRITIC_WIDTHS, CRITIC_WIDTHS[1:]))
+GROUP = 4  # pictures that the critic compares with each other
+
+
+def dense(rng, inputs, outputs, gain=1.0):
+    return weights.dense(rng, inputs, outputs, gain / inputs**0.5)
+
+
+def convolution(rng, size, inputs, outputs, bias=True):
+    spread = 1 / (size**2 * inputs) ** 0.5
+    return weights.convolution(rng, size, inputs, outputs, spread, bias)
+
+
+def modulated(rng, name, size, inputs, outputs):
+    style = dense(rng, style_size, inputs)
+    return {
+        name: {"bias": np.zeros(outputs, "float32")},
+        f"{name}.style": style | {"bias": np.ones(inputs, "float32")},
+        f"{name}.convolution": convolution(rng, size, inputs, outputs, False),
+    }
+
+# %% [markdown]
+# The generator's, in the order of its layers.
+# (The names are those that PyTorch gives to nested modules; in Keras we give them.)
+
+# %% tags=["network"]
+def generator_weights(rng):
+    sizes = latent_size, style_size, style_size, style_size
+    found = {f"mapping.{n}": dense(rng, *pair, gain=1 / mapping_rate)
+             for n, pair in enumerate(zip(sizes, sizes[1:]))}
+    found["synthesis"] = {
+        "constant": weights.kernel(rng, (4, 4, LAYER_WIDTHS[0]), 1.0),
+        "strength": np.zeros(len(SIZES), "float32"),
+    }
+    for n, pair in enumerate(LAYER_PAIRS):
+        found |= modulated(rng, f"synthesis.layers.{n}", 3, *pair)
+    for n, width in enumerate(WIDTHS):
+        found |= modulated(rng, f"synthesis.to_rgb.{n}", 1, width, 3)
+    return found
+
+# %% [markdown]
+# ## A critic that compares
+#
+# A critic who looks at one picture at a time cannot notice that all drawings are alike: that is how lesson 11's generator got away with one blob.
+# **Minibatch deviation** tells it.
+# Near the end of the critic, every four pictures are compared: how much do their maps differ, on average over channels and places?
+# That one number is handed to all four, as one more channel.
+# Drawings that are all the same show a zero there, people never do.
+
+# %% tags=["pytorch", "network"]
+def with_deviation(maps):
+    groups = maps.unflatten(0, (-1, GROUP))  # (groups, 4, channels, 4, 4)
+    spread = (groups.var(1, correction=0) + 1e-8).sqrt().mean((1, 2, 3))
+    spread = spread.repeat_interleave(GROUP)[:, None, None, None]
+    return torch.cat([maps, spread.expand(-1, 1, 4, 4)], 1)
+
+# %% tags=["tensorflow", "network"]
+class MinibatchDeviation(layers.Layer):
+    def call(self, maps):
+        groups = ops.reshape(maps, (-1, GROUP, *maps.shape[1:]))
+        spread = ops.sqrt(ops.var(groups, 1) + 1e-8)
+        spread = ops.repeat(ops.mean(spread, (1, 2, 3)), GROUP)
+        spread = ops.ones_like(maps[..., :1]) * spread[:, None, None, None]
+        return ops.concatenate([maps, spread], -1)
+
+# %% [markdown]
+# Apart from that it is an ordinary convolutional network, from 32 × 32 down to 4 × 4, with a short way around each two convolutions.
+
+# %% tags=["pytorch", "network"]
+class Block(nn.Module):
+    def __init__(self, inputs, outputs):
+        super().__init__()
+        self.first = nn.Conv2d(inputs, inputs, 3, padding=1)
+        self.second = nn.Conv2d(inputs, outputs, 3, padding=1)
+        self.shortcut = nn.Conv2d(inputs, outputs, 1)
+
+    def forward(self, maps):
+        long_way = activate(self.second(activate(self.first(maps))))
+        short_way = self.shortcut(F.avg_pool2d(maps, 2))
+        return (F.avg_pool2d(long_way, 2) + short_way) / math.sqrt(2)
+
+# %% [markdown] tags=["pytorch"]
+# `.flatten()` makes one row of logits, one number a picture.
+
+# %% tags=["pytorch", "network"]
+class Discriminator(nn.Module):
+    def __init__(self):
+        super().__init__()
+        wide = CRITIC_WIDTHS[-1]
+        self.from_rgb = nn.Conv2d(3, CRITIC_WIDTHS[0], 1)
+        self.blocks = nn.Sequential(*(Block(*pair) for pair in CRITIC_PAIRS))
+        self.compare = nn.Conv2d(wide + 1, wide, 3, padding=1)
+        self.gather = nn.Conv2d(wide, wide, 4)
+        self.judge = nn.Conv2d(wide, 1, 1)
+
+    def forward(self, images):
+        maps = self.blocks(activate(self.from_rgb(images)))
+        maps = activate(self.compare(with_deviation(maps)))
+        return self.judge(activate(self.gather(maps))).flatten()
+
+# %% tags=["tensorflow", "network"]
+def convolve(maps, filters, size, name, padding="same"):
+    return layers.Conv2D(filters, size, padding=padding, name=name)(maps)
+
+
+def block(maps, inputs, outputs, name):
+    long_way = activate(convolve(maps, inputs, 3, f"{name}.first"))
+    long_way = activate(convolve(long_way, outputs, 3, f"{name}.second"))
+    maps = layers.AveragePooling2D(2)(maps)
+    short_way = convolve(maps, outputs, 1, f"{name}.shortcut")
+    return (layers.AveragePooling2D(2)(long_way) + short_way) / math.sqrt(2)
+
+# %% [markdown] tags=["tensorflow"]
+# A layer of one's own is needed only where pictures of a batch meet.
+
+# %% tags=["tensorflow", "network"]
+def build_discriminator(starting):
+    inputs, wide = keras.Input((32, 32, 3)), CRITIC_WIDTHS[-1]
+    maps = activate(convolve(inputs, CRITIC_WIDTHS[0], 1, "from_rgb"))
+    for n, pair in enumerate(CRITIC_PAIRS):
+        maps = block(maps, *pair, f"blocks.{n}")
+    maps = MinibatchDeviation()(maps)
+    maps = activate(convolve(maps, wide, 3, "compare"))
+    maps = activate(convolve(maps, wide, 4, "gather", "valid"))
+    logits = layers.Flatten()(convolve(maps, 1, 1, "judge"))
+    return load_weights(keras.Model(inputs, logits), starting)
+
+
+def to_tensors(images, *rest):
+    return tf.convert_to_tensor(images), *map(tf.convert_to_tensor, rest)
+
+# %% [markdown]
+# Its starting weights, and with them both players':
+
+# %% tags=["network"]
+def starting_weights(seed):
+    rng, wide = weights.generator(seed), CRITIC_WIDTHS[-1]
+    generator = generator_weights(rng)
+    found = {"from_rgb": convolution(rng, 1, 3, CRITIC_WIDTHS[0])}
+    for n, pair in enumerate(CRITIC_PAIRS):
+        found |= {
+            f"blocks.{n}.first": convolution(rng, 3, pair[0], pair[0]),
+            f"blocks.{n}.second": convolution(rng, 3, *pair),
+            f"blocks.{n}.shortcut": convolution(rng, 1, *pair),
+        }
+    found |= {"compare": convolution(rng, 3, wide + 1, wide),
+              "gather": convolution(rng, 4, wide, wide),
+              "judge": convolution(rng, 1, wide, 1)}
+    return {"generator": generator, "discriminator": found}
+
+# %% [markdown] tags=["pytorch"]
+# And both brought to the device.
+# The arrays arrive as (batch, height, width, channels); `permute` calls them channels first and moves nothing in memory, and with the network in the same order (`channels_last`) the convolutions are faster on a CPU.
+
+# %% tags=["pytorch", "network"]
+def build_discriminator(starting):
+    discriminator = load_weights(Discriminator(), starting).to(device)
+    return discriminator.to(memory_format=torch.channels_last)
+
+
+def to_tensors(images, *rest):
+    images = torch.as_tensor(images, device=device).permute(0, 3, 1, 2)
+    return images, *(torch.as_tensor(each, device=device) for each in rest)
+
+# %% [markdown] tags=["tensorflow"]
+# In Keras the arrays could stay as they are: `to_tensors` above only hands them over.
+
+# %% [markdown]
+# A first look: sizes, and what dividing by the kernel's length is good for.
+# An order ten times as loud, at the first layer, with and without the division:
+
+# %% tags=["pytorch"]
+starting = starting_weights(seed)
+generator = build_generator(starting["generator"])
+discriminator = build_discriminator(starting["discriminator"])
+for player in (generator, discriminator):
+    count = sum(values.numel() for values in player.parameters())
+    print(f"{type(player).__name__:14}{count:8,} parameters")
+
+layer = generator.synthesis.layers[0]
+maps = generator.synthesis.constant.permute(2, 0, 1)[None]
+style = generator.style_of(torch.as_tensor(latents[0, :1], device=device))
+for layer.demodulated in (False, True):
+    loud = [layer(maps, factor * style).std().item() for factor in (1, 10)]
+    print(f"divided: {layer.demodulated!s:6} volume {loud[0]:.1f}, "
+          f"ten times as loud {loud[1]:.1f}")
+
+# %% tags=["tensorflow"]
+starting = starting_weights(seed)
+generator = build_generator(starting["generator"])
+discriminator = build_discriminator(starting["discriminator"])
+for player in (generator, discriminator):
+    name = "Generator" if player is generator else "Discriminator"
+    print(f"{name:14}{player.count_params():8,} parameters")
+
+layer = generator.synthesis.layers[0]
+maps = generator.synthesis.constant[None]
+style = generator.style_of(latents[0, :1])
+for layer.demodulated in (False, True):
+    loud = [float(ops.std(layer(maps, factor * style)))
+            for factor in (1, 10)]
+    print(f"divided: {layer.demodulated!s:6} volume {loud[0]:.1f}, "
+          f"ten times as loud {loud[1]:.1f}")
+
+# %% [markdown]
+# Undivided, a loud order makes loud maps, and seven layers of that end anywhere.
+# Divided, it can only say *which* channels, not how much of everything.
+#
+# ## Keeping the critic calm
+#
+# There is an old worry about this game, and it fits into two numbers.
+# Let the truth be the point 0, the drawing a point $x$ on a line, and the critic a slope $c$: it says $c \cdot x$, real above zero (Mescheder and others, 2018).
+# The critic turns its slope against the drawing, the drawing walks down the slope, past the truth, for the slope is still there when it arrives; the critic turns.
+# Do they ever settle?
+# Again, with a penalty on the slope:
+
+# %%
+def duel(penalised, rounds=600, rate=0.1):
+    drawing, slope, path = 0.5, 0.0, []
+    for _ in range(rounds):
+        path.append((drawing, slope))
+        taken = 1 / (1 + np.exp(-slope * drawing))  # D of the drawing
+        slope -= rate * (drawing * taken + penalised * slope)
+        drawing += rate * slope * (1 - taken)
+    return np.array(path).T
+
+
+figure, axes = plt.subplots(figsize=(5, 3.6))
+paths = {"without a penalty": duel(0), "with": duel(0.3)}
+plots.curves({name: tuple(path) for name, path in paths.items()},
+             "The whole game in two numbers", "where the drawing is",
+             "the critic's slope", axes=axes)
+axes.plot(0, 0, "k+", markersize=12)
+
+# %% [markdown]
+# Without a penalty they circle the truth, the cross, and each round is nearly as wide as the one before; with it they spiral into the cross.
+# The critic has to be *flat at the real pictures*, so that a drawing that has arrived has no reason to leave.
+# That is the **R1** penalty: the squared length of the gradient of the critic's logit by the picture, at real pictures,
+#
+# $$\frac{\gamma}{2}\;\mathbb{E}\,\bigl|\nabla_x D(x)\bigr|^2 .$$
+#
+# It belongs to the critic's loss.
+# So the critic's weights need the gradient of a *gradient*.
+
+# %% tags=["pytorch", "network"]
+def penalty(discriminator, images):
+    images = images.detach().requires_grad_()
+    total = discriminator(images).sum()
+    slopes, = torch.autograd.grad(total, images, create_graph=True)
+    return slopes.square().sum((1, 2, 3)).mean()
+
+# %% tags=["tensorflow", "network"]
+def penalty(discriminator, images):
+    with tf.GradientTape() as tape:
+        tape.watch(images)
+        total = tf.reduce_sum(discriminator(images, training=True))
+    slopes = tape.gradient(total, images)
+    return tf.reduce_mean(tf.reduce_sum(slopes**2, (1, 2, 3)))
+
+# %% [markdown]
+# The sum over the batch is a trick: one picture's logit hardly depends on another picture, so the gradient of the sum holds each picture's own.
+# ("Hardly": through the comparison of four it does, a little; that is how StyleGAN computes it, too.)
+#
+# What does each framework have to hold on to?
+# The first gradient must itself be recorded, or there is nothing to differentiate.
+
+# %% tags=["pytorch"]
+real = to_tensors(*first_batch)[0][:GROUP]
+watched = real.clone().requires_grad_()
+total = discriminator(watched).sum()
+slopes, = torch.autograd.grad(total, watched)  # nothing said
+try:
+    slopes.square().sum().backward()
+except RuntimeError as error:
+    print("without create_graph:", str(error).split(" and ")[0])
+
+penalty(discriminator, real).backward()
+missed = [name for name, values in discriminator.named_parameters()
+          if values.grad is None]
+print("with it, all have a gradient but:", *missed)
+
+# %% tags=["tensorflow"]
+real = to_tensors(*first_batch)[0][:GROUP]
+variables = discriminator.trainable_variables
+with tf.GradientTape() as outer:
+    with tf.GradientTape() as inner:
+        inner.watch(real)
+        total = tf.reduce_sum(discriminator(real, training=True))
+roughness = tf.reduce_sum(inner.gradient(total, real) ** 2)  # too late
+found = outer.gradient(roughness, variables)
+print("asked outside:", sum(each is not None for each in found), "gradients")
+
+with tf.GradientTape() as outer:
+    roughness = penalty(discriminator, real)
+found = outer.gradient(roughness, variables)
+missed = [variable.path for variable, each in zip(variables, found)
+          if each is None]
+print("inside, all have a gradient but:", *missed)
+
+# %% [markdown] tags=["pytorch"]
+# `autograd.grad` throws its own working away unless told `create_graph=True`.
+# **Watch out:** the last bias has no gradient even so: it moves all logits alike, and no slope.
+# Its `.grad` stays None, and an optimiser skips it.
+# In TensorFlow the same None goes into `apply`, which leaves it out with a warning.
+# So both twins put the penalty into the critic's one loss, where that bias has its part.
+
+# %% [markdown] tags=["tensorflow"]
+# The inner tape's question has to be asked *while the outer tape runs*; a line too far left, and every gradient is None, without a word.
+# **Watch out:** the last bias has no gradient even so: it moves all logits alike, and no slope.
+# `apply` leaves out what has None, with a warning.
+# So both twins put the penalty into the critic's one loss, where that bias has its part.
+
+# %% [markdown]
+# A gradient of a gradient is dear.
+# StyleGAN takes it at every sixteenth step; we take it at every step, on four of the pictures.
+#
+# ## The two training steps
+#
+# Losses and turns are lesson 11's: non-saturating, each player its own optimiser.
+# The critic has no batch normalisation, so drawings and pictures may go through it together; the groups of four do not mix, because the batch is a multiple of four.
+# Adam gets no memory of past gradients at all, $\beta_1 = 0$: the other player has moved meanwhile.
+
+# %% tags=["pytorch", "network"]
+def build_optimizer(network):
+    return torch.optim.Adam(
+        network.parameters(), learning_rate, (beta_1, beta_2), epsilon
+    )
+
+
+def surprise(logits):  # softplus: log(1 + exp(logit))
+    return -F.logsigmoid(-logits).mean()
+
+
+def discriminator_step(generator, discriminator, optimizer,
+                       real, shifts, *drawn):
+    optimizer.zero_grad()
+    with torch.no_grad():
+        fake = shift(generator(*drawn), shifts)
+    fake_logits, real_logits = discriminator(torch.cat([fake, real])).chunk(2)
+    loss = surprise(fake_logits) + surprise(-real_logits)
+    roughness = penalty(discriminator, real[:GROUP])
+    (loss + gamma / 2 * roughness).backward()
+    optimizer.step()
+    return loss.detach(), roughness.detach()
+
+# %% tags=["tensorflow", "network"]
+def build_optimizer(network):
+    optimizer = keras.optimizers.Adam(learning_rate, beta_1, beta_2, epsilon)
+    # its variables must exist before tracing
+    optimizer.build(network.trainable_variables)
+    return optimizer
+
+
+def surprise(logits):  # softplus: log(1 + exp(logit))
+    return tf.reduce_mean(tf.math.softplus(logits))
+
+
+def discriminator_step(generator, discriminator, optimizer,
+                       real, shifts, *drawn):
+    fake = shift(generator(*drawn, training=True), shifts)
+    both = tf.concat([fake, real], 0)
+    with tf.GradientTape() as tape:
+        logits = discriminator(both, training=True)
+        fake_logits, real_logits = tf.split(logits, 2)
+        loss = surprise(fake_logits) + surprise(-real_logits)
+        roughness = penalty(discriminator, real[:GROUP])
+        total = loss + gamma / 2 * roughness
+    gradients = tape.gradient(total, discriminator.trainable_variables)
+    optimizer.apply(gradients, discriminator.trainable_variables)
+    return loss, roughness
+
+# %% [markdown] tags=["pytorch"]
+# **Watch out:** `F.softplus` is the same function in the books, but above 20 PyTorch returns the logit itself; `-F.logsigmoid(-logits)` is exact everywhere.
+
+# %% [markdown] tags=["tensorflow"]
+# **Watch out:** PyTorch's `F.softplus` returns the logit itself above 20; the twin writes `-F.logsigmoid(-logits)`, which is this function.
+
+# %% [markdown]
+# The generator's step, and both together:
+
+# %% tags=["pytorch", "network"]
+def generator_step(generator, discriminator, optimizer, shifts, *drawn):
+    optimizer.zero_grad()
+    discriminator.requires_grad_(False)  # not its turn: saves time
+    fake = shift(generator(*drawn), shifts)
+    loss = surprise(-discriminator(fake))
+    loss.backward()
+    optimizer.step()
+    discriminator.requires_grad_(True)
+    return loss.detach()
+
+
+def train_step(generator, discriminator, optimizer_g, optimizer_d,
+               images, shifts, shifts_d, shifts_g, *drawn):
+    players = generator, discriminator
+    real = shift(images, shifts)
+    of_d = *players, optimizer_d, real, shifts_d, *drawn[:3]
+    of_g = *players, optimizer_g, shifts_g, *drawn[3:]
+    return *discriminator_step(*of_d), generator_step(*of_g)
+
+# %% tags=["tensorflow", "network"]
+def generator_step(generator, discriminator, optimizer, shifts, *drawn):
+    with tf.GradientTape() as tape:
+        fake = shift(generator(*drawn, training=True), shifts)
+        loss = surprise(-discriminator(fake, training=True))
+    gradients = tape.gradient(loss, generator.trainable_variables)
+    optimizer.apply(gradients, generator.trainable_variables)
+    return loss
+
+
+@tf.function
+def train_step(generator, discriminator, optimizer_g, optimizer_d,
+               images, shifts, shifts_d, shifts_g, *drawn):
+    players = generator, discriminator
+    real = shift(images, shifts)
+    of_d = *players, optimizer_d, real, shifts_d, *drawn[:3]
+    of_g = *players, optimizer_g, shifts_g, *drawn[3:]
+    return *discriminator_step(*of_d), generator_step(*of_g)
+
+# %% [markdown]
+# One more player does not play.
+# The generator circles around what is good, so we keep its running **average** and draw with that.
+# At the start it forgets fast, so that the untrained weights do not stay in it.
+
+# %% tags=["pytorch", "script"]
+@torch.no_grad()
+def follow(average, generator, memory):
+    for slow, fast in zip(average.parameters(), generator.parameters()):
+        slow.lerp_(fast, 1 - memory)
+
+# %% tags=["tensorflow"]
+def follow(average, generator, memory):
+    for slow, fast in zip(average.variables, generator.variables):
+        slow.assign_add((1 - memory) * (fast - slow))
+
+# %% [markdown] tags=["pytorch"]
+# `torch.optim.swa_utils.AveragedModel` does this, too, with `get_ema_multi_avg_fn`; Keras' optimisers have `use_ema=True`.
+
+# %% [markdown] tags=["tensorflow"]
+# Keras' optimisers do this, too, with `use_ema=True`; PyTorch has `torch.optim.swa_utils.AveragedModel`.
+
+# %% [markdown]
+# ## A ruler for people
+#
+# As in lesson 11, the drawings are judged by the features of a small classifier, and the distance between two piles of them is the squared Fréchet distance.
+# A judge of clothes would be no use here.
+# This one, in `data/`, was trained to name style and skin tone, and to tell the glyphs apart, so its features hold hair, hats and clothes as well.
+# They are scaled so that the people's own spread (the sum of the variances) is 100.
+
+# %%
+def describe(pictures):
+    return judge.describe(pictures, data.emoji_classifier())
+
+
+real_features = describe(people)[0]
+
+
+def distance(pictures):
+    return judge.frechet_distance(real_features, describe(pictures)[0])
+
+
+halves = np.split(mixed_up, 2)
+floor = judge.frechet_distance(*(real_features[half] for half in halves))
+blurred = (people + np.roll(people, 1, 1) + np.roll(people, 1, 2)) / 3
+noisy = np.random.default_rng(seed).standard_normal((1000, 32, 32, 3))
+to_centre = ((real_features - real_features.mean(0)) ** 2).sum(1).min()
+ruler = {
+    "people, half against half": floor,
+    "people, blurred": distance(blurred),
+    "one person, over and over": to_centre + real_features.var(0).sum(),
+    "noise": distance(noisy.clip(-1, 1)),
+}
+plots.bars(ruler, "The ruler: from people to noise",
+           "Fréchet distance to all people", log=True)
+
+# %% [markdown]
+# The first bar is the **floor**: no drawing can be nearer to people than people are.
+# The ruler can also show a leak, on real pictures.
+# Let a cheat turn every person by a quarter, and let both piles, the people and the cheat's, be augmented.
+# How far apart are they for whoever sees only the augmented piles?
+
+# %%
+chance = np.random.default_rng(seed)
+quarters = chance.integers(0, 4, len(people))
+sometimes = quarters * (chance.random(len(people)) < 0.5)
+
+
+def turn(pictures, quarters):
+    return np.stack([np.rot90(one, k) for one, k in zip(pictures, quarters)])
+
+
+def seen(augment):
+    upright, lying = (people[half] for half in halves)
+    lying = turn(lying, np.ones(len(lying), int))
+    piles = (describe(augment(pile, half))[0]
+             for pile, half in zip((upright, lying), halves))
+    return judge.frechet_distance(*piles)
+
+# %% [markdown]
+# The people as they are, half of them turned, all of them turned; and below, the floor.
+
+# %%
+views = {
+    "as they are": seen(lambda pile, half: pile),
+    "half of them turned": seen(lambda pile, half:
+                                turn(pile, sometimes[half])),
+    "all of them turned": seen(lambda pile, half: turn(pile, quarters[half])),
+    "two halves of the people": floor,
+}
+plots.bars(views, "People and people lying on their side, as the critic "
+           "sees them", "Fréchet distance")
+if as_shipped:
+    assert views["all of them turned"] < 1.5 * floor
+    assert views["half of them turned"] > 2 * floor
+
+# %% [markdown]
+# With every picture turned, people and the cheat's lying people cannot be told apart better than two halves of the people: the critic would let all of it pass.
+# With half of them turned the cheat is far above the floor.
+# (This shows what a critic *could* see; no generator was trained on it: see *Try it*.)
+#
+# ## Live: a start
+#
+# Two functions that both notebooks need from here on, in NumPy at both ends: styles of latents, and pictures of styles.
+
+# %% tags=["pytorch", "classroom"]
+@torch.inference_mode()
+def styles_of(generator, latents):
+    latents = torch.as_tensor(latents, device=device)
+    return generator.style_of(latents).numpy(force=True)
+
+
+@torch.inference_mode()
+def draw(generator, styles, noise):
+    """Styles (n, 8, 96) and noise (n, 2704) to pictures (n, 32, 32, 3)."""
+    slices = (torch.as_tensor(each, device=device).split(50)
+              for each in (styles, noise))
+    pictures = torch.cat([generator.synthesis(*both)
+                          for both in zip(*slices)])
+    return pictures.permute(0, 2, 3, 1).numpy(force=True).clip(-1, 1)
+
+# %% tags=["tensorflow", "classroom"]
+def styles_of(generator, latents):
+    return generator.style_of(tf.convert_to_tensor(latents)).numpy()
+
+
+def draw(generator, styles, noise):
+    """Styles (n, 8, 96) and noise (n, 2704) to pictures (n, 32, 32, 3)."""
+    pictures = [
+        generator.synthesis(tf.convert_to_tensor(styles[n : n + 50]),
+                            tf.convert_to_tensor(noise[n : n + 50]))
+        for n in range(0, len(styles), 50)
+    ]
+    return np.concatenate(pictures).clip(-1, 1)
+
+# %% [markdown]
+# A thousand latents are set aside, and drawn from at some moments; `everywhere` gives one style to all eight places.
+
+# %% tags=["classroom"]
+def everywhere(styles):
+    return np.repeat(styles[:, None], STYLES, 1)
+
+
+chance = np.random.default_rng((seed, 13))
+fixed_latents = chance.standard_normal((1000, latent_size), "float32")
+fixed_noise = chance.standard_normal((1000, 2704), "float32")
+
+# %% [markdown]
+# Then the match, about a minute:
+
+# %% tags=["nbval-ignore-output"]
+moments = sorted({max(1, steps * part // 8) for part in (1, 2, 4, 8)})
+average = build_generator(starting["generator"])
+generator = build_generator(starting["generator"])
+discriminator = build_discriminator(starting["discriminator"])
+optimizers = build_optimizer(generator), build_optimizer(discriminator)
+losses, rows, distances = [], [], []
+for step, batch in enumerate(islice(batches(seed), steps), 1):
+    found = train_step(generator, discriminator, *optimizers,
+                       *to_tensors(*batch))
+    follow(average, generator, min(0.998, step / (step + 10)))
+    losses.append([float(each) for each in found])
+    if step in moments:
+        styles = everywhere(styles_of(average, fixed_latents))
+        pictures = draw(average, styles, fixed_noise)
+        rows.extend(pictures[:8])
+        distances.append(distance(pictures))
+        print(f"step {step:5}   distance {distances[-1]:6.1f}")
+
+# %% [markdown]
+# A row is a moment, a column one latent:
+
+# %%
+plots.images(visible(np.array(rows)),
+             "The same eight latents after "
+             f"{', '.join(map(str, moments))} steps", columns=8, size=0.6)
+if as_shipped:
+    assert distances[-1] < ruler["one person, over and over"] / 2
+
+# %% [markdown]
+# Colours first, then a ground that turns white, then a head above shoulders: people, if one knows what to look for.
+# The distance is far below that of one person drawn over and over, and far above the floor.
+#
+# ## Many steps later
+#
+# `data/make/stylegan_people.py` goes on where this stops: it runs the cells above (PyTorch's) at batch 32 for 6,000 steps, and writes the average generator as 16-bit floats.
+# Either notebook can load it, as it is the same network:
+
+# %% tags=["classroom"]
+shipped = build_generator(data.stylegan_people())
+fixed_styles = styles_of(shipped, fixed_latents)
+
+# %% [markdown]
+# Thirty-six drawings, not chosen:
+
+# %%
+trained = draw(shipped, everywhere(fixed_styles), fixed_noise)
+plots.images(visible(trained[:36]), "Thirty-six drawings, not chosen",
+             columns=12, size=0.55)
+trained_features, classes = describe(trained)
+trained_distance = judge.frechet_distance(real_features, trained_features)
+trained_variety = judge.variety(trained_features, real_features[mixed_up])
+print(f"distance {trained_distance:.1f}  (floor {floor:.1f})   "
+      f"variety {trained_variety:.2f}")
+if as_shipped:
+    assert trained_distance < 8 and trained_variety > 0.8
+
+# %% [markdown]
+# Most are people at a glance: skin, hair, hats, uniforms.
+# A few are smears, or have a face like nobody's.
+# By the ruler the drawings are a few times as far from people as people are, and they are almost as varied.
+#
+# ## Truncation
+#
+# Styles that occur often in training are drawn well, rare ones badly.
+# Behind the mapping network "often" has a place: the **centre**, the mean style of many latents.
+# Pull every style towards it, $w' = \bar w + \psi\,(w - \bar w)$, and drawings become safer, and more alike.
+
+# %%
+chance = np.random.default_rng((seed, 14))
+many = chance.standard_normal((10_000, latent_size), "float32")
+centre = styles_of(shipped, many).mean(0)
+
+
+def truncated(styles, psi):
+    return (centre + psi * (styles - centre)).astype("float32")
+
+# %% [markdown]
+# From the mean person (top) to the whole range (bottom):
+
+# %%
+strengths = 0.0, 0.5, 0.8, 1.0
+rows, measured = [], []
+for psi in strengths:
+    styles = everywhere(truncated(fixed_styles, psi))
+    pictures = draw(shipped, styles, fixed_noise)
+    rows.extend(pictures[20:30])
+    features = describe(pictures)[0]
+    measured.append((judge.frechet_distance(real_features, features),
+                     judge.variety(features, real_features[mixed_up])))
+plots.images(visible(np.array(rows)), "Ten people at ψ = "
+             + ", ".join(map(str, strengths)), columns=10, size=0.55)
+print("ψ     distance   variety")
+for psi, (far, varied) in zip(strengths, measured):
+    print(f"{psi:.1f}{far:12.1f}{varied:10.2f}")
+
+# %% [markdown]
+# At 0 there is one person, the mean one, and the distance is that of one person drawn over and over.
+# From row to row the people become themselves; smears, where there are any, come last.
+# For the eye .5 to .8 is the best of it.
+# The distance disagrees, it is smallest at 1: it counts what is missing, and truncation leaves people out.
+# Neither is wrong: whoever wants ten presentable people truncates, whoever wants all of them does not.
+#
+# ## Style mixing
+#
+# Now the picture for which all of this was built.
+# The first two places, at 4 × 4 and 8 × 8, take the style of the row; the other six take the style of the column.
+
+# %%
+def crossed(coarse, fine, cut):
+    """Styles (rows × columns, 8, 96): `coarse` before the cut."""
+    rows, columns = len(coarse), len(fine)
+    mixed = np.tile(everywhere(fine), (rows, 1, 1))
+    mixed[:, :cut] = np.repeat(everywhere(coarse), columns, 0)[:, :cut]
+    return mixed
+
+
+sources = truncated(fixed_styles, 0.8)
+fine, coarse = sources[:9], sources[20:27]
+inside = draw(shipped, crossed(coarse, fine, 2), fixed_noise[:63])
+# the picture
+left = draw(shipped, everywhere(coarse), fixed_noise[:7])
+top = draw(shipped, everywhere(fine), fixed_noise[:9])
+grid = np.concatenate([left[:, None], inside.reshape(7, 9, 32, 32, 3)], 1)
+corner = np.ones((1, 32, 32, 3), "float32")
+whole = np.concatenate([corner, top, *grid])
+plots.images(visible(whole), "A row's first two styles, a column's others",
+             columns=10, size=0.6)
+plots.describe("A table of 7 rows and 9 columns of drawn people. Left, the "
+               "row's own person; on top, the column's. Within a row head "
+               "and pose stay, within a column skin, hair and clothes.")
+
+# %% [markdown]
+# Read it along a row: head and pose stay, more or less, while skin, hair, hat and clothes change.
+# Read it down a column: the colours stay, and the shapes change under them.
+# Nobody told the generator that there are such things as skin and hats.
+# It was asked, at every step, to make sense of a row's orders and a column's orders in one drawing.
+#
+# Where is the border?
+# The same two people, with the cut at every place:
+
+# %%
+steps_over = np.stack([
+    crossed(sources[20:21], sources[:1], cut)[0]
+    for cut in range(STYLES + 1)
+])
+walk = draw(shipped, steps_over, np.repeat(fixed_noise[:1], STYLES + 1, 0))
+plots.images(visible(walk), "One person gives the first places, the other "
+             "the rest", [f"cut {cut}" for cut in range(STYLES + 1)],
+             columns=STYLES + 1)
+
+# %% [markdown]
+# With cut 0 it is one person, with cut 8 the other.
+# The first three places decide nearly everything; the last ones change hardly a shade.
+# At 32 × 32 there is little left to say once shape and colours are settled; in a face of 1,024 × 1,024 there would be skin and hair to say it about.
+# The third exercise measures this.
+#
+# ## What is left of the noise
+#
+# The noise was to make what nobody decides.
+# What did the trained generator do with it?
+
+# %%
+strength = data.stylegan_people()["synthesis"]["strength"]
+again = draw(shipped, everywhere(fixed_styles[:200]), fixed_noise[200:400])
+moved = np.abs(again - trained[:200]).mean()
+print("strengths", *(f"{each:.4f}" for each in strength))
+print(f"other noise moves a value by {moved:.4f}, of a range of 2")
+
+# %% [markdown]
+# Next to nothing: it has learned to turn the noise almost off.
+# That is the right answer.
+# In photographs of faces the noise places each hair and freckle; an emoji is drawn with flat colours, and nothing in it is left to chance.
+#
+# ## Did anything leak? Did it copy?
+#
+# The critic saw everybody shifted by up to 4 pixels.
+# Where is the ink, from left to right, in people, in what the critic saw, and in drawings?
+
+# %%
+def middle(pictures):  # of the ink, in pixels from the left
+    ink = (1 - pictures).sum((1, 3))
+    return (ink * np.arange(32)).sum(1) / ink.sum(1)
+
+
+shifted = np.concatenate([np.roll(people, far, 2) for far in (-4, 0, 4)])
+spread = {"people": middle(people).std(), "drawings": middle(trained).std(),
+          "people, shifted by −4, 0 and 4": middle(shifted).std()}
+plots.bars(spread, "How far the middle of the ink wanders",
+           "standard deviation in pixels")
+
+# %% [markdown]
+# The drawings wander no further than the people do: the shifts that the critic saw have not leaked, as the arithmetic said.
+# (The last bar is what they would have been, had they leaked at their strongest.)
+# And the nearest person, in both directions, to each of ten drawings:
+
+# %%
+both_ways = np.concatenate([people, people[:, :, ::-1]])
+flat = both_ways.reshape(len(both_ways), -1)
+some = trained[:10].reshape(10, -1)
+# |a − b|² is smallest where a·b − |b|²/2 is largest
+closeness = flat @ some.T - np.einsum("np,np->n", flat, flat)[:, None] / 2
+nearest = both_ways[closeness.argmax(0)]
+plots.images(visible(np.concatenate([trained[:10], nearest])),
+             "Drawings (top) and the people nearest to them (bottom)",
+             columns=10, size=0.6)
+
+# %% [markdown]
+# Some come near: a policeman is a policeman.
+# Others are put together, the hair of one and the clothes of another, and are nobody.
+#
+# ## The twin check
+#
+# Did both notebooks train the same two networks?
+
+# %% tags=["pytorch"]
+parameter_count = sum(values.numel() for player in (generator, discriminator)
+                      for values in player.parameters())
+
+# %% tags=["tensorflow"]
+parameter_count = generator.count_params() + discriminator.count_params()
+
+# %% [markdown]
+# The live run's losses, and what the judge says of both generators; the shipped one is the same numbers in both notebooks, so its distance is, too.
+# (Its file belongs to the parameters of the record: another file, other numbers.)
+
+# %% tags=["nbval-ignore-output"]
+names = "discriminator loss", "penalty", "generator loss"
+checkpoint = data.SHA256["stylegan_people.safetensors"][:8]
+mine = records.save(
+    "12_stylegan", framework, parameters_used | {"checkpoint": checkpoint},
+    dict(zip(names, np.array(losses).T)), parameter_count=parameter_count,
+    distance=distances[-1], shipped_distance=trained_distance,
+)
+twin = records.load("12_stylegan", other, mine["parameters"])
+
+
+def beginning(record):
+    first = {name: some[:60] for name, some in record["losses"].items()}
+    return record | {"losses": first}
+
+
+plots.twins(beginning(mine), twin and beginning(twin),
+            "The first 60 steps: where do the twins part?")
+print(records.compare(mine, twin))
+if twin and as_shipped:
+    first = [records.relative_difference(mine["losses"][name],
+                                         twin["losses"][name])[0]
+             for name in ("discriminator loss", "generator loss")]
+    far = [one["scores"]["shipped_distance"] for one in (mine, twin)]
+    assert max(first) < 1e-4 and abs(far[0] - far[1]) < 0.01 * far[0]
+
+# %% [markdown]
+# The first losses agree to five digits, then the game amplifies rounding, as in lesson 11.
+# The shipped generator does not play, and its drawings get the same distance in both notebooks.
+# That the live networks are the same is what the twin proof says: in float64 the losses agree over 100 steps to a part in $10^{11}$, gradient of the gradient included.
+#
+# ## What differs
+
+# %% [markdown] tags=["pytorch"]
+# | | PyTorch | Keras / TensorFlow | why it matters |
+# |---|---|---|---|
+# | one kernel a picture | grouped convolution, or scale the input | the same; a grouped convolution has no gradient in float64 on a CPU | the scaled input is the same sum |
+# | doubling by interpolation | in the type that it is given | in float32, whatever it is given | pictures 1e-8 apart in float64; a product of matrices is exact |
+# | gradient of a gradient | `autograd.grad(…, create_graph=True)` | a tape in a tape, asked before the outer one ends | an error here, silent None there |
+# | a weight that the penalty does not touch | `.grad` stays None, the optimiser skips it | None goes into `apply` | put the penalty into the one loss |
+# | softplus | `F.softplus` is the logit itself above 20; `-F.logsigmoid(-x)` | `tf.math.softplus` is exact | 1e-10 in the loss of a sure critic |
+# | the other player rests | `requires_grad_(False)`, or its gradients are computed and thrown away | only what is asked is computed | time |
+# | running average | `torch.optim.swa_utils.AveragedModel` | `use_ema=True` of the optimiser | there the average is the optimiser's, here a model |
+
+# %% [markdown] tags=["tensorflow"]
+# | | Keras / TensorFlow | PyTorch | why it matters |
+# |---|---|---|---|
+# | one kernel a picture | scale the input; a grouped convolution has no gradient in float64 on a CPU | grouped convolution, or scale the input | the scaled input is the same sum |
+# | doubling by interpolation | in float32, whatever it is given | in the type that it is given | pictures 1e-8 apart in float64; a product of matrices is exact |
+# | gradient of a gradient | a tape in a tape, asked before the outer one ends | `autograd.grad(…, create_graph=True)` | silent None here, an error there |
+# | a weight that the penalty does not touch | None goes into `apply` | `.grad` stays None, the optimiser skips it | put the penalty into the one loss |
+# | softplus | `tf.math.softplus` is exact | `F.softplus` is the logit itself above 20; `-F.logsigmoid(-x)` | 1e-10 in the loss of a sure critic |
+# | the other player rests | only what is asked is computed | `requires_grad_(False)`, or its gradients are computed and thrown away | time |
+# | running average | `use_ema=True` of the optimiser | `torch.optim.swa_utils.AveragedModel` | here the average is the optimiser's, there a model |
+
+# %% [markdown]
+# ## Exercises
+#
+# Three: the layer from nothing, the penalty, and a question to the trained generator.
+
+# %% tags=["pytorch", "classroom"]
+from tandem.exercises import attempt
+from tandem.pytorch import gradient_on_arrays, on_arrays
+
+# %% tags=["tensorflow", "classroom"]
+from tandem.exercises import attempt
+from tandem.tensorflow import gradient_on_arrays, on_arrays
+
+# %% [markdown] tags=["exercise"] exercise="blank-page" points=3
+# ### Exercise 1: the blank page
+#
+# Write the layer that everything rests on, with bare tensors and nothing of ours.
+# `styled_layer(maps, style, arrays)` takes maps (batch, height, width, inputs), **channels last in both frameworks**, a style (batch, style numbers), and a dictionary:
+# `arrays["to_scales"]` (style numbers, inputs) and `arrays["scale_bias"]` (inputs,) make the scales; `arrays["kernel"]` (3, 3, inputs, outputs) is the convolution's, padded so that the size stays; `arrays["bias"]` (outputs,).
+# Scale, convolve, divide by the length of the scaled kernel (add 1e-8 below the root), add the bias; no noise, no bend.
+# It returns (batch, height, width, outputs).
+
+# %% tags=["pytorch", "solution"]
+def styled_layer(maps, style, arrays):
+    ### BEGIN SOLUTION
+    scales = style @ arrays["to_scales"] + arrays["scale_bias"]
+    maps = (maps * scales[:, None, None]).permute(0, 3, 1, 2)
+    kernel = arrays["kernel"]
+    maps = F.conv2d(maps, kernel.permute(3, 2, 0, 1), padding=1)
+    energy = scales**2 @ (kernel**2).sum((0, 1))
+    maps = maps * torch.rsqrt(energy + 1e-8)[:, :, None, None]
+    return maps.permute(0, 2, 3, 1) + arrays["bias"]
+    ### END SOLUTION
+
+# %% tags=["tensorflow", "solution"]
+def styled_layer(maps, style, arrays):
+    ### BEGIN SOLUTION
+    scales = style @ arrays["to_scales"] + arrays["scale_bias"]
+    kernel = arrays["kernel"]
+    maps = tf.nn.conv2d(maps * scales[:, None, None], kernel, 1, "SAME")
+    energy = scales**2 @ tf.reduce_sum(kernel**2, (0, 1))
+    return maps * tf.math.rsqrt(energy + 1e-8)[:, None, None] + arrays["bias"]
+    ### END SOLUTION
+
+# %% [markdown]
+# The check does it the paper's way, in NumPy: a kernel for each picture.
+
+# %% tags=["classroom", "folded"]
+def by_own_kernels(maps, style, arrays, divided=True):
+    scales = style @ arrays["to_scales"] + arrays["scale_bias"]
+    own = arrays["kernel"] * scales[:, None, None, :, None]
+    length = np.sqrt((own**2).sum((1, 2, 3), keepdims=True) + 1e-8)
+    own = own / length if divided else own
+    padded = np.pad(maps, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    high, wide = maps.shape[1:3]
+    answer = sum(
+        np.einsum("nhwi,nio->nhwo",
+                  padded[:, y : y + high, x : x + wide], own[:, y, x])
+        for y in range(3) for x in range(3)
+    )
+    return answer + arrays["bias"]
+
+
+def layer_case(number):
+    rng = np.random.default_rng(number)
+    shapes = {"to_scales": (7, 4), "scale_bias": (4,),
+              "kernel": (3, 3, 4, 5), "bias": (5,)}
+    arrays = {name: rng.standard_normal(shape)
+              for name, shape in shapes.items()}
+    maps = rng.standard_normal((3, 6, 8, 4))
+    return maps, rng.standard_normal((3, 7)), arrays
+
+# %% [markdown]
+# And now yours:
+
+# %% tags=["check"]
+case = layer_case(1)
+given, wanted = on_arrays(styled_layer, *case), by_own_kernels(*case)
+bare = by_own_kernels(*case, divided=False)
+assert given.shape == wanted.shape, (
+    f"the shape is {given.shape}; wanted, channels last: {wanted.shape}")
+assert not np.allclose(given, bare), (
+    "it is not divided by the length of the scaled kernel")
+assert np.allclose(given, wanted, rtol=1e-5, atol=1e-5), (
+    f"its first value is {wanted.flat[0]:.4f}, not {given.flat[0]:.4f}: "
+    "look at the scales, then at the sum below the root")
+
+# %% tags=["hidden"]
+case = layer_case(2)
+assert np.allclose(on_arrays(styled_layer, *case), by_own_kernels(*case),
+                   rtol=1e-5, atol=1e-5), "another case, another answer"
+
+# %% tags=["pytorch", "wrong"] mistake="does not divide"
+def styled_layer(maps, style, arrays):
+    scales = style @ arrays["to_scales"] + arrays["scale_bias"]
+    maps = (maps * scales[:, None, None]).permute(0, 3, 1, 2)
+    maps = F.conv2d(maps, arrays["kernel"].permute(3, 2, 0, 1), padding=1)
+    return maps.permute(0, 2, 3, 1) + arrays["bias"]
+
+# %% tags=["tensorflow", "wrong"] mistake="does not divide"
+def styled_layer(maps, style, arrays):
+    scales = style @ arrays["to_scales"] + arrays["scale_bias"]
+    maps = tf.nn.conv2d(
+        maps * scales[:, None, None], arrays["kernel"], 1, "SAME")
+    return maps + arrays["bias"]
+
+# %% tags=["pytorch", "wrong"] mistake="divides by the length of the kernel, unscaled"
+def styled_layer(maps, style, arrays):
+    scales = style @ arrays["to_scales"] + arrays["scale_bias"]
+    maps = (maps * scales[:, None, None]).permute(0, 3, 1, 2)
+    kernel = arrays["kernel"]
+    maps = F.conv2d(maps, kernel.permute(3, 2, 0, 1), padding=1)
+    length = torch.rsqrt((kernel**2).sum((0, 1, 2)) + 1e-8)
+    return maps.permute(0, 2, 3, 1) * length + arrays["bias"]
+
+# %% tags=["tensorflow", "wrong"] mistake="divides by the length of the kernel, unscaled"
+def styled_layer(maps, style, arrays):
+    scales = style @ arrays["to_scales"] + arrays["scale_bias"]
+    kernel = arrays["kernel"]
+    maps = tf.nn.conv2d(maps * scales[:, None, None], kernel, 1, "SAME")
+    length = tf.math.rsqrt(tf.reduce_sum(kernel**2, (0, 1, 2)) + 1e-8)
+    return maps * length + arrays["bias"]
+
+# %% tags=["pytorch", "wrong"] mistake="answers channels first"
+def styled_layer(maps, style, arrays):
+    scales = style @ arrays["to_scales"] + arrays["scale_bias"]
+    maps = (maps * scales[:, None, None]).permute(0, 3, 1, 2)
+    kernel = arrays["kernel"]
+    maps = F.conv2d(maps, kernel.permute(3, 2, 0, 1), padding=1)
+    energy = scales**2 @ (kernel**2).sum((0, 1))
+    maps = maps * torch.rsqrt(energy + 1e-8)[:, :, None, None]
+    return maps + arrays["bias"][:, None, None]
+
+# %% tags=["tensorflow", "wrong"] mistake="pads nothing"
+def styled_layer(maps, style, arrays):
+    scales = style @ arrays["to_scales"] + arrays["scale_bias"]
+    kernel = arrays["kernel"]
+    maps = tf.nn.conv2d(maps * scales[:, None, None], kernel, 1, "VALID")
+    energy = scales**2 @ tf.reduce_sum(kernel**2, (0, 1))
+    return maps * tf.math.rsqrt(energy + 1e-8)[:, None, None] + arrays["bias"]
+
+# %% [markdown] tags=["hint"]
+# In what order?
+# Scales (batch, inputs) multiply the maps' last axis: two new axes in between.
+# The sum below the root is one number for each picture and each output channel, so it is a product of two matrices: squares of the scales, (batch, inputs), by sums of squares of the kernel, (inputs, outputs).
+
+# %% [markdown] tags=["exercise"] exercise="penalty" points=3
+# ### Exercise 2: a gradient of a gradient
+#
+# `roughness(critic, images)` is R1 without its $\gamma / 2$: the squared length of the gradient of the critic's answer by each image, averaged over the images (batch, numbers).
+# `critic` is any function from (batch, numbers) to (batch, 1).
+# What comes back must have a gradient itself: the check asks for it.
+
+# %% tags=["pytorch", "solution"]
+def roughness(critic, images):
+    ### BEGIN SOLUTION
+    images = images.detach().requires_grad_()
+    total = critic(images).sum()
+    slopes, = torch.autograd.grad(total, images, create_graph=True)
+    return (slopes**2).sum(1).mean()
+    ### END SOLUTION
+
+# %% tags=["tensorflow", "solution"]
+def roughness(critic, images):
+    ### BEGIN SOLUTION
+    with tf.GradientTape() as tape:
+        tape.watch(images)
+        total = tf.reduce_sum(critic(images))
+    slopes = tape.gradient(total, images)
+    return tf.reduce_mean(tf.reduce_sum(slopes**2, 1))
+    ### END SOLUTION
+
+# %% [markdown]
+# The check's critic is $\sum_i w_i x_i^2$, whose gradients can be done by hand: by $x$ it is $2 w_i x_i$, so the penalty is the mean of $\sum_i 4 w_i^2 x_i^2$, and *its* gradient by $w_i$ the mean of $8 w_i x_i^2$.
+
+# %% tags=["check"]
+rng = np.random.default_rng(3)
+images, weight = rng.standard_normal((5, 4)), rng.standard_normal((4, 1))
+
+
+def of_weight(weight, images):
+    return roughness(lambda some: some**2 @ weight, images)
+
+
+given = on_arrays(of_weight, weight, images)
+by_image = (4 * images**2 * weight.T**2).sum(1)
+assert np.shape(given) == (), "one number is wanted, the mean over images"
+assert not np.isclose(given, by_image.mean() / 4), (
+    "it is averaged over the numbers of an image: add them up")
+assert np.isclose(given, by_image.mean()), (
+    f"here the penalty is {by_image.mean():.4f}, not {given:.4f}")
+slopes = gradient_on_arrays(of_weight, weight, images)
+by_hand = (8 * images**2).mean(0)[:, None] * weight
+assert np.allclose(slopes, by_hand), (
+    "the penalty is right, but its gradient by the critic's weight is not")
+
+# %% tags=["hidden"]
+rng = np.random.default_rng(4)
+images, weight = rng.standard_normal((3, 6)), rng.standard_normal((6, 1))
+slopes = gradient_on_arrays(
+    lambda weight, images: roughness(lambda some: some**3 @ weight, images), weight, images)
+by_hand = (18 * images**4).mean(0)[:, None] * weight
+assert np.allclose(slopes, by_hand), "another critic, other gradients"
+
+# %% tags=["pytorch", "wrong"] mistake="does not keep the graph"
+def roughness(critic, images):
+    images = images.detach().requires_grad_()
+    slopes, = torch.autograd.grad(critic(images).sum(), images)
+    return (slopes**2).sum(1).mean()
+
+# %% tags=["tensorflow", "wrong"] mistake="does not keep the graph"
+def roughness(critic, images):
+    with tf.GradientTape() as tape:
+        tape.watch(images)
+        total = tf.reduce_sum(critic(images))
+    slopes = tf.stop_gradient(tape.gradient(total, images))
+    return tf.reduce_mean(tf.reduce_sum(slopes**2, 1))
+
+# %% tags=["pytorch", "wrong"] mistake="averages over everything"
+def roughness(critic, images):
+    images = images.detach().requires_grad_()
+    total = critic(images).sum()
+    slopes, = torch.autograd.grad(total, images, create_graph=True)
+    return (slopes**2).mean()
+
+# %% tags=["tensorflow", "wrong"] mistake="averages over everything"
+def roughness(critic, images):
+    with tf.GradientTape() as tape:
+        tape.watch(images)
+        total = tf.reduce_sum(critic(images))
+    return tf.reduce_mean(tape.gradient(total, images) ** 2)
+
+# %% tags=["pytorch", "wrong"] mistake="takes the length, not its square"
+def roughness(critic, images):
+    images = images.detach().requires_grad_()
+    total = critic(images).sum()
+    slopes, = torch.autograd.grad(total, images, create_graph=True)
+    return slopes.norm(dim=1).mean()
+
+# %% tags=["tensorflow", "wrong"] mistake="takes the length, not its square"
+def roughness(critic, images):
+    with tf.GradientTape() as tape:
+        tape.watch(images)
+        total = tf.reduce_sum(critic(images))
+    return tf.reduce_mean(tf.norm(tape.gradient(total, images), axis=1))
+
+# %% [markdown] tags=["hint"]
+# First the gradient of the *sum* of the critic's answers by the images; then square, add up over an image's numbers, average over images.
+# See "Keeping the critic calm" for what has to be held on to.
+
+# %% [markdown] tags=["exercise"] exercise="influence" points=3
+# ### Exercise 3: which place moves most?
+#
+# Ask the trained generator.
+# `influence(latents, others, noise)` takes two sets of latents (people, 64) and noise (people, 2704).
+# It draws each person with its own style at all eight places; then, for each place, again with the *other* person's style at that place alone.
+# It returns eight numbers: how far the pictures' values move on average (mean absolute difference), place by place.
+# Take `shipped`, `styles_of`, `everywhere` and `draw`, in NumPy; no truncation.
+
+# %% tags=["pytorch", "solution"]
+def influence(latents, others, noise):
+    ### BEGIN SOLUTION
+    own = everywhere(styles_of(shipped, latents))
+    other_styles = styles_of(shipped, others)
+    before, found = draw(shipped, own, noise), []
+    for place in range(STYLES):
+        changed = own.copy()
+        changed[:, place] = other_styles
+        after = draw(shipped, changed, noise)
+        found.append(np.abs(after - before).mean())
+    return np.array(found)
+    ### END SOLUTION
+
+# %% tags=["tensorflow", "solution"]
+def influence(latents, others, noise):
+    ### BEGIN SOLUTION
+    own = everywhere(styles_of(shipped, latents))
+    other_styles = styles_of(shipped, others)
+    before, found = draw(shipped, own, noise), []
+    for place in range(STYLES):
+        changed = own.copy()
+        changed[:, place] = other_styles
+        after = draw(shipped, changed, noise)
+        found.append(np.abs(after - before).mean())
+    return np.array(found)
+    ### END SOLUTION
+
+# %% [markdown]
+# The check exchanges styles, too, and looks at one frequent slip: an exchange that is never taken back.
+
+# %% tags=["classroom", "folded"]
+def exchanged(latents, others, noise, kept=False):
+    own = everywhere(styles_of(shipped, latents))
+    theirs = everywhere(styles_of(shipped, others))
+    before, places = draw(shipped, own, noise), np.arange(STYLES)
+    for place in places:
+        taken = places <= place if kept else places == place
+        mixed = np.where(taken[:, None], theirs, own)
+        yield np.abs(draw(shipped, mixed, noise) - before).mean()
+
+
+def influence_case(number):
+    rng = np.random.default_rng(number)
+    shapes = (20, latent_size), (20, latent_size), (20, 2704)
+    return [rng.standard_normal(shape, "float32") for shape in shapes]
+
+# %% [markdown]
+# And now yours, and its bars:
+
+# %% tags=["check"]
+case = influence_case(5)
+wanted, kept = (np.array(list(exchanged(*case, each)))
+                for each in (False, True))
+given = np.asarray(influence(*case))
+assert given.shape == (STYLES,), (
+    f"eight numbers are wanted, not the shape {given.shape}")
+assert not np.allclose(given, kept, rtol=1e-3), (
+    "each exchange is still there at the next place: start from the "
+    "person's own styles each time")
+assert np.allclose(given, wanted, rtol=1e-3), (
+    f"at the first place values move by {wanted[0]:.4f} on average, "
+    f"not by {given[0]:.4f}")
+
+# %% tags=["hidden"]
+case = influence_case(6)
+assert np.allclose(influence(*case), list(exchanged(*case)), rtol=1e-3), "other people, other numbers"
+
+# %% tags=["pytorch", "wrong"] mistake="never takes an exchange back"
+def influence(latents, others, noise):
+    own = everywhere(styles_of(shipped, latents))
+    other_styles = styles_of(shipped, others)
+    before, found = draw(shipped, own, noise), []
+    for place in range(STYLES):
+        own[:, place] = other_styles
+        found.append(np.abs(draw(shipped, own, noise) - before).mean())
+    return np.array(found)
+
+# %% tags=["tensorflow", "wrong"] mistake="never takes an exchange back"
+def influence(latents, others, noise):
+    own = everywhere(styles_of(shipped, latents))
+    other_styles = styles_of(shipped, others)
+    before, found = draw(shipped, own, noise), []
+    for place in range(STYLES):
+        own[:, place] = other_styles
+        found.append(np.abs(draw(shipped, own, noise) - before).mean())
+    return np.array(found)
+
+# %% tags=["pytorch", "wrong"] mistake="squares the differences"
+def influence(latents, others, noise):
+    own = everywhere(styles_of(shipped, latents))
+    other_styles = styles_of(shipped, others)
+    before, found = draw(shipped, own, noise), []
+    for place in range(STYLES):
+        changed = own.copy()
+        changed[:, place] = other_styles
+        found.append(((draw(shipped, changed, noise) - before) ** 2).mean())
+    return np.array(found)
+
+# %% tags=["tensorflow", "wrong"] mistake="squares the differences"
+def influence(latents, others, noise):
+    own = everywhere(styles_of(shipped, latents))
+    other_styles = styles_of(shipped, others)
+    before, found = draw(shipped, own, noise), []
+    for place in range(STYLES):
+        changed = own.copy()
+        changed[:, place] = other_styles
+        found.append(((draw(shipped, changed, noise) - before) ** 2).mean())
+    return np.array(found)
+
+# %% [markdown] tags=["hint"]
+# `own = everywhere(styles_of(shipped, latents))` has the shape (people, 8, 96); place k is `own[:, k]`.
+# Make a copy before you change it.
+
+# %% [markdown] tags=["after-exercises"]
+# With yours, draw them: `plots.bars({f"place {n}": value for n, value in enumerate(influence(*influence_case(5)))}, "…", "…")`.
+#
+# ## What you learned
+#
+# - A style that enters at every size gives orders one by one: rows of a table can share a head, columns skin and hair.
+# - Scaling the input, convolving, and dividing the output is a convolution with a kernel of its own for every picture, without groups.
+# - The R1 penalty makes the critic flat where the truth is; it takes a gradient of a gradient: `create_graph=True`, or a tape within a tape that still runs.
+# - Comparing four pictures at a time lets the critic see sameness.
+# - A change of what the critic sees leaks if two different piles look the same after it: turning everything does, small shifts on white do not, mirroring does and is welcome.
+# - Truncation buys likeliness with variety, and both can be measured; no distance means anything without its floor.
+#
+# ## Try it
+#
+# Where you change code and not a parameter, first set `altered = True` in the folded cell below the parameters.
+#
+# 1. `mixing = 0.0`, in a live run.
+#    Does the mixing table still work after as many steps?
+#    (Draw it from `average` in place of `shipped`.)
+# 2. `gamma = 0.0`.
+#    Watch the penalty, the second of the three losses, and the distance.
+# 3. Make an augmentation leak: let `shift_matrices` turn the first matrix of every second picture upside down (`[:, ::-1]` of its rows), so that the critic sees half of everything standing on its head.
+#    What does the matrix of the two ways to stand look like, and what is drawn?
+# 4. Move through the styles: `truncated(fixed_styles, -0.8)`.
+#    What is the opposite of a person?
+#
+# Still open: this generator draws people, whichever it likes, and the two rivals are as delicate as in lesson 11.
+# Lesson 13 turns *given* pictures into another style, without ever seeing a pair; lesson 14 does without a rival.
+#
+# ## Read on
+#
+# - Karras, Laine, Aila, *A Style-Based Generator Architecture for Generative Adversarial Networks* (2018), [arXiv:1812.04948](https://arxiv.org/abs/1812.04948): mapping network, styles at every size, mixing, noise.
+# - Karras and others, *Analyzing and Improving the Image Quality of StyleGAN* (2019), [arXiv:1912.04958](https://arxiv.org/abs/1912.04958): modulated convolution.
+# - Karras and others, *Training Generative Adversarial Networks with Limited Data* (2020), [arXiv:2006.06676](https://arxiv.org/abs/2006.06676): which augmentations leak.
+# - Mescheder, Geiger, Nowozin, *Which Training Methods for GANs do actually Converge?* (2018), [arXiv:1801.04406](https://arxiv.org/abs/1801.04406): the game in two numbers, and R1.
+# - Karras and others, *Progressive Growing of GANs for Improved Quality, Stability, and Variation* (2017), [arXiv:1710.10196](https://arxiv.org/abs/1710.10196): minibatch deviation, equalised learning rates.
+
+# %% [markdown] tags=["pytorch"]
+# - The authors' own code, in PyTorch: [stylegan3](https://github.com/NVlabs/stylegan3), with StyleGAN2; and the page of [torch.autograd.grad](https://docs.pytorch.org/docs/stable/generated/torch.autograd.grad.html).
+
+# %% [markdown] tags=["tensorflow"]
+# - The authors' own code, in TensorFlow 1: [stylegan2](https://github.com/NVlabs/stylegan2); and TensorFlow's guide to [nested tapes](https://www.tensorflow.org/guide/advanced_autodiff).
