@@ -3,7 +3,7 @@
     python data/make/stylegan_people.py
 
 Runs the lesson's own PyTorch cells (those tagged `network` or `script`) on one thread, at batch 32, in bfloat16 where autocast
-allows it; takes about half an hour of one core. What is written is the generator's running average, as 16-bit floats. The
+allows it; takes about an hour of one core. What is written is the generator's running average, as 16-bit floats. The
 state is kept in stylegan_people_state.pt until the end; --resume goes on from there.
 """
 import argparse
@@ -19,7 +19,7 @@ from tandem.pytorch import read_weights
 from tandem.tools import source
 from tandem.tools.twin import network_cells
 
-STEPS, LAST, SEED = 6_000, 1_000, 0  # over the last 1,000 steps the rate falls to zero
+STEPS, LAST, SEED = 20_000, 3_000, 0  # over the last 3,000 steps the rate falls to zero
 FIXED = {"batch_size": 32, "learning_rate": 5e-4, "steps": STEPS, "device": torch.device("cpu")}
 MEMORY = 0.998  # of the average, a step
 
