@@ -1171,7 +1171,7 @@ print("DDIM, variety within a class:", ", ".join(within))
 # The start noise is another than above: .88 at twenty steps of DDIM, not .82, and differences as small as that may be chance.
 #
 # Two steps are a sketch, by either sampler, for the two differ there in one fresh noise only.
-# And here is the blur of the opening: of few answers each is an average over much, and such drawings are smudged and alike, with .41 of the variety within a class at two steps, .72 at twenty.
+# And here is the blur of the opening: where answers are few, each averages over much, and DDIM's drawings are smudged and alike: at two steps .41 of the photographs' variety within a class, at twenty .72.
 # Five are good, better than the live run's network with twenty; and from 20 to 50 steps there is still something to gain, for two and a half times the price.
 # From five steps on DDIM is nearer than DDPM: noise that is put in afresh has to be taken out again, and there are few steps left to do it.
 # (Ho and others gave it a thousand.)
