@@ -1,5 +1,5 @@
 # ---
-# minutes: {read: 55, run: 1, exercises: 40}
+# minutes: {read: 60, run: 1, exercises: 45}
 # seconds: 60
 # memory_mb: 1150
 # needs: []
@@ -90,7 +90,7 @@ as_shipped = parameters_used["as_shipped"]
 #
 # 28 × 28 pixels, from 0 (black) to 1 (white); the labels stay aside, no network of this lesson sees one.
 # Each batch brings noise along, sixteen numbers a photograph.
-# The first network ignores it, the second will need it, and it comes from NumPy, so that the twins are given the same.
+# The first network is not given it, the second will need it, and it comes from NumPy, so that the twins are given the same.
 
 # %% tags=["network"]
 train_known, (test_images, test_labels) = data.fashion_mnist(train_size)
@@ -396,10 +396,11 @@ def distance(pictures):
 
 
 speckle = np.random.default_rng(seed).random(test_images.shape)
-nudged = (np.roll(test_images, 1, axis) for axis in (1, 2))
+down, right = (np.roll(test_images, 1, axis) for axis in (1, 2))
+blurred = (test_images + down + right) / 3
 scale = {
     "other photographs": distance(train_images[:2000]),
-    "photographs, a little blurred": distance(sum(nudged, test_images) / 3),
+    "photographs, a little blurred": distance(blurred),
     "the autoencoder's drawings": distance(from_noise),
     "uniform noise": distance(speckle),
 }
@@ -457,7 +458,8 @@ print("tf.random.normal has the gradient ", gradient.numpy().tolist())
 # Inside, it draws from a *standard* normal distribution, multiplies by the deviation and adds the mean.
 #
 # **Watch out:** PyTorch's `torch.normal(mean, deviation)` looks like its twin, and its gradient is zero, always.
-# A VAE does not stop with an error at either, as the decoder and the second term of the loss (below) still have gradients.
+# Inside `@tf.function`, NumPy's draw stops with an error.
+# Run eagerly it does not, nor does `torch.normal`: the decoder and the second term of the loss (below) still have gradients.
 # The encoder then learns from that term alone, and hears nothing of the picture.
 
 # %% [markdown]
@@ -564,7 +566,7 @@ for mu, sigma in ((0, 1), (0, 0.1), (2, 1), (2, 0.1)):
 # %% [markdown]
 # A cloud that *is* the standard normal distribution costs nothing, and says nothing about its photograph.
 # The first digit of precision costs 1.8, each *further* digit $\log 10 = 2.3$.
-# The unit is the **nat**, 1.44 bits: KL is how much the code tells about the photograph, beyond what one would have drawn anyway.
+# The unit is the **nat**, 1.44 bits: on average, a code tells at most its KL about the photograph.
 #
 # The loss of the VAE adds the two terms, reconstruction and price:
 #
@@ -573,7 +575,7 @@ for mu, sigma in ((0, 1), (0, 0.1), (2, 1), (2, 0.1)):
 # What do the two add up to?
 # Draw $z$ from noise and let the decoder paint: $p(x)$ is the probability that it then paints $x$ (stretched for grey pixels, as before).
 # We would like $-\log p(x)$ to be small for every photograph, and cannot compute it.
-# With $w = 1$ the loss is never less than that; the loss's negative is the **ELBO**, the *evidence lower bound*.
+# With $w = 1$ the loss is never less than that; the loss's negative is the **ELBO**, the *evidence lower bound* (evidence is an old name for $p(x)$).
 # (Section 2.2 of the paper: what is between the two is another KL, and no KL is negative.)
 
 # %% tags=["pytorch", "network"]
@@ -619,6 +621,9 @@ def vae_step(vae, optimizer, images, noise, weight=kl_weight):
 def train_step(autoencoder, vae, optimizer_a, optimizer_v, images, noise):
     loss = autoencoder_step(autoencoder, optimizer_a, images)
     return loss, *vae_step(vae, optimizer_v, images, noise)
+
+# %% [markdown] tags=["tensorflow"]
+# (`weight`, a Python number, is built into the traced graph, and each new value traces anew: hand a schedule's weights over as tensors.)
 
 # %% [markdown]
 # (`train_step` takes both networks a step on one batch: for the map below, and for the twin proof.)
@@ -685,9 +690,9 @@ print(f"the last 50 steps: reconstruction {terms[-50:, 0].mean():.0f}, "
       f"KL {terms[-50:, 1].mean():.1f} nats")
 
 # %% [markdown]
-# For the first hundred steps the network buys information about the photograph, as long as a nat of KL saves more than a nat of reconstruction.
+# After a wild start, and until about step 100, the network buys information about the photograph, as long as a nat of KL saves more than a nat of reconstruction.
 # After that the KL hardly moves, and the network makes better use of the same nats.
-# A good 14 nats are 21 bits: on average, at most so much of a photograph passes through the bottleneck.
+# A good 14 nats are 20 to 21 bits: on average, at most so much of a photograph passes through the bottleneck.
 #
 # What do the clouds look like?
 # One photograph, and the pictures of six points drawn from its cloud:
@@ -768,8 +773,9 @@ if as_shipped:
 
 # %% [markdown]
 # The dearer a nat, the fewer numbers are bought, and the last ones only in part.
-# Already at weight 1 a few of the sixteen carry next to nothing: their cloud is the standard normal distribution, whatever the photograph, and the decoder has learnt to ignore them.
-# The VAE chooses the size of its bottleneck by itself; the plain autoencoder, as we saw, uses all sixteen.
+# At weight 1 the last four carry less than a tenth of a nat each.
+# At 4, eleven of the sixteen are below our line: their clouds are all but the standard normal distribution, whatever the photograph.
+# So the price sets the size of the VAE's bottleneck; the plain autoencoder, as we saw, uses all sixteen.
 # At 64 nothing is worth its price: the code says nothing at all.
 # That is **posterior collapse**: $q$, the "posterior", has collapsed onto the noise.
 # The same photographs through each:
@@ -830,7 +836,7 @@ plots.images(np.concatenate([test_images[:10], same_picture]),
              "Ten photographs, and the mistaken VAE's reconstructions")
 
 # %% [markdown]
-# No error is raised, and the "VAE" draws one grey garment forever.
+# No error is raised, and every picture is the one that weight 64 gave.
 # When a VAE draws the mean picture, look at the KL first: is it zero?
 # Then look for a mean where a sum should be.
 # (Collapse also comes uninvited where the decoder is strong enough to do without the code; the usual cure is to begin with a small weight and raise it.)
@@ -890,9 +896,9 @@ plots.describe("A grid of 12 by 12 pictures decoded from places on the map: "
                "neighbours are alike; a dark hole between dresses and shoes")
 
 # %% [markdown]
-# Neighbours are alike, and where two provinces touch, one kind of clothes turns into the other.
-# On the right, between dresses and shoes, there is a hole of dark smudges: no cloud lies there, as the gap in the scatter shows.
-# Touching is what the clouds were for.
+# Neighbours are alike, and where two provinces touch, one kind of clothes turns into the other: that is what the clouds were for.
+# On the right, between dresses and shoes, there is a hole of dark smudges: no centre lies there, as the gap in the scatter shows.
+# (The grid ends at ±1.7; many centres, most boots' among them, lie beyond.)
 #
 # ## A walk
 #
@@ -942,6 +948,7 @@ plots.images(from_fitted[:20],
              "The plain autoencoder, drawn from where its codes lie")
 
 # %% [markdown]
+# Over half are clothes at a glance, crisper than the VAE's; some are speckled wrecks.
 # All of it by the same ruler, and lesson 11's drawings, too, from the record of its run:
 
 # %% tags=["nbval-ignore-output"]
@@ -970,7 +977,7 @@ if as_shipped:
 # From noise the VAE beats the autoencoder by far; but with its codes measured afterwards, **the plain autoencoder beats the VAE**, even one whose codes were measured, too.
 # Ghosh and others (2020) found the like with larger networks, and a mixture of normal distributions for the codes.
 # The bars of the rebuilt photographs say where it comes from.
-# Both pay about three more for drawing than for rebuilding; but the VAE rebuilds worse, since its code is noisy and every nat is paid for.
+# To draw from fitted codes instead of rebuilding adds about three to the autoencoder's bar, about two to the VAE's; but the VAE rebuilds worse by more than three, since it learnt with a noisy code and paid for every nat.
 # The term that tidies the codes takes away detail.
 #
 # What did the VAE give, then?
@@ -981,12 +988,13 @@ if as_shipped:
 #
 # ## An average is safe
 #
-# Both rebuild softly, and the GAN, which never sees a pixel loss, is nearest.
+# Both rebuild softly, and the GAN, which never sees a pixel loss, draws nearest.
+# (It is convolutional, too, and trained several times as long.)
 # Why do pixel losses blur?
 # Suppose that a hundred shirts share a code, so that the decoder cannot know which one is meant.
 # It may answer with the first, or with the mean of 2, 10 or all 100.
 # What does each answer cost?
-# (Cut off at .01 and .99: certain and wrong costs without end.)
+# ($p$ is cut off at .01 and .99: certain and wrong costs without end.)
 
 # %%
 shirt = data.FASHION_CLASSES.index("Shirt")
@@ -1000,7 +1008,7 @@ def costs(answer):
     return -by_pixel.sum((1, 2))
 
 
-answers = {"one shirt" if count == 1 else f"mean of {count}":
+answers = {"first shirt" if count == 1 else f"mean of {count}":
            shirts[:count].mean(0) for count in (1, 2, 10, 100)}
 for name, answer in answers.items():
     first, average = costs(answer)[0], costs(answer).mean()
@@ -1011,6 +1019,7 @@ plots.images(list(answers.values()), "The safer the answer, the softer",
 
 # %% [markdown]
 # A sharp guess is dear where it is wrong, and even where it is right, its grey pixels cost.
+# On average, each wider mean is cheaper. (For the first shirt alone the mean of ten is the dearest: these ten suit it less than the hundred do.)
 # The mean of two is a double exposure, the mean of a hundred is blur; it is never right and never very wrong, and but for the cut-off no other answer costs less on average.
 # Squared error says the same.
 # So wherever the code leaves something open, a loss that compares pixel by pixel asks for the mean of all that is possible.
@@ -1050,11 +1059,11 @@ plots.twins(mine, twin, window=10)
 print(records.compare(mine, twin))
 
 # %% [markdown]
-# In our runs of the two, the first losses agreed to seven digits; 780 steps later the reconstructions were some thousandths apart, and the KL a few hundredths.
-# That is rounding, amplified a little by each step.
-# It carried numbers of the code over the line that we drew at .05 nats: PyTorch counted 13 active ones at weight 1, TensorFlow 15.
+# In our runs of the two, the first losses agreed to seven digits; 780 steps later the reconstructions were some thousandths of their size apart, and the KL a few hundredths.
+# It began as rounding, grew within the first dozens of steps, and then stayed level.
+# The codes are less alike: at weight 1 PyTorch counted 13 active numbers, TensorFlow 15; with so many close to our line, the count is no firm measure.
 #
-# In float64 (`python -m tandem proof 10`) both players' losses agree over 100 steps to a part in $10^{10}$ or better.
+# In float64 (`python -m tandem proof 10`) both networks' losses agree over 100 steps to a part in $10^{10}$ or better.
 
 # %% tags=["folded"]
 if twin and as_shipped:
@@ -1074,8 +1083,8 @@ if twin and as_shipped:
 # | a draw with given mean and deviation | `torch.normal`: gradient zero; `Normal(…).sample()`: none; `.rsample()`: the right one | `tf.random.normal`: the right one | an encoder that hears nothing of the picture, without an error |
 # | a network that takes noise, too | `forward(images, noise)` | a Functional model with two inputs | a draw inside could not be shared |
 # | cross-entropy of a pixel | `F.binary_cross_entropy_with_logits(logits, images)` | `tf.nn.sigmoid_cross_entropy_with_logits(labels=images, logits=logits)` | exchanged, no error |
-# | what a loss does by default | mean over everything | the same, by axis | KL weighs 784 times as much |
-# | a part of a network | an attribute: `vae.decoder` | `vae.get_layer("decoder")` | |
+# | what a loss does by default | mean over all pixels and photographs | the same | KL weighs 784 times as much |
+# | a part of a network | an attribute: `vae.decoder` | `vae.get_layer("decoder")` | drawing needs the decoder alone |
 
 # %% [markdown] tags=["tensorflow"]
 # | | Keras / TensorFlow | PyTorch | why it matters |
@@ -1083,8 +1092,8 @@ if twin and as_shipped:
 # | a draw with given mean and deviation | `tf.random.normal`: has the right gradient | `torch.normal`: gradient zero; `Normal(…).sample()`: none; `.rsample()`: the right one | an encoder that hears nothing of the picture, without an error |
 # | a network that takes noise, too | a Functional model with two inputs | `forward(images, noise)` | a draw inside could not be shared |
 # | cross-entropy of a pixel | `tf.nn.sigmoid_cross_entropy_with_logits(labels=images, logits=logits)` | `F.binary_cross_entropy_with_logits(logits, images)` | exchanged, no error |
-# | what a loss does by default | mean over everything, by axis | the same | KL weighs 784 times as much |
-# | a part of a network | `vae.get_layer("decoder")` | an attribute: `vae.decoder` | |
+# | what a loss does by default | mean over all pixels and photographs | the same | KL weighs 784 times as much |
+# | a part of a network | `vae.get_layer("decoder")` | an attribute: `vae.decoder` | drawing needs the decoder alone |
 
 # %% [markdown]
 # ## The whole program
@@ -1104,13 +1113,13 @@ adam = torch.optim.Adam([*squeeze.parameters(), *unfold.parameters()], 3e-3)
 for _ in range(5):
     for some in DataLoader(torch.from_numpy(train_images), 128, True):
         some = some.to(device)
-        center, log_var = squeeze(some).chunk(2, dim=1)
-        point = center + (log_var / 2).exp() * torch.randn_like(center)
+        mean, log_variance = squeeze(some).chunk(2, dim=1)
+        point = mean + (log_variance / 2).exp() * torch.randn_like(mean)
         pixels = F.binary_cross_entropy_with_logits(
             unfold(point), some.flatten(1), reduction="sum")
-        price_paid = (center**2 + log_var.exp() - 1 - log_var).sum() / 2
+        kl = (mean**2 + log_variance.exp() - 1 - log_variance).sum() / 2
         adam.zero_grad()
-        ((pixels + price_paid) / len(some)).backward()
+        ((pixels + kl) / len(some)).backward()
         adam.step()
 with torch.inference_mode():
     drawn = unfold(torch.randn(10, 16, device=device)).sigmoid()
@@ -1124,11 +1133,11 @@ class Cloud(layers.Layer):
         super().__init__()
         self.seed = keras.random.SeedGenerator(0)
 
-    def call(self, center, log_var):
-        paid = keras.ops.exp(log_var) + center**2 - 1 - log_var
+    def call(self, mean, log_variance):
+        paid = keras.ops.exp(log_variance) + mean**2 - 1 - log_variance
         self.add_loss(keras.ops.mean(keras.ops.sum(paid, axis=1)) / 2)
-        noise = keras.random.normal(keras.ops.shape(center), seed=self.seed)
-        return center + keras.ops.exp(log_var / 2) * noise
+        noise = keras.random.normal(keras.ops.shape(mean), seed=self.seed)
+        return mean + keras.ops.exp(log_variance / 2) * noise
 
 
 def pixel_loss(images, logits):
@@ -1177,7 +1186,7 @@ from tandem.tensorflow import gradient_on_arrays, on_arrays
 #
 # `learn(starting, images, noise)` makes the VAE of this lesson from `starting`, a dictionary like `starting_weights(seed)["vae"]`: for each layer a `kernel`, of shape (inputs, outputs) as in Keras' `Dense`, and a `bias`.
 # (The weight of PyTorch's `nn.Linear` is the kernel transposed.)
-# It goes once through the images, **in their order**, in batches of 50, with the same rows of `noise`; each step is plain SGD with the rate 0.001 on reconstruction + KL (weight 1).
+# It goes once through the images, of shape (n, 28, 28), **in their order**, in batches of 50, with the same rows of `noise`; each step is plain SGD with the rate 0.001 on reconstruction + KL (weight 1), averaged over the photographs of its batch (the last may be short).
 # It returns a list with a pair (reconstruction, KL) of numbers for each batch, from *before* its update.
 
 # %% [markdown] tags=["hint"]
@@ -1771,13 +1780,13 @@ def learn(starting, images, noise):
 # Write `kl_between(mean, log_variance, other_mean, other_log_variance)`, all of shape (photographs, numbers): **summed** over the numbers, averaged over the photographs, with this framework's operations, so that it has a gradient.
 # Then guess before you try: between deviations 1 and .1, both about zero, one way round the KL is 1.8.
 # And the other way?
+# The check tells you once yours is right.
 
 # %% [markdown] tags=["hint"]
 # Over draws from $q$, the mean of $(z - \mu)^2$ is $\sigma^2$, and the mean of $(z - m)^2$ is $\sigma^2 + (\mu - m)^2$.
 
 # %% [markdown] tags=["hint"]
 # $\text{KL} = \tfrac12 \bigl( \log s^2 - \log \sigma^2 + (\sigma^2 + (\mu - m)^2) / s^2 - 1 \bigr)$.
-# The other way it is 47: draws of a wide cloud fall where the narrow one has as good as no density.
 
 # %% tags=["pytorch", "solution"]
 def kl_between(mean, log_variance, other_mean, other_log_variance):
@@ -1826,6 +1835,11 @@ turned = np.isclose(given, general(om, ov, m, v), rtol=1e-5)
 assert not turned, "that is the KL from the other one to this one"
 right = np.isclose(given, wanted, rtol=1e-5)
 assert right, f"between random clouds it is {wanted:.4f}, not {given:.4f}"
+wide = zero[:1, :1]
+narrow = np.full_like(wide, np.log(0.01))
+back = on_arrays(kl_between, wide, wide, wide, narrow)
+print(f"From deviation 1 to .1: {back:.0f}. Draws of the wide cloud fall "
+      "where the narrow one has as good as no density.")
 slope = gradient_on_arrays(kl_between, m, v, om, ov)
 right = np.allclose(slope, (m - om) / np.exp(ov) / 5, atol=1e-5)
 assert right, "the number is right, its gradient by the means is not"
