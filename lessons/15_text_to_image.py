@@ -1070,6 +1070,15 @@ def train_step(vector_tokenizer, scalar_tokenizer, painter, *rest):
     second, _ = tokenizer_step(scalar_tokenizer, optimizers[1], pictures)
     return first, second, painter_step(painter, optimizers[2], captions, codes)
 
+
+@torch.no_grad()
+def evaluate_scalar_tokenizer(tokenizer, pictures, captions):
+    codes = encode_pictures(tokenizer, pictures).unflatten(1, (8, 8))
+    return tokenizer.draw(tokenizer.quantiser.look_up(codes))
+
+
+evaluate_vector_tokenizer = evaluate_scalar_tokenizer
+
 # %% tags=["tensorflow", "network", "folded"]
 def encode_pictures(tokenizer, pictures):
     return ops.reshape(tokenizer.quantise(pictures)[1], (-1, 64))
@@ -1081,6 +1090,14 @@ def train_step(vector_tokenizer, scalar_tokenizer, painter, *rest):
     first, _ = tokenizer_step(vector_tokenizer, optimizers[0], pictures)
     second, _ = tokenizer_step(scalar_tokenizer, optimizers[1], pictures)
     return first, second, painter_step(painter, optimizers[2], captions, codes)
+
+
+def evaluate_scalar_tokenizer(tokenizer, pictures, captions):
+    codes = ops.reshape(encode_pictures(tokenizer, pictures), (-1, 8, 8))
+    return tokenizer.draw(tokenizer.quantiser.look_up(codes))
+
+
+evaluate_vector_tokenizer = evaluate_scalar_tokenizer
 
 # %% [markdown]
 # ## Training it, a little *(optional)*
