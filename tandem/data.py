@@ -27,7 +27,7 @@ SHA256 = {
     "seattle_weather.csv": "62f0609f787158128aa2bd102967173a4953122dd4f872bf1d502cae1037df0b",
     "shakespeare.txt.gz": "ed33a3bd04b8c99060d57e817c4fab90ad47213f662b7958a77451cc9390284d",
     "shakespeare_gpt.safetensors": "93b8d195411a5c798bae3496055bee5325465be788424d3d2057f3b5d1b2e612",
-    "stylegan_people.safetensors": "34645dbb940eb4da8ae1c260df155b24565ab34599cbdcc67b7e702677ea6227",
+    "stylegan_people.safetensors": "59c4c26d9185d5ae535a2644ea2787be69ca22a599fac739a1630be152e3dd63",
     "surnames.csv.gz": "f501198f2281b8a49c2e7e3167b0e9c49f1fbe6db048071707ba203e6f76dd57",
 }
 
