@@ -634,10 +634,11 @@ def train_step(autoencoder, vae, optimizer_a, optimizer_v, images, noise):
 # %% tags=["classroom"]
 def train_vae(vae, steps=None, weight=kl_weight):
     """Its two terms at each step, (steps, 2)."""
-    optimizer = build_optimizer(vae)
-    terms = [vae_step(vae, optimizer, *to_tensors(*batch), weight)
-             for batch in islice(batches(seed), steps)]
-    return np.array([[float(term) for term in both] for both in terms])
+    optimizer, terms = build_optimizer(vae), []
+    for batch in islice(batches(seed), steps):
+        both = vae_step(vae, optimizer, *to_tensors(*batch), weight)
+        terms.append([float(term) for term in both])
+    return np.array(terms)
 
 # %% [markdown]
 # The encoder now has two answers, so it gets a function of its own:

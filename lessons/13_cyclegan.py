@@ -16,7 +16,7 @@
 # - **You need** lesson 11 (two players, transposed convolutions).
 
 # %% [markdown]
-# Lesson 12 controlled what a generator draws: which number moves what.
+# Lesson 12 gave a generator its orders one by one: this pose, that hair.
 # It drew from noise, though, and nobody hands you noise.
 # More often there is a picture already, and one wants *this* picture in another style: the horse as a zebra, the photograph as a painting.
 #
