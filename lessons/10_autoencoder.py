@@ -1836,8 +1836,7 @@ turned = np.isclose(given, general(om, ov, m, v), rtol=1e-5)
 assert not turned, "that is the KL from the other one to this one"
 right = np.isclose(given, wanted, rtol=1e-5)
 assert right, f"between random clouds it is {wanted:.4f}, not {given:.4f}"
-wide = zero[:1, :1]
-narrow = np.full_like(wide, np.log(0.01))
+wide, narrow = zero[:1, :1], np.full((1, 1), np.log(0.01), "float32")
 back = on_arrays(kl_between, wide, wide, wide, narrow)
 print(f"From deviation 1 to .1: {back:.0f}. Draws of the wide cloud fall "
       "where the narrow one has as good as no density.")

@@ -1243,8 +1243,9 @@ if as_shipped:
     assert distances[-1] < ruler["one person, over and over"] / 2
 
 # %% [markdown]
-# Colours first, then a ground that turns white, then a head above shoulders: people, if one knows what to look for.
-# The distance is far below that of one person drawn over and over, and far above the floor.
+# Colours first, then a light ground, then heads above shoulders, for those who know what to look for.
+# The distance falls slowly, not at every step, and stays far above the floor.
+# It is well below that of one perfect person, over and over: the ruler asks first whether everybody is there, and then how they look.
 #
 # ## Many steps later
 #

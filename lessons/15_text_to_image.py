@@ -1721,7 +1721,7 @@ def total_of(answer):
         rows @ answer(latents, codebook)[0] ** 2 @ columns)[0, 0]
 
 
-def total_by_codebook(answer):
+def total_by_book(answer):
     """The same plus the codebook's numbers, which have the gradient 1."""
     return lambda codebook, latents, rows, columns, others: (
         rows @ answer(latents, codebook)[0] ** 2 @ columns
@@ -1754,12 +1754,11 @@ right = np.allclose(passed, book[rights], atol=1e-6)
 assert right, "the decoder has to get the chosen codes themselves"
 wanted = 1.25 * (apart**2).mean()
 assert np.isclose(loss, wanted, rtol=1e-5), f"the loss is {wanted:.4f}"
-ones, others = ones_around(vectors), np.ones((1, 4), "float32")
-slope = gradient_on_arrays(total_of(quantise), vectors, book, *ones)
+rest = *ones_around(vectors), np.ones((1, 4), "float32")
+slope = gradient_on_arrays(total_of(quantise), vectors, book, *rest[:2])
 right = np.allclose(slope, 2 * book[rights], atol=1e-5)
 assert right, "backwards: not as if nothing had been rounded"
-total = total_by_codebook(quantise)
-slope = gradient_on_arrays(total, book, vectors, *ones, others)
+slope = gradient_on_arrays(total_by_book(quantise), book, vectors, *rest)
 right = np.allclose(slope, 1, atol=1e-5)
 assert right, "what reaches the first result moves the codebook as well"
 slope = gradient_on_arrays(loss_by_latents(quantise), vectors, book)
