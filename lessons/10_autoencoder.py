@@ -1,5 +1,5 @@
 # ---
-# minutes: {read: 60, run: 1, exercises: 45}
+# minutes: {read: 55, run: 1, exercises: 35}
 # seconds: 60
 # memory_mb: 1150
 # needs: []
@@ -985,9 +985,9 @@ if as_shipped:
 # Its codes lie where we *decided* before training: nothing has to be measured afterwards.
 # Its loss is a bound in nats, by which models can be compared.
 # Today's large image generators take something of both: an autoencoder with a very small KL weight, and, in the place of the fitted normal distribution, a second network that learns where the codes lie (Rombach and others, 2022).
-# Lesson 15 builds such a pair.
+# Lesson 15 builds a relative: codes that are picked from a list, and a transformer that learns which follow each other.
 #
-# ## An average is safe
+# ## An average is safe *(optional)*
 #
 # Both rebuild softly, and the GAN, which never sees a pixel loss, draws nearest.
 # (It is convolutional, too, and trained several times as long.)

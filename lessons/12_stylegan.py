@@ -1373,7 +1373,7 @@ plots.images(visible(walk), "One person gives the first levels, the other "
 # %% [markdown]
 # With cut 0 it is one person, with cut 8 the other.
 # At cut 2 somebody appears who is neither: pale already, with short hair, in an orange that nobody of the two wears.
-# From cut 4 on it is the second, and the last levels change hardly a shade.
+# From cut 4 on it is the other, and the last levels change hardly a shade.
 #
 # One pair is an anecdote.
 # So let 300 people meet 300 others at every cut, and ask the judge, who can name tones of skin, whose tone the drawing has; we count the pairs whose own tones differ.
@@ -1472,8 +1472,8 @@ plots.images(visible(np.concatenate([trained[:10], nearest])),
 # %% [markdown]
 # The plainest come near: the yellow heads, the fifth and the seventh, are people of the data, or almost.
 # Of the others the nearest is somebody else, with other clothes or another hat.
-# (It is nearest in pixels: a copy that had moved a little would escape, and to a smear nobody is near.
-# So this clears the generator of copying whole pictures, and of nothing finer.)
+# So the plainest it knows nearly by heart, and the rest it puts together.
+# (Nearest in pixels: a copy that had moved a little would escape, and to a smear nobody is near.)
 #
 # ## The twin check
 #
@@ -1531,7 +1531,7 @@ if twin and as_shipped:
 # | doubling by interpolation | in the type that it is given | in float32, whatever it is given | pictures 1e-8 apart in float64; a product of matrices is exact |
 # | gradient of a gradient | `autograd.grad(…, create_graph=True)` | a tape in a tape, asked before the outer one ends | an error here, silent None there |
 # | a weight that the penalty does not touch | `.grad` stays None, the optimiser skips it | None goes into `apply` | put the penalty into the one loss |
-# | softplus | `F.softplus` is the logit itself above 20; `-F.logsigmoid(-x)` | `tf.math.softplus` is exact | 1e-10 in the loss of a sure critic |
+# | softplus | `F.softplus` is the logit itself above 20; `-F.logsigmoid(-x)` | `tf.math.softplus` is exact | up to 2e-9 in the loss of a sure critic |
 # | the other player rests | `requires_grad_(False)`, or its gradients are computed and thrown away | only what is asked is computed | time |
 # | running average | `torch.optim.swa_utils.AveragedModel` | `use_ema=True` of the optimiser | there the average is the optimiser's, here a model |
 
@@ -1542,7 +1542,7 @@ if twin and as_shipped:
 # | doubling by interpolation | in float32, whatever it is given | in the type that it is given | pictures 1e-8 apart in float64; a product of matrices is exact |
 # | gradient of a gradient | a tape in a tape, asked before the outer one ends | `autograd.grad(…, create_graph=True)` | silent None here, an error there |
 # | a weight that the penalty does not touch | None goes into `apply` | `.grad` stays None, the optimiser skips it | put the penalty into the one loss |
-# | softplus | `tf.math.softplus` is exact | `F.softplus` is the logit itself above 20; `-F.logsigmoid(-x)` | 1e-10 in the loss of a sure critic |
+# | softplus | `tf.math.softplus` is exact | `F.softplus` is the logit itself above 20; `-F.logsigmoid(-x)` | up to 2e-9 in the loss of a sure critic |
 # | the other player rests | only what is asked is computed | `requires_grad_(False)`, or its gradients are computed and thrown away | time |
 # | running average | `use_ema=True` of the optimiser | `torch.optim.swa_utils.AveragedModel` | here the average is the optimiser's, there a model |
 

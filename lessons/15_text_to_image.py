@@ -678,7 +678,7 @@ def drawn_from(tokenizer, codes):
 # %% [markdown]
 # And a loop for any tokenizer, which counts how many codes the last ten batches used:
 
-# %%
+# %% tags=["nbval-ignore-output"]
 def train_tokenizer(tokenizer):
     optimizer, losses = build_optimizer(tokenizer), []
     recent, used = [], {}
@@ -1911,6 +1911,22 @@ kept = np.where(logits >= np.sort(logits)[:, [-7]], np.exp(logits), 0)
 answer = on_arrays(probabilities, given, hidden, 2.5, 7)
 assert np.allclose(answer, kept / kept.sum(1, keepdims=True), atol=1e-5), (
     "other probabilities")
+answer = on_arrays(probabilities, 100 * given, 100 * hidden, 2.5, 7)
+assert np.allclose(answer.sum(1), 1, atol=1e-5), "large logits overflow: leave the exponentials to softmax"
+
+# %% tags=["pytorch", "wrong"] mistake="writes softmax out, which overflows"
+def probabilities(given, hidden, guidance, top_k):
+    logits = hidden + guidance * (given - hidden)
+    least = logits.topk(top_k, dim=1).values[:, -1:]
+    kept = logits.exp() * (logits >= least)
+    return kept / kept.sum(1, keepdim=True)
+
+# %% tags=["tensorflow", "wrong"] mistake="writes softmax out, which overflows"
+def probabilities(given, hidden, guidance, top_k):
+    logits = hidden + guidance * (given - hidden)
+    least = tf.math.top_k(logits, top_k).values[:, -1:]
+    kept = tf.exp(logits) * tf.cast(logits >= least, logits.dtype)
+    return kept / tf.reduce_sum(kept, 1, keepdims=True)
 
 # %% tags=["pytorch", "wrong"] mistake="does not renormalise"
 def probabilities(given, hidden, guidance, top_k):

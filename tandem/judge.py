@@ -1,4 +1,4 @@
-"""How far drawn pictures are from photographs: one small classifier as the judge of all lessons, the same for both twins.
+"""How far drawn pictures are from real ones, as a small classifier sees them: one judge for lessons and twins.
 
 Lesson 11 takes the judge apart and writes it in both frameworks; here it is in NumPy, for the lessons that only use it.
 """
