@@ -17,9 +17,11 @@ help:
 setup: $(INSTALLED)
 
 lab: $(INSTALLED)
+	@$(BIN)/python -m tandem install $(LESSON)
 	@$(BIN)/python -m tandem lab $(LESSON)
 
 test: $(INSTALLED)
+	@$(BIN)/python -m tandem install
 	$(BIN)/python -m pytest $(TESTS)
 
 proof: $(INSTALLED)
@@ -29,9 +31,11 @@ bench: $(INSTALLED)
 	@$(BIN)/python -m tandem bench $(LESSON)
 
 build: $(INSTALLED)
+	@$(BIN)/python -m tandem install
 	$(BIN)/python -m tandem build
 
 pins: $(INSTALLED)
+	@$(BIN)/python -m tandem install
 	$(BIN)/python -m tandem.tools.pins
 
 $(INSTALLED): requirements.txt constraints.txt pyproject.toml

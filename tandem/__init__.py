@@ -23,6 +23,8 @@ class TandemError(Exception):
     SourceError         a lesson's source breaks a rule                            tandem.tools.source
     UnknownLesson       there is no such lesson                                    tandem.tools.source
     RunError            a cell of a notebook failed                                tandem.tools.execute
+    MissingPackages     a lesson needs packages that are not installed             tandem.tools.install
+    MissingRuntimes     what the page of lesson 18 loads is not installed          tandem.browser
     ProofError          network cells that the twin proof cannot run               tandem.tools.proof
     """
 

@@ -1,4 +1,4 @@
-"""The command line: python -m tandem lab | run | compare | bench | build | proof."""
+"""The command line: python -m tandem lab | install | run | compare | bench | build | proof."""
 import argparse
 import ast
 import os
@@ -18,6 +18,10 @@ def main(arguments=None):
     lab.add_argument("lesson", nargs="?", default="01", help="its number, such as 11 (default: 01)")
     lab.add_argument("--fresh", action="store_true", help="set your copies of it aside, and take new ones")
     lab.set_defaults(command=_lab)
+
+    install = commands.add_parser("install", help="install what some lessons need beyond the others (lab and test ask for it)")
+    install.add_argument("lessons", nargs="*", metavar="lesson", help="numbers, such as 17 (default: all lessons)")
+    install.set_defaults(command=_install)
 
     run = commands.add_parser("run", help="run a lesson with other parameters, both twins, and compare them",
                               epilog="example: python -m tandem run 11 -p epochs 30 -p batch_size 128 --framework pytorch")
@@ -68,15 +72,24 @@ def main(arguments=None):
 
 
 def _lab(chosen, rest):
-    from tandem.tools import lab
+    from tandem.tools import install, lab
 
-    return lab.open_lab(source.find(chosen.lesson), rest, chosen.fresh)
+    lesson = source.find(chosen.lesson)
+    install.require(lesson)
+    return lab.open_lab(lesson, rest, chosen.fresh)
+
+
+def _install(chosen, _):
+    from tandem.tools import install
+
+    install.install([source.find(number) for number in chosen.lessons] or source.all_lessons())
 
 
 def _run(chosen, _):
-    from tandem.tools import run
+    from tandem.tools import install, run
 
     lesson = source.find(chosen.lesson)
+    install.require(lesson)
     parameters = dict(_parameter(text) for text in chosen.parameters)
     folder = run.run(lesson, parameters, [chosen.framework] if chosen.framework else None, chosen.output)
     if not chosen.framework and None not in lesson.frameworks:
@@ -90,7 +103,7 @@ def _compare(chosen, _):
 
 
 def _build(chosen, _):
-    from tandem.tools import build
+    from tandem.tools import build, install
 
     lessons = [source.find(number) for number in chosen.lessons] or build.changed_lessons()
     if not lessons:
@@ -99,6 +112,8 @@ def _build(chosen, _):
     if chosen.prose:
         build.retell(lessons)
     else:
+        for lesson in lessons:
+            install.require(lesson)
         build.build(lessons, chosen.measure)
 
 

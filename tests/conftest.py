@@ -9,7 +9,7 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 from tandem import TandemError
-from tandem.tools import source
+from tandem.tools import install, source
 from tandem.tools.execute import environment
 
 WORKERS = 2  # pyproject.toml starts as many
@@ -63,6 +63,7 @@ def pytest_collection_modifyitems(config, items):
     only, without = (_numbers(config.getoption(option)) for option in ("--only", "--without"))
     if config.getoption("--fast"):
         without |= {lesson.name[:2] for lesson in source.all_lessons() if lesson.header.seconds > FAST}
+    without |= {lesson.name[:2] for lesson, _ in _not_installed()}
     if not only and not without:
         return
     kept = [item for item in items if (not only or _lesson_number(item) in only) and _lesson_number(item) not in without]
@@ -82,10 +83,18 @@ def pytest_terminal_summary(terminalreporter, config):
     sys.path.insert(0, str(config.rootpath / "tests" / "curriculum"))
     from test_notebooks import compared_cells
 
+    for lesson, lacks in _not_installed():
+        terminalreporter.write_line(f"Lesson {lesson.title} was left out: {', '.join(lacks)} not installed. "
+                                    f"Type: python -m tandem install {lesson.name[:2]}")
     compared, printing = compared_cells()
     if printing:
         terminalreporter.write_line(
             f"Notebooks: {compared} of {printing} cells that print are compared with what is stored ({compared / printing:.0%}).")
+
+
+def _not_installed():
+    """(lesson, what it needs and this environment lacks) for the lessons that cannot be run here."""
+    return [(lesson, lacks) for lesson in source.all_lessons() if (lacks := install.missing(lesson))]
 
 
 def _numbers(option):

@@ -20,7 +20,7 @@ from IPython.core.inputtransformer2 import TransformerManager
 
 import tandem
 from tandem import FRAMEWORK_NAMES, FRAMEWORKS, TandemError, parameters
-from tandem.tools import exercises
+from tandem.tools import exercises, pins
 
 TAGS = {*FRAMEWORKS, *exercises.TAGS, "parameters", "network", "script", "nbval-ignore-output", "folded"}
 LONGEST_CODE = 25  # lines of a code cell before a reader loses the thread
@@ -61,7 +61,7 @@ class Header:
     """The block at the top of a source. A lesson's numbers stand here and nowhere else.
 
     minutes: {"read", "run", "exercises"}, of a learner's honest working time. seconds, memory_mb: the most that a run of one of
-    its notebooks may take on two CPU cores. needs: packages beyond requirements.txt and programs, such as "java". proof:
+    its notebooks may take on two CPU cores. needs: packages of requirements-shipping.txt without which it cannot run. proof:
     "training", 100 training steps of its network cells, or "none".
     """
 
@@ -202,6 +202,8 @@ def _header(path, text):
         fail("the header needs 'minutes: {read: 50, run: 2, exercises: 30}', in whole minutes.")
     if values.get("proof", PROOFS[0]) not in PROOFS:
         fail(f"the header's proof is '{values['proof']}'; it is one of {', '.join(PROOFS)}.")
+    if unknown := [name for name in values.get("needs", ()) if name not in pins.shipping()]:
+        fail(f"the header needs {', '.join(map(str, unknown))}; it may name packages of {' and '.join(pins.SHIPPING)}.")
     return Header(**values | {"needs": tuple(values.get("needs", ()))}), text[found.end() :]
 
 

@@ -22,8 +22,8 @@ def starting(kind):
         }
     if kind == "picture":
         own = {"constant": np.zeros((6, 6, 8), "float32"), "strength": np.zeros(8, "float32")}
-        layers = {"convolution": weights.convolution(rng, 3, 3, 8, bias=False), "group": weights.group_norm(8),
-                  "instance": weights.group_norm(8), "own": own}
+        layers = {"convolution": weights.convolution(rng, 3, 3, 4, bias=False), "depthwise": weights.convolution(rng, 3, 1, 8),
+                  "group": weights.group_norm(8), "instance": weights.group_norm(8), "own": own}
         return {name: {kind: array + rng.normal(0, 0.1, array.shape).astype("float32") for kind, array in layer.items()}
                 for name, layer in layers.items()}
     layers = {"embedding": weights.embedding(rng, 10, 6), "lstm": weights.lstm(rng, 6, 5), "gru": weights.gru(rng, 5, 8)}
@@ -58,7 +58,8 @@ def pytorch_model(kind):
 
     if kind == "picture":
         norms = nn.GroupNorm(4, 8), nn.InstanceNorm2d(8, affine=True)
-        model = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1, bias=False), *norms, Own())
+        depthwise = nn.Conv2d(4, 8, 3, padding=1, groups=4)
+        model = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1, bias=False), depthwise, *norms, Own())
         return model, lambda images: model(torch.as_tensor(images).permute(0, 3, 1, 2)).permute(0, 2, 3, 1).detach().numpy()
     plain = (nn.Linear(6, 5), nn.Linear(5, 12, bias=False), nn.Conv2d(3, 4, 3), nn.ConvTranspose2d(4, 2, 4), nn.BatchNorm2d(2))
     model = Sequence() if kind == "sequence" else nn.Sequential(*plain)
@@ -78,7 +79,8 @@ def tensorflow_model(kind):
 
     if kind == "picture":
         model = keras.Sequential([
-            keras.Input((6, 6, 3)), layers.Conv2D(8, 3, padding="same", use_bias=False),
+            keras.Input((6, 6, 3)), layers.Conv2D(4, 3, padding="same", use_bias=False),
+            layers.DepthwiseConv2D(3, padding="same", depth_multiplier=2),
             layers.GroupNormalization(4, epsilon=1e-5), layers.GroupNormalization(-1, epsilon=1e-5), Own(),
         ])
         return model, lambda images: model(images).numpy()
