@@ -50,13 +50,15 @@ def _metadata(cell):
 
 
 def header(lesson, framework, measured):
-    """The line under a lesson's promise: the framework, how long to take, what the build measured, the twin, Binder."""
+    """The line under a lesson's promise: framework, how long to take, what was measured, what to install, the twin, Binder."""
     minutes = {what: number for what, number in lesson.header.minutes.items() if number}
     together = ", ".join(f"{what} {number}" for what, number in minutes.items())
     parts = [FRAMEWORK_NAMES[framework]] if framework else []
     parts.append(f"about {round(sum(minutes.values()), -1)} minutes: {together}")
     if measured:
         parts.append(f"Measured on two CPU cores: {measured['seconds']} s, {measured['peak_mb']} MB")
+    if lesson.header.needs:
+        parts.append(f"needs more packages, which `make lab LESSON={lesson.name[:2]}` installs")
     for other in lesson.frameworks:
         if other != framework:
             parts.append(f"[the {FRAMEWORK_NAMES[other]} twin]({lesson.notebook_name(other)})")

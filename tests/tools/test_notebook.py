@@ -26,6 +26,14 @@ def test_the_header_names_the_framework_the_minutes_the_measurements_and_the_twi
     assert "Measured" not in notebook.assemble(source.read(small), "pytorch", {}).cells[0].source
 
 
+def test_the_header_says_what_installs_what_the_lesson_needs(small, change):
+    (small.parent.parent / "requirements-shipping.txt").write_text("server==1.2   # serves\n", encoding="utf-8")
+    (small.parent.parent / "requirements-shipping-no-deps.txt").write_text("", encoding="utf-8")
+    change("# ---\n\n", "# needs: [server]\n# ---\n\n")
+    line = notebook.assemble(source.read(small), "pytorch", {}).cells[0].source.splitlines()[-1]
+    assert "· needs more packages, which `make lab LESSON=50` installs ·" in line
+
+
 def test_a_folded_cell_is_folded_and_every_heading_begins_a_slide(small):
     cells = notebook.assemble(source.read(small), "tensorflow", {}).cells
     folded = [cell.source for cell in cells if cell.metadata.get("jupyter") == {"source_hidden": True}]
