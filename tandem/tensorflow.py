@@ -1,8 +1,9 @@
 """Moves framework-neutral weights (`tandem.weights`) into a Keras model and back.
 
 Keras keeps Dense kernels as (in, out) and Conv2D as (height, width, in, out), which is the neutral layout; Conv2DTranspose
-as (height, width, out, in), DepthwiseConv2D as (height, width, in, out / in). No kernel is flipped. GRU keeps its gates as update, reset, candidate and both biases in one array;
-the neutral order is reset, update, candidate. Attention keeps kernels by head; in the neutral layout they are dense layers.
+as (height, width, out, in), DepthwiseConv2D as (height, width, in, out / in). No kernel is flipped. GRU keeps its gates as
+update, reset, candidate and both biases in one array; the neutral order is reset, update, candidate. Attention keeps kernels by
+head; in the neutral layout they are dense layers.
 
 Import this module before `keras` and `tensorflow`: it starts TensorFlow without its log lines, lets it take GPU memory only as
 it needs it, so that both twins fit on one GPU, and says how it computes in these lessons: Keras on TensorFlow with its usual
@@ -34,10 +35,23 @@ def _silent_stderr():
         os.close(nowhere)
 
 
+@contextlib.contextmanager
+def _absent(*packages):
+    """Inside the block these packages cannot be imported; who tries learns that they are not installed."""
+    absent = {name: None for name in packages if name not in sys.modules}
+    sys.modules.update(absent)
+    try:
+        yield
+    finally:
+        for name in absent:
+            del sys.modules[name]
+
+
 os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
-with _silent_stderr():
+# Keras imports these where they happen to be installed, for backends and tables that no lesson uses: 220 MB a kernel.
+with _silent_stderr(), _absent("jax", "pandas", "scipy", "sklearn"):
     import keras
     import tensorflow as tf
 

@@ -143,6 +143,14 @@ def test_each_framework_module_imports_its_own_alone(module, other):
     assert not imported(read(f"tandem/{module}.py")) & other
 
 
+def test_keras_starts_without_what_other_lessons_installed():
+    """Found with lesson 17's packages: Keras imports whatever of these is there, and every TensorFlow kernel grew by 220 MB."""
+    unasked = {"jax", "pandas", "scipy", "sklearn"}
+    code = f"import sys, tandem.tensorflow; sys.exit(', '.join(sys.modules.keys() & {unasked}) or None)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, encoding="utf-8")
+    assert done.returncode == 0, f"tandem.tensorflow lets Keras import {done.stderr}"
+
+
 @pytest.mark.parametrize("path", LIBRARY, ids=lambda path: path.stem)
 def test_what_lessons_import_imports_no_tool(path):
     if path.stem == "__main__":
