@@ -1,4 +1,4 @@
-"""Behind a rounded convolution, sums are often equal; which of them max-pooling lets learn hangs on the last digit, or is the first.
+"""Sums of rounded numbers are often equal: which of them max-pooling lets learn hangs on the last digit, or it is the first.
 
 Whole numbers times 0.1, a 3×3 convolution with a kernel of whole numbers times 0.1, 2×2 max-pooling. How far the two gradients
 by the kernel are apart, relative to the larger, without rounding the convolution's output and with it, in float64:
