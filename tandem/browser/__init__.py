@@ -16,12 +16,26 @@ PAGE = pathlib.Path(__file__).parent
 RUNTIMES = pathlib.Path(sys.prefix) / "share" / "tandem" / "browser"
 """Where `install` puts it: RUNTIMES / "node_modules"."""
 
-KEPT = (
-    "onnxruntime-web/dist/*.min.mjs", "onnxruntime-web/dist/ort-wasm-simd-threaded.*",
-    "@litertjs/core/dist/**/*.js", "@litertjs/core/wasm/*", "@litertjs/wasm-utils/**/*.js",
-    "@tensorflow/tfjs/dist/tf.min.js", "axe-core/axe.min.js",
-    "onnxruntime-web/package.json", "@litertjs/*/package.json", "@tensorflow/tfjs/package.json", "axe-core/package.json",
-)
+FRAME = ("index.html", "style.css", "page.js", "NOTICE.txt")
+"""The page's frame, in PAGE. The rest of a page is written by the lesson: adapters, networks, pictures and page.json."""
+
+LOADED = {
+    "vendor/onnx/ort.wasm.min.mjs": "onnxruntime-web/dist/ort.wasm.min.mjs",
+    "vendor/onnx/ort-wasm-simd-threaded.mjs": "onnxruntime-web/dist/ort-wasm-simd-threaded.mjs",
+    "vendor/onnx/ort-wasm-simd-threaded.wasm": "onnxruntime-web/dist/ort-wasm-simd-threaded.wasm",
+    "vendor/litert/index.js": "@litertjs/core/dist/index.js",
+    "vendor/litert/wasm-utils.js": "@litertjs/wasm-utils/dist/bundle.js",
+    "vendor/litert/wasm/litert_wasm_internal.js": "@litertjs/core/wasm/litert_wasm_internal.js",
+    "vendor/litert/wasm/litert_wasm_internal.wasm": "@litertjs/core/wasm/litert_wasm_internal.wasm",
+    "vendor/litert/wasm/litert_wasm_compat_internal.js": "@litertjs/core/wasm/litert_wasm_compat_internal.js",
+    "vendor/litert/wasm/litert_wasm_compat_internal.wasm": "@litertjs/core/wasm/litert_wasm_compat_internal.wasm",
+    "vendor/tf.min.js": "@tensorflow/tfjs/dist/tf.min.js",
+}
+"""What the page loads: {its place beside the page: its place below node_modules}. LiteRT.js takes the "compat" pair in a browser
+without relaxed SIMD."""
+
+KEPT = (*LOADED.values(), "axe-core/axe.min.js", "onnxruntime-web/package.json", "@litertjs/*/package.json",
+        "@tensorflow/tfjs/package.json", "axe-core/package.json")
 """What of the packages the page and its test load, a tenth of what npm brings: patterns below node_modules."""
 
 
@@ -64,3 +78,11 @@ def install(report=print):
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, target)
         shutil.copy(PAGE / "package-lock.json", RUNTIMES)  # last: it says that the rest is there
+
+
+def lay_out(folder):
+    """Copies the page's frame and what it loads into `folder`, which need not exist. Raises MissingRuntimes."""
+    origins = {name: PAGE / name for name in FRAME} | {target: runtimes() / origin for target, origin in LOADED.items()}
+    for target, origin in origins.items():
+        (folder / target).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(origin, folder / target)

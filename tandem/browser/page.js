@@ -39,12 +39,12 @@ async function load() {
   ({ prepare } = await import("./prepare.js"));
   makeTable();
   offerPictures(0);
-  for (const one of page.answers) {
+  for (const [column, one] of page.answers.entries()) {
     say(`Loading ${one.name} in ${one.runtime}.`);
     try {
       await fetched(one.file);
       const { load } = await import(`./${one.adapter}`);
-      networks.push({ ...one, answer: await load(one.file, one.shape) });
+      networks.push({ ...one, column, answer: await load(one.file, one.shape) });
     } catch (error) {
       failed.push(`${one.name} in ${one.runtime} does not answer: ${firstLine(error)}.`);
     }
@@ -54,7 +54,7 @@ async function load() {
   for (const one of networks) {
     say(`Timing ${one.name} in ${one.runtime}.`);
     one.milliseconds = await time(one.answer);
-    showMeasured();
+    byId(`ms-${one.column}`).textContent = one.milliseconds.toFixed(one.milliseconds < 10 ? 2 : 1);
   }
 }
 
@@ -114,7 +114,8 @@ function fitted() {
   small.fillRect(0, 0, SIDE, SIDE);
   small.imageSmoothingQuality = "high";
   small.drawImage(drawing, left, top, w, h, (SIDE - w * scale) / 2, (SIDE - h * scale) / 2, w * scale, h * scale);
-  return Uint8Array.from({ length: POINTS }, (_, i) => small.getImageData(i % SIDE, Math.floor(i / SIDE), 1, 1).data[0]);
+  const grey = small.getImageData(0, 0, SIDE, SIDE).data;
+  return Uint8Array.from({ length: POINTS }, (_, i) => grey[4 * i]);
 }
 
 function blank() {
@@ -152,7 +153,7 @@ function offerPictures(round) {
 }
 
 // drawing: mouse, pen or finger
-let brush = 24, at = null, drawn = false;
+let brush = 24, at = null;
 const place = (event) => {
   const box = drawing.getBoundingClientRect();
   return [(event.clientX - box.left) * drawing.width / box.width, (event.clientY - box.top) * drawing.height / box.height];
@@ -168,8 +169,7 @@ function stroke(event) {
   see(fitted());
 }
 drawing.addEventListener("pointerdown", (event) => {
-  if (truth !== null || !drawn) blank();  // a drawing begins on an empty sheet
-  drawn = true;
+  if (truth !== null) blank();  // a drawing begins on an empty sheet
   drawing.setPointerCapture(event.pointerId);
   at = place(event);
   stroke(event);
@@ -214,7 +214,6 @@ byId("photo").onchange = async (event) => {
     const edge = [0, image.width - 1, image.width * (image.height - 1), image.width * image.height - 1].map((i) => data[4 * i]);
     if (median(edge) > 127) for (let i = 0; i < data.length; i++) if (i % 4 < 3) data[i] = 255 - data[i];  // to bright on black
     pen.putImageData(image, (side - w) / 2, (side - h) / 2);
-    drawn = true;
     see(fitted());
   } catch {
     say("This file is no picture that the browser can read.");
@@ -234,7 +233,7 @@ function showAnswers(logits, empty) {
   const said = new Map([...logits].map(([one, values]) => [one, softmax(values)]));
   const best = [...said.values()].map((shares) => shares.indexOf(largest(shares)));
   for (const one of networks) said.get(one).forEach((share, label) => {
-    const cell = byId(`${page.answers.findIndex(({ name, runtime }) => name === one.name && runtime === one.runtime)}-${label}`);
+    const cell = byId(`${one.column}-${label}`);
     cell.firstChild.textContent = empty ? "–" : Math.round(100 * share);
     cell.classList.toggle("small", empty || share < .05);
     cell.lastChild.style.setProperty("--share", empty ? 0 : share);
@@ -242,7 +241,7 @@ function showAnswers(logits, empty) {
   page.classes.forEach((_, label) => byId(`class-${label}`).classList.toggle("first", !empty && label === best[0]));
   const verdict = empty || !best.length ? "Nothing yet" : best.every((label) => label === best[0])
     ? page.classes[best[0]] : [...new Set(best)].map((label) => page.classes[label]).join(" or ");
-  if (byId("verdict").textContent !== verdict) byId("verdict").textContent = verdict;
+  if (byId("verdict").textContent !== verdict) byId("verdict").textContent = byId("echo").textContent = verdict;
   const apart = difference([...logits.values()]);
   byId("agreement").textContent = empty || logits.size < 2 ? ""
     : `Largest difference between any two of the ${logits.size} answers: ${apart.toPrecision(2)} in a logit.`;
@@ -259,7 +258,8 @@ function makeTable() {
   const key = (colour) => element("span", { className: `key ${colour}` });
   byId("runtimes").replaceChildren(
     element("tr", {}, element("td"), ...runtimes.map((runtime) => element("th", {
-      scope: "colgroup", colSpan: page.answers.filter((one) => one.runtime === runtime).length }, runtime))),
+      scope: "colgroup", colSpan: page.answers.filter((one) => one.runtime === runtime).length },
+      ...runtime.split(/(?=Flow)/).flatMap((part) => [part, element("wbr")])))),
     element("tr", {}, element("td"), ...page.answers.map((one) => element("th", { scope: "col" }, key(one.colour), one.name))),
   );
   byId("classes").replaceChildren(...page.classes.map((name, label) => element("tr", { id: `class-${label}` },
@@ -268,13 +268,6 @@ function makeTable() {
       element("span", {}, "–"), element("span", { className: "bar" }))))));
   byId("measured").replaceChildren(element("tr", {}, element("th", { scope: "row" }, "ms a picture"),
     ...page.answers.map((_, i) => element("td", { id: `ms-${i}` }, "…"))));
-}
-
-function showMeasured() {
-  page.answers.forEach((one, i) => {
-    const known = networks.find(({ name, runtime }) => name === one.name && runtime === one.runtime);
-    byId(`ms-${i}`).textContent = known?.milliseconds === undefined ? "…" : known.milliseconds.toFixed(known.milliseconds < 10 ? 2 : 1);
-  });
 }
 
 // ---------------------------------------------------------------------------------------------- for the notebook and the tests
