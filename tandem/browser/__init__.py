@@ -46,7 +46,8 @@ class MissingRuntimes(TandemError):
 def is_installed():
     """Whether the environment has what the page loads, in the versions of package-lock.json."""
     lock = RUNTIMES / "package-lock.json"
-    return lock.exists() and lock.read_bytes() == (PAGE / "package-lock.json").read_bytes()
+    return (lock.exists() and lock.read_bytes() == (PAGE / "package-lock.json").read_bytes()
+            and all((RUNTIMES / "node_modules" / path).exists() for path in LOADED.values()))
 
 
 def runtimes():
