@@ -145,7 +145,7 @@ def right_verdict(answer, outcome):
     """Whether the checks say what they should: yes to the solution, nothing yet to the blank, no to a mistake."""
     check, hidden = outcome["check"], outcome["hidden"]
     if answer == "solution":
-        return check[0] is hidden[0] is None
+        return check[0] is None and hidden[0] is None
     if answer == "blank":
         return check[0] == "NotImplementedError"
     return check[0] == "AssertionError" or check[0] is None and hidden[0] == "AssertionError"

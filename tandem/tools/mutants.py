@@ -20,7 +20,7 @@ import nbformat
 from papermill.exceptions import PapermillExecutionError
 
 import tandem
-from tandem import FRAMEWORK_NAMES, FRAMEWORKS
+from tandem import FRAMEWORK_NAMES, FRAMEWORKS, TandemError
 from tandem.tools import notebook, proof, twin
 from tandem.tools.execute import execute
 
@@ -73,7 +73,13 @@ class Verdict:
 
 
 def judge(lesson, framework, run_notebooks=True):
-    """The `Verdict` on every mutant of one side. run_notebooks: ask the notebook where the proof is content, a minute each."""
+    """The `Verdict` on every mutant of one side. run_notebooks: ask the notebook where the proof is content, a minute each.
+
+    Raises TandemError where there is no built notebook to compare with.
+    """
+    if run_notebooks and notebook.stored(lesson, framework) is None:
+        raise TandemError(f"{lesson.notebook_name(framework)} is not built, and mutants are compared with it; "
+                          f"first: python -m tandem build {lesson.name[:2]}")
     mutants = mutants_of(lesson, framework)
     other, = set(FRAMEWORKS) - {framework}
     jobs = [([lesson, *(mutated(lesson, mutant) for mutant in mutants)], framework), ([lesson], other)]

@@ -109,6 +109,7 @@ def test_the_checks_tell_right_from_wrong(framework):
 
 @pytest.mark.parametrize("answer, outcome, right", [
     ("solution", {"check": [None, ""], "hidden": ["AssertionError", ""]}, False),
+    ("solution", {"check": ["AssertionError", ""], "hidden": None}, False),
     ("blank", {"check": ["AssertionError", ""], "hidden": None}, False),
     ("adds up", {"check": [None, ""], "hidden": [None, ""]}, False),
     ("adds up", {"check": ["TypeError", ""], "hidden": None}, False),
