@@ -16,7 +16,7 @@ PAGE = pathlib.Path(__file__).parent
 RUNTIMES = pathlib.Path(sys.prefix) / "share" / "tandem" / "browser"
 """Where `install` puts it: RUNTIMES / "node_modules"."""
 
-FRAME = ("index.html", "style.css", "page.js", "NOTICE.txt")
+FRAME = ("index.html", "style.css", "page.js", "NOTICE.txt", "LICENSE-Apache-2.0.txt")
 """The page's frame, in PAGE. The rest of a page is written by the lesson: adapters, networks, pictures and page.json."""
 
 LOADED = {

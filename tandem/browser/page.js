@@ -6,6 +6,7 @@
 //   prepare.js     exports prepare(bytes): what the network wants to be given, a Float32Array
 //   the adapters   export load(file, shape): a promise of a function from such an array to a promise of ten logits
 const SIDE = 28, POINTS = SIDE * SIDE;
+const COUNTED = [, , "two", "three", "four", "five"];
 const byId = (id) => document.getElementById(id);
 const drawing = byId("drawing"), pen = drawing.getContext("2d", { willReadFrequently: true });
 const turn = () => new Promise((done) => setTimeout(done));  // lets the page breathe between two computations
@@ -109,11 +110,13 @@ function fitted() {
     left = Math.min(left, x); right = Math.max(right, x); top = Math.min(top, y); bottom = Math.max(bottom, y);
   }
   if (right < 0) return new Uint8Array(POINTS);
-  const [w, h] = [right - left + 1, bottom - top + 1], scale = SIDE / Math.max(w, h, 40);  // a dot stays a dot
   const small = element("canvas", { width: SIDE, height: SIDE }).getContext("2d", { willReadFrequently: true });
   small.fillRect(0, 0, SIDE, SIDE);
   small.imageSmoothingQuality = "high";
-  small.drawImage(drawing, left, top, w, h, (SIDE - w * scale) / 2, (SIDE - h * scale) / 2, w * scale, h * scale);
+  const w = right - left + 1, h = bottom - top + 1;
+  const scale = SIDE / Math.max(w, h, 40);  // a dot stays a dot
+  const x = (SIDE - w * scale) / 2, y = (SIDE - h * scale) / 2;
+  small.drawImage(drawing, left, top, w, h, x, y, w * scale, h * scale);
   const grey = small.getImageData(0, 0, SIDE, SIDE).data;
   return Uint8Array.from({ length: POINTS }, (_, i) => grey[4 * i]);
 }
@@ -171,6 +174,7 @@ function stroke(event) {
 drawing.addEventListener("pointerdown", (event) => {
   if (truth !== null) blank();  // a drawing begins on an empty sheet
   drawing.setPointerCapture(event.pointerId);
+  if (document.documentElement.dataset.state === "ready") say("");
   at = place(event);
   stroke(event);
 });
@@ -195,7 +199,10 @@ byId("fill").onclick = () => {
     if (i >= width) open.push(i - width);
     if (i < width * (height - 1)) open.push(i + width);
   }
-  outside.forEach((out, i) => { if (!out && image.data[4 * i] < 200) image.data.set([200, 200, 200, 255], 4 * i); });
+  const dark = [...outside.keys()].filter((i) => !outside[i] && image.data[4 * i] < 200);
+  if (!dark.some((i) => image.data[4 * i] <= 100)) return say("Nothing to fill: close the outline first.");
+  for (const i of dark) image.data.set([200, 200, 200, 255], 4 * i);
+  say(failed.join(" "));
   pen.putImageData(image, 0, 0);
   see(fitted());
 };
@@ -234,7 +241,8 @@ function showAnswers(logits, empty) {
   const best = [...said.values()].map((shares) => shares.indexOf(largest(shares)));
   for (const one of networks) said.get(one).forEach((share, label) => {
     const cell = byId(`${one.column}-${label}`);
-    cell.firstChild.textContent = empty ? "–" : Math.round(100 * share);
+    const rounded = Math.round(100 * share);
+    cell.firstChild.textContent = empty ? "–" : rounded ? rounded + (label === best[0] ? " %" : "") : "\u00a0";
     cell.classList.toggle("small", empty || share < .05);
     cell.lastChild.style.setProperty("--share", empty ? 0 : share);
   });
@@ -242,9 +250,13 @@ function showAnswers(logits, empty) {
   const verdict = empty || !best.length ? "Nothing yet" : best.every((label) => label === best[0])
     ? page.classes[best[0]] : [...new Set(best)].map((label) => page.classes[label]).join(" or ");
   if (byId("verdict").textContent !== verdict) byId("verdict").textContent = byId("echo").textContent = verdict;
-  const apart = difference([...logits.values()]);
-  byId("agreement").textContent = empty || logits.size < 2 ? ""
-    : `Largest difference between any two of the ${logits.size} answers: ${apart.toPrecision(2)} in a logit.`;
+  byId("agreement").textContent = empty || logits.size < 2 ? "" : agreement([...logits.values()]);
+}
+
+function agreement(answers) {
+  const apart = difference(answers), digits = Math.floor(-Math.log10(Math.max(apart, 1e-12)));
+  return (digits < 1 ? "The answers do not agree" : `The ${COUNTED[answers.length] ?? answers.length} agree to ${digits} `
+    + `decimal${digits > 1 ? "s" : ""}`) + `: the largest difference in any score (logit) is ${apart.toFixed(Math.max(digits, 0) + 2)}.`;
 }
 
 /** The largest difference in any logit between any two answers to one picture. */
@@ -259,7 +271,7 @@ function makeTable() {
   byId("runtimes").replaceChildren(
     element("tr", {}, element("td"), ...runtimes.map((runtime) => element("th", {
       scope: "colgroup", colSpan: page.answers.filter((one) => one.runtime === runtime).length },
-      ...runtime.split(/(?=Flow)/).flatMap((part) => [part, element("wbr")])))),
+      runtime))),
     element("tr", {}, element("td"), ...page.answers.map((one) => element("th", { scope: "col" }, key(one.colour), one.name))),
   );
   byId("classes").replaceChildren(...page.classes.map((name, label) => element("tr", { id: `class-${label}` },
@@ -291,8 +303,7 @@ try {
   await load();
   for (const [i, one] of page.answers.entries())
     if (byId(`ms-${i}`).textContent === "…") byId(`ms-${i}`).textContent = "–";
-  say([...failed, networks.length ? "Times: median of many rounds over test pictures, one thread." : ""].filter(Boolean).join(" "),
-    failed.length ? "failed" : "ready");
+  say(failed.join(" "), failed.length ? "failed" : "ready");
 } catch (error) {
   failed.push(firstLine(error));
   say(`The page does not work: ${firstLine(error)}.`, "failed");

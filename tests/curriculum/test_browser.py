@@ -3,6 +3,7 @@ import functools
 import http.server
 import json
 import os
+import re
 import shutil
 import threading
 
@@ -164,6 +165,27 @@ def test_a_drawing_is_answered_filled_and_cleared(opened):
     tab.click("#clear")
     tab.evaluate("tandem.settled()")
     assert tab.inner_text("#verdict") == "Nothing yet" and not any(tab.evaluate("tandem.seen()"))
+
+
+def test_an_open_outline_is_not_filled_and_the_page_says_so(opened):
+    tab = opened()
+    tab.click("[data-brush='10']")
+    draw(tab, SHIRT[:-4])
+    before = tab.evaluate("tandem.seen()")
+    tab.click("#fill")
+    assert tab.evaluate("tandem.seen()") == before and tab.inner_text("#status") == "Nothing to fill: close the outline first."
+    draw(tab, SHIRT)
+    tab.click("#fill")
+    assert tab.inner_text("#status") == ""
+
+
+def test_the_agreement_is_told_as_decimals(opened):
+    tab = opened()
+    said = re.fullmatch(r"The five agree to (\d) decimals: the largest difference in any score \(logit\) is (0\.\d+)\.",
+                        tab.inner_text("#agreement"))
+    logits = [np.array(rows[0]) for rows in tab.evaluate("tandem.logits(1)").values()]
+    apart = np.ptp(logits, axis=0).max()
+    assert said and abs(float(said[2]) - apart) < 0.1 * apart and apart <= 10.0 ** -int(said[1])
 
 
 def test_a_small_drawing_in_a_corner_is_enlarged_and_moved_to_the_middle(opened):
