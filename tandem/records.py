@@ -16,6 +16,7 @@ import tandem
 from tandem import FRAMEWORK_NAMES, FRAMEWORKS
 
 LINE = 60  # columns: half a screen holds as many beside a notebook's margins
+MEASURED = ("seconds", "megabytes")  # at the end of a score's name: the moment decides it, not the network
 NUMBER = 11  # columns of a number in the table of `compare`
 
 
@@ -91,9 +92,9 @@ def relative_difference(first, second):
 def compare(mine, twin):
     """A table that says how far two records are apart: scores side by side, losses at the first and the last step.
 
-    PyTorch's column comes first in both notebooks. Scores whose name ends in "seconds" are left out: two runs at different
-    moments are no comparison of speed. `twin` may be None, the answer of `load` when the twin was not run with these
-    parameters: then a line that says so.
+    PyTorch's column comes first in both notebooks. Scores that end in one of `MEASURED` are left out: two runs at different
+    moments are no comparison of them. `twin` may be None, the answer of `load` when the twin was not run with these parameters:
+    then a line that says so.
     """
     if twin is None:
         other = FRAMEWORK_NAMES["tensorflow" if mine["framework"] == "pytorch" else "pytorch"]
@@ -101,7 +102,7 @@ def compare(mine, twin):
     first, second = sorted((mine, twin), key=lambda record: FRAMEWORKS.index(record["framework"]))
     lines = [_row("", *(FRAMEWORK_NAMES[record["framework"]] for record in (first, second)))]
     for name, value in mine["scores"].items():
-        if np.isscalar(value) and name in twin["scores"] and not name.endswith("seconds"):
+        if np.isscalar(value) and name in twin["scores"] and not name.endswith(MEASURED):
             lines.append(_row(name.replace("_", " "), *(_short(record["scores"][name]) for record in (first, second))))
     for name in mine["losses"]:
         ours, theirs = (record["losses"].get(name, []) for record in (first, second))

@@ -115,13 +115,13 @@ def _run_one(lesson, framework, scratch):
 
 
 def _record_is_new(lesson, framework, scratch):
-    """Whether the run in `scratch` left another record than the one that is shipped, times apart."""
+    """Whether the run in `scratch` left another record than the one that is shipped, `records.MEASURED` apart."""
     fresh, shipped = (records.load(lesson.name, framework, place=place) for place in (pathlib.Path(scratch), records.shipped()))
-    return fresh is not None and (shipped is None or _without_times(shipped) != _without_times(fresh))
+    return fresh is not None and (shipped is None or _without_measured(shipped) != _without_measured(fresh))
 
 
-def _without_times(record):
-    return record | {"scores": {name: value for name, value in record["scores"].items() if not name.endswith("seconds")}}
+def _without_measured(record):
+    return record | {"scores": {name: value for name, value in record["scores"].items() if not name.endswith(records.MEASURED)}}
 
 
 def _publish_records(lesson, scratch):

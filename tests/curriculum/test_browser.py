@@ -41,14 +41,14 @@ def site(tmp_path_factory):
     _, (images, labels) = data.fashion_mnist(100)
     lesson["write_frame"](folder, images[:PICTURES])
     for name in ("onnx_js", "litert_js"):
-        (folder / name.replace("_", ".")).write_text(lesson[name])
-    (folder / "tfjs.js").write_text(lesson["tfjs_js"] + lesson["tfjs_js_load"])
-    (folder / "weights.json").write_text(lesson["as_json"](data.fashion_classifier(), lesson["shortest"]))
+        (folder / name.replace("_", ".")).write_text(lesson[name], encoding="utf-8")
+    (folder / "tfjs.js").write_text(lesson["tfjs_js"] + lesson["tfjs_js_load"], encoding="utf-8")
+    (folder / "weights.json").write_text(lesson["as_json"](data.fashion_classifier(), lesson["shortest"]), encoding="utf-8")
     for framework in ("pytorch", "tensorflow"):
         for kind in ("onnx", "tflite"):
             (folder / f"{framework}.{kind}").write_bytes(data.exported_classifier(framework, kind))
     listed = {"classes": data.FASHION_CLASSES, "labels": labels[:PICTURES].tolist(), "answers": lesson["entries"]}
-    (folder / "page.json").write_text(json.dumps(listed))
+    (folder / "page.json").write_text(json.dumps(listed), encoding="utf-8")
     return folder
 
 

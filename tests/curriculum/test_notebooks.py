@@ -147,7 +147,7 @@ def comparison(lesson, framework):
 @each_pair
 def test_both_notebooks_print_the_same_comparison(lesson):
     pytorch, tensorflow = (comparison(lesson, framework) for framework in lesson.frameworks)
-    assert len(pytorch) > 3 and pytorch == tensorflow, (
+    assert len(pytorch) > (3 if lesson.header.proof == "training" else 1) and pytorch == tensorflow, (
         f"one notebook is older than its twin's record: python -m tandem build {lesson.name[:2]}")
 
 
