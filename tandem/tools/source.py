@@ -61,7 +61,7 @@ class Header:
     """The block at the top of a source. A lesson's numbers stand here and nowhere else.
 
     minutes: {"read", "run", "exercises"}, of a learner's honest working time. seconds, memory_mb: the most that a run of one of
-    its notebooks may take on two CPU cores. needs: packages of requirements-shipping.txt without which it cannot run. proof:
+    its notebooks may take on two CPU cores. needs: packages of requirements-shipping.txt that it has to have; "posix". proof:
     "training", 100 training steps of its network cells, or "none".
     """
 
@@ -202,8 +202,8 @@ def _header(path, text):
         fail("the header needs 'minutes: {read: 50, run: 2, exercises: 30}', in whole minutes.")
     if values.get("proof", PROOFS[0]) not in PROOFS:
         fail(f"the header's proof is '{values['proof']}'; it is one of {', '.join(PROOFS)}.")
-    if unknown := [name for name in values.get("needs", ()) if name not in pins.shipping()]:
-        fail(f"the header needs {', '.join(map(str, unknown))}; it may name packages of {' and '.join(pins.SHIPPING)}.")
+    if unknown := [name for name in values.get("needs", ()) if name not in {"posix", *pins.shipping()}]:
+        fail(f"the header needs {', '.join(map(str, unknown))}; it may name packages of {' and '.join(pins.SHIPPING)}, or posix.")
     return Header(**values | {"needs": tuple(values.get("needs", ()))}), text[found.end() :]
 
 

@@ -1,6 +1,8 @@
 """A run depends on nothing of the user's own: not on profiles, kernels or settings in the home folder, nor on the environment."""
 import json
 import os
+import subprocess
+import sys
 
 import nbformat
 import pytest
@@ -52,3 +54,10 @@ def test_a_run_that_fails_leaves_its_outputs_and_the_environment_as_it_was(tmp_p
     assert dict(os.environ) == before
     assert "so far" in (tmp_path / "run.ipynb").read_text(encoding="utf-8")
     assert sorted(path.name for path in tmp_path.glob("*.ipynb")) == ["run.ipynb"]
+
+
+def test_kernels_under_test_keep_their_temporary_files_in_a_folder_that_is_removed():
+    """nbval kills its kernels, which then cannot clean up after themselves."""
+    done = subprocess.run([sys.executable, "-c", "import tempfile; print(tempfile.gettempdir())"], capture_output=True, text=True,
+                          encoding="utf-8", check=True)
+    assert "tandem-tests-" in done.stdout, "tests/conftest.py sets TMPDIR for what the tests start"

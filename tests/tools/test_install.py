@@ -59,13 +59,23 @@ def test_what_a_system_does_not_have_is_a_sentence_and_the_rest_is_installed(nee
     install.install([needy])
     assert install.missing(needy) == ["server"]
     told = capsys.readouterr().out.splitlines()[-1]
-    assert told.startswith("Lesson 50 · Small cannot be run on this system: server could not be installed")
+    assert told.startswith("Lesson 50 · Small cannot be run on this system, which lacks server (why")
     assert "notebooks/50_small_pytorch.ipynb" in told
 
 
 def test_a_lesson_that_lacks_something_is_not_opened_and_says_how(needy, environment):
     with pytest.raises(install.MissingPackages, match=r"needs server, .* the page's runtimes: type  python -m tandem install 50"):
         install.require(needy)
+
+
+@pytest.mark.parametrize("system, lacks", [("posix", []), ("nt", ["posix"])])
+def test_a_lesson_for_linux_and_macos_is_left_out_on_windows(small, change, environment, monkeypatch, system, lacks):
+    (tandem.ROOT / "requirements-shipping.txt").write_text("", encoding="utf-8")
+    (tandem.ROOT / "requirements-shipping-no-deps.txt").write_text("", encoding="utf-8")
+    change("# ---\n\n", "# needs: [posix]\n# ---\n\n")
+    lesson = source.read(small)
+    monkeypatch.setattr(install.os, "name", system)
+    assert install.missing(lesson) == lacks
 
 
 def test_a_lesson_without_needs_asks_for_nothing(small, environment):
