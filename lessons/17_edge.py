@@ -265,13 +265,13 @@ assert np.abs(to_values(*ruler) - kernel).max() < ruler[1] * 0.51
 # The zero point is a whole number on purpose: zero itself must lie on a mark, because padding and ReLU put exact zeros everywhere, and an error there would be added up thousands of times.
 #
 # That alone makes a file smaller.
-# The device is *faster* because it never goes back to floats: it multiplies the marks.
+# The device can be *faster*, too: it multiplies the marks.
 # For a dense layer with inputs $x$ and a kernel $w$,
 #
 # $$ \sum_i x_i w_i \;\approx\; s_x s_w \sum_i (q_i - z_x)(p_i - z_w) $$
 #
 # and the sum is one of whole numbers, kept in 32 bits.
-# Here is the last layer of our network, computed so:
+# Here is the last layer of our network, computed so; `judge.describe` runs the layers before it, in NumPy, and returns what enters the last:
 
 # %%
 features, _ = judge.describe(test_images[:1000])  # before the last layer
@@ -318,7 +318,7 @@ axes.set(xscale="log", ylim=(0, 1))
 axes.annotate(" largest seen", (features.max(), 0.1))
 plots.describe("Share of right answers against the range that is assumed for "
                "the features, on a logarithmic axis: low at 0.1, a plateau "
-               "from about 1 to 300, low again at 3,000.")
+               "from about 1 to 600, low again at 3,000.")
 assert right[0] < max(right) - 0.1 and right[-1] < max(right) - 0.1
 
 # %% [markdown]
@@ -555,7 +555,9 @@ def build_quantised(starting, bits=bits, per_channel=True):
     ], name="quantised"), starting)
 
 # %% [markdown]
-# **Watch out:** what leaves a convolution is rounded *before* the pooling, as the device does it; the other order gives the same answers, but its gradients hang on the last digit of a float, and the twins' were 6 % apart (`docs/findings/pooling_ties.py` shows it).
+# **Watch out:** what leaves a convolution is rounded *before* the pooling, as the device does it.
+# Pooled first, the answers are the same, but of two nearly equal floats the last digit decides which gets the gradient, and the twins' were 6 % apart.
+# Rounded first, the two are the same mark, and both frameworks choose the same one (`docs/findings/pooling_ties.py` shows it).
 
 # %% [markdown]
 # With it we can turn the bits down, one by one, without training anything:
@@ -700,7 +702,7 @@ assert qat_accuracy > ptq_accuracy + 0.005 or not as_shipped
 # %% [markdown]
 # The star is the same network with the same 4 bits; only its weights have moved a little, to where rounding hurts less.
 # Two things to be honest about.
-# First, the comparison flatters QAT a little: it has seen 10,000 labelled images once more, and a few more steps help a float network, too.
+# First, the comparison flatters QAT a little: it has seen 10,000 labelled images once more, and a few more steps might help a float network, too.
 # Second, at 8 bits there is nothing to win back: QAT is for where rounding hurts.
 
 # %% [markdown]
@@ -727,7 +729,7 @@ def keep(name, ending, content):
 calibration_images = train_images[:calibration_size]
 
 # %% [markdown]
-# As in lesson 16, a file counts when a new process has opened it:
+# As in lesson 16, a file counts when a new process has opened it; this will start one, once there are files:
 
 # %%
 def new_process(script):
@@ -742,7 +744,7 @@ def new_process(script):
 np.save(folder / "images.npy", test_images[:200])
 
 # %% [markdown]
-# ### ExecuTorch
+# ### ExecuTorch, and what Keras has of its own
 
 # %% [markdown] tags=["pytorch"]
 # ExecuTorch takes the program of `torch.export` (lesson 16) and *lowers* it: what a **backend** knows is handed to it as one block, the rest goes to ExecuTorch's own plain kernels.
@@ -881,7 +883,7 @@ assert int(told[2].split()[1]) == expected[0].argmax()
 # Keras has no way to ExecuTorch: `.pte` files are made from `torch.export`'s programs, and this notebook has none.
 # In the picture at the end they come from the twin's record.
 #
-# What Keras has of its own is one line, and one may be tempted by it:
+# Keras has one line of its own, and it tempts:
 
 # %% tags=["tensorflow"]
 tempted = build_classifier(classifier_weights)
@@ -919,16 +921,16 @@ keep("LiteRT float", "tflite", to_litert(classifier))
 # %% [markdown] tags=["tensorflow"]
 # TensorFlow's converter writes `.tflite` files.
 # It has three entrances, and one takes a traced function.
-# Without a second argument it warns that it is deprecated not to name the object that holds the weights, so we name it:
+# Called with the function alone it warns, and asks for the object that holds the weights, so we pass that, too:
 
 # %% tags=["tensorflow"]
 # wrong: only to see it
-alone = build_classifier(classifier_weights, batch=1)
-traced = tf.function(lambda images: alone(images)).get_concrete_function(
+fixed = build_classifier(classifier_weights, batch=1)
+traced = tf.function(lambda images: fixed(images)).get_concrete_function(
     tf.TensorSpec((1, 28, 28, 1)))
 with quietly():
     converter = tf.lite.TFLiteConverter.from_concrete_functions(
-        [traced], alone)
+        [traced], fixed)
     careless = converter.convert()
     interpreter = Interpreter(model_content=careless)
     interpreter.allocate_tensors()
@@ -947,7 +949,7 @@ assert np.isnan(answer).all()
 # So check the size of every file, and its answers.
 #
 # The file is made for one image at a time: a camera has one, and a fixed shape lets the runtime plan its memory.
-# `Optimize.DEFAULT` asks for whole numbers.
+# `Optimize.DEFAULT` asks for whole numbers, unless `supported_types` says 16-bit floats.
 # Alone, it makes the weights so, which is *dynamic*; with images and the vocabulary `TFLITE_BUILTINS_INT8` everything becomes so, input and output too if we say it.
 
 # %% tags=["tensorflow", "classroom"]
@@ -1053,7 +1055,8 @@ print(f"right, as Keras runs it: {accuracy(aware_logits):.2f}")
 # ### The AI Edge Quantizer
 #
 # A package that belongs to neither framework reads a `.tflite` file of floats and writes another; a *recipe* says what is to become of it.
-# `wi8_ai8` reads: weights as 8-bit integers, activations as 8-bit integers; `afp32`: activations are floats between the layers, and where there is a kernel a layer's input is rounded to 8 bits as it runs.
+# `dynamic_wi4_afp32` reads: weights (`w`) as 4-bit integers, activations (`a`) floats between the layers; `dynamic`: where there is a kernel, its input is rounded as it runs.
+# Only a `static` recipe needs calibration; the function then shows our images to the file of floats:
 
 # %% tags=["classroom"]
 with quietly():
@@ -1076,7 +1079,7 @@ def requantised(content, chosen):
         return bytes(work.quantize(ranges_seen).quantized_model)
 
 # %% [markdown] tags=["pytorch"]
-# With it, three files are complete, as for ExecuTorch: float, dynamic and int8.
+# With it, three files are complete, as for ExecuTorch: float, dynamic and int8 (`static_wi8_ai8`: weights and activations as 8-bit integers).
 
 # %% tags=["pytorch", "classroom"]
 for kind, name in (("dynamic", "dynamic_wi8_afp32"),
@@ -1085,12 +1088,11 @@ for kind, name in (("dynamic", "dynamic_wi8_afp32"),
     keep(f"LiteRT {kind}", "tflite", requantised(floats, name))
 
 # %% [markdown] tags=["tensorflow"]
-# We have 8 bits from the converter already.
-# What the converter lacks are 4.
+# Here the files of 8 bits come from the converter already.
 
 # %% [markdown]
 # The quantizer also knows 4 bits, for weights.
-# That is what we trained for, nearly: in such a file the inputs of the layers keep 8 bits, so less is lost than in our figure, and there is less to win back.
+# That is what we trained for, nearly: what enters the layers is rounded as the file runs, by the runtime's own rules, so what is lost and won back need not be as in our figure.
 # We make one twice, from the weights as they were and from those that our own training step found.
 # To the converter both are ordinary networks of floats.
 
@@ -1133,7 +1135,9 @@ except ValueError as error:
     print(str(error).split(" for input")[0])
 
 # %% [markdown]
-# It refuses, and the first idea is to convert the type:
+# (Of 256 marks laid evenly from −1 to 1 none lies at zero: TensorFlow's converter shifts its ruler by half a step, and the zero point is −1; in PyTorch's file it is 0.)
+#
+# It refuses floats, and the first idea is to convert the type:
 
 # %%
 def int8_logits(to_input, count=500):
@@ -1158,7 +1162,7 @@ for name, way in (("cast", lambda image: image), ("scaled", to_input)):
     print(f"{name:7} right: {right:.2f}")
 
 # %% [markdown]
-# **Watch out:** cast, every image becomes −1, 0 and 1, nearly black to the file, and no error says so.
+# **Watch out:** cast, every image becomes the marks −1, 0 and 1, which stand for values within 0.016 of zero: one even grey, and no error says so.
 # A file with whole numbers at its ends wants *marks*: divide by the scale, add the zero point, round, clip.
 # Its output wants the way back.
 # Scale and zero point are in the file, so nobody has to know them; but you have to use them.
@@ -1238,7 +1242,7 @@ open_file = open_litert
 # 2,000 test images, one at a time, as a camera gives them, on one thread.
 # The formats take turns image by image, so that whatever else this machine does falls on all of them alike.
 # What a file takes is *made* outside the main clock: a camera delivers bytes, which are marks after a subtraction, while here NumPy makes them out of floats.
-# ExecuTorch's files take floats, and an int8 one makes its marks inside.
+# PyTorch's ExecuTorch files take floats, and an int8 one makes its marks inside.
 
 # %%
 opened = {name: open_file(path) for name, path in paths.items()}
@@ -1372,7 +1376,8 @@ print(f"this notebook: {mine_mb:,.0f} MB, that process: {megabytes} MB")
 
 # %% [markdown] tags=["tensorflow"]
 # With an error: a dense kernel that was trained with one ruler a channel.
-# Without one: a file that has lost its weights, convolutions that `quantize` leaves out, a cast input.
+# With a warning, which `quietly` hid: convolutions that `quantize` leaves out.
+# Without an error: a file that has lost its weights, a cast input.
 
 # %% [markdown]
 # (And each file answers one image at a time: the batch of the example is in it, as in lesson 16.)
@@ -1386,7 +1391,8 @@ print(f"this notebook: {mine_mb:,.0f} MB, that process: {megabytes} MB")
 # TensorFlow Lite was not abandoned but renamed and moved: ["TensorFlow Lite is now LiteRT"](https://ai.google.dev/edge/litert/migration), `tf.lite` ["will be removed from future TensorFlow Python packages"](https://blog.tensorflow.org/2025/08/whats-new-in-tensorflow-2-20.html), as its makers announced with 2.20, and files for it come out of PyTorch as well, as its notebook of this lesson shows.
 #
 # (All read on 27 November 2026.)
-# So of "TensorFlow for phones, PyTorch for research" little is left: both have a runtime for devices, and the older one, which was TensorFlow's, no longer asks who trained the network.
+# So of what the article behind this course claims (**C11**: TensorFlow leads on devices, with TensorFlow Lite; PyTorch has Mobile and Live. **C15**: TensorFlow Lite carries models to phones) little is left: both have a runtime for devices, and the older one, which was TensorFlow's, no longer asks who trained the network.
+# In this lesson's numbers: files of both frameworks run in one LiteRT process of some 40 MB, 229 kB of floats or 65 kB of whole numbers from either, with the same answers to 1e-4 and the same share right.
 
 # %% [markdown]
 # ## Which file to take
@@ -1461,7 +1467,8 @@ twin = records.load("17_edge", "pytorch", parameters_used)
 
 # %% [markdown]
 # Both records in one list.
-# The twin's times were measured at another moment; they are scaled until the two LiteRT files of floats, which do the same arithmetic, take the same.
+# The twin's times were measured at another moment; they are scaled until the two LiteRT files of floats take the same.
+# These answer alike, but PyTorch's writes its first convolution as a depthwise one, so small differences between the frameworks' times mean nothing.
 
 # %%
 names = {"pytorch": "PyTorch", "tensorflow": "TensorFlow"}
@@ -1560,21 +1567,23 @@ plots.describe("Size against time, both logarithmic, a point for each file "
 # %% [markdown]
 # **Every ExecuTorch file is out**: for each there is a LiteRT file of no more bytes that is faster.
 # But a call from Python is a part of these times, through another binding for each runtime, and on a device there is neither.
-# And where the clock starts decides, too: with 5 or 6 µs for the marks, LiteRT's int8 files are little faster than ExecuTorch's, and the second front is another than the first.
+# And where the clock starts decides, too: with about 5 µs for the marks, LiteRT's int8 files are little faster than ExecuTorch's, and TensorFlow's dynamic file, which takes floats, is ahead of them all.
 #
-# Bytes fall in steps: 229 kB for floats, half of that for 16 bits (a file that only TensorFlow's converter makes), about 65 for 8 bits, 35 for 4.
-# To 8 bits none of it costs half a point of accuracy.
+# Bytes fall in steps: 229 kB for floats, half of that for 16 bits (a file that only the TensorFlow notebook makes), about 65 for 8 bits, 35 for 4.
+# Down to 8 bits none of it costs half a point of accuracy.
 # Weights of 4 bits cost up to two points, and here the two ways differ.
 # In TensorFlow's file all four kernels have 4 bits, and training wins back most of what that costs (.868 to .882).
-# PyTorch's loses nearly one point, and our training wins none of it back (.878 to .876): it had rounded the first kernel, which in this file is still one of floats.
+# PyTorch's loses nearly one point, and our training wins none of it back (.878 to .876), probably because it had rounded the first kernel, which in this file is still one of floats.
 # (For an image of one channel litert-torch writes a depthwise convolution, and this recipe leaves those alone.)
+# TensorFlow's 4-bit files are off the front all the same: PyTorch's have about the same bytes and take a quarter less time, and .882 is not clearly more than .876.
 #
 # What the bytes do to the *time* depends on whether the runtime has a kernel for that kind of number on your processor.
-# On the one that we measured, whole numbers from end to end take about half the time of floats, in both runtimes.
-# The fastest of all, by a hair, is a *dynamic* file, TensorFlow's; PyTorch's of the same name, with its depthwise convolution, takes nearly twice as long.
+# On the one that we measured, the int8 files take about half the time of floats, in both runtimes.
+# But the fastest of all, by a hair, is a *dynamic* file, TensorFlow's: going back to floats between the layers need not cost time.
+# PyTorch's of the same name, with its depthwise convolution, takes nearly twice as long.
 # 16-bit floats take as long as 32, and the 4-bit files, the smallest, are the slowest.
 #
-# So here one takes 8 bits, and 4 only where 30 kB are worth three times the time.
+# So here one takes 8 bits, and 4 only where 30 kB are worth three times the time (PyTorch's file) or four times (TensorFlow's).
 # On your device it may be another file: measure there.
 
 # %% [markdown]
@@ -1599,7 +1608,7 @@ if twin:
 # The two float files, from two frameworks and two converters, answer alike to rounding.
 # The training is another story.
 # The first loss is the same to rounding, the second is not: the two Adams add $\epsilon$ at different places (lesson 2), and any difference, however small, that carries a value over the middle between two marks becomes a whole mark, and a mark of 4 bits is much.
-# So single losses differ by some per cent, while both networks end about equally good.
+# So single losses differ, mostly by a few per cent, at worst by nearly ten, while both networks end about equally good.
 # In float64, with one rule for $\epsilon$, such crossings are so rare that the proof finds the same losses for 100 steps, to a part in $10^{14}$.
 
 # %% [markdown]
@@ -1612,8 +1621,8 @@ if twin:
 # | whole numbers | torchao with a quantiser of the backend; for `.tflite` the AI Edge Quantizer | options of the converter; or the AI Edge Quantizer | other names for the same ranges and scales |
 # | input and output of int8 | `.pte`: floats; `.tflite` by the recipe: marks | floats, unless `inference_input_type` says marks | marks need scale and zero point, by your hand |
 # | QAT of the framework | `prepare_qat_pt2e`: observers are put into the traced program | layers with `tf.quantization.fake_quant…`, which the converter recognises | here Keras needs code, PyTorch a call |
-# | fails with an error | `F.max_pool2d(x, 2)` | a dense kernel trained with one ruler a channel | found at once |
-# | fails in silence | dynamic convolutions stay floats | `from_concrete_functions` drops weights; `quantize("int8")` leaves convolutions | check bytes and answers |
+# | fails with an error | to ExecuTorch: `F.max_pool2d(x, 2)`, without a stride | a dense kernel trained with one ruler a channel | found at once |
+# | fails without an error | to ExecuTorch: dynamic convolutions stay floats | `from_concrete_functions` drops weights; `quantize("int8")` leaves out convolutions, with a warning | check bytes and answers |
 # | runtime in Python | LiteRT needs no framework; ExecuTorch's binding imports PyTorch | LiteRT needs no framework | on a device neither does |
 
 # %% [markdown]
@@ -1672,7 +1681,7 @@ def energy(kernel, inputs, largest, bits):
     ### END SOLUTION
 
 # %% [markdown]
-# The check computes the same in NumPy, with the gradients worked out by hand:
+# The check computes the same in NumPy, with the gradients worked out by hand (the check here looks at the kernel's only):
 
 # %% tags=["classroom", "folded"]
 def energy_by_hand(kernel, inputs, largest, bits):
@@ -1847,7 +1856,7 @@ def ruler_for(values):
     ### END SOLUTION
 
 # %% [markdown]
-# The check goes back from marks to values:
+# The check goes back from marks to values, in one range with zero inside; yours should do for values on one side of zero, and for zeros alone, too:
 
 # %% tags=["classroom", "folded"]
 def ruler_problem(find, values, wanted_scale):
@@ -1984,7 +1993,7 @@ def weights_in(content):
 
 # %% [markdown]
 # The check knows the weights that went in.
-# It looks at *your* lesson's file, and at one with which you did not reckon.
+# It looks at the lesson's int8 file; yours should do for any other, too.
 
 # %% tags=["classroom", "folded"]
 def same_weights(given, kernel):
@@ -2095,7 +2104,7 @@ def weights_in(content):
 #
 # - **Scale and zero point** lay a ruler over a range; a value becomes the number of its nearest mark, zero lies exactly on one, and a layer multiplies marks and puts the scales on at the end.
 # - **Calibration**: the range of what depends on the image has to be measured before, on images of the kind that will come.
-# - **One scale a channel** costs nothing and saves several points where bits are few.
+# - **One scale a channel** costs next to nothing, and saved 14 points at 4 bits.
 # - **Training through rounding** is fake quantisation with a straight-through gradient; it wins back most of what 4 bits lose, if the file rounds the kernels that it rounded, and at 8 bits there is nothing to win.
 # - **What converters refuse** they say in their own words; what they get wrong they do not say: compare bytes and answers.
 # - **Which file**: those on the Pareto front, measured where they will run.
