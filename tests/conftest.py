@@ -40,6 +40,7 @@ def pytest_configure(config):
         os.environ.setdefault(name, share)
     stack = contextlib.ExitStack()
     settings = stack.enter_context(tempfile.TemporaryDirectory(prefix="tandem-tests-", ignore_cleanup_errors=True))
+    pathlib.Path(settings).chmod(0o711)  # a test that runs as another user gets to what it made below
     temporary = pathlib.Path(settings, "tmp")  # of kernels: nbval kills them, and they would leave their folders behind
     temporary.mkdir()
     stack.enter_context(environment(settings, TMPDIR=str(temporary)))
