@@ -1,4 +1,4 @@
-"""The command line: python -m tandem lab | install | run | compare | bench | build | proof."""
+"""The command line: python -m tandem lab | install | run | sweep | compare | bench | build | proof."""
 import argparse
 import ast
 import os
@@ -31,6 +31,17 @@ def main(arguments=None):
     run.add_argument("--framework", choices=FRAMEWORKS, help="run this twin alone")
     run.add_argument("--output", metavar="FOLDER", help="where notebooks and records go (default: a new folder in runs/)")
     run.set_defaults(command=_run)
+
+    sweep = commands.add_parser("sweep", help="run a lesson with many values of its parameters, several runs at a time",
+                                epilog="example: python -m tandem sweep 06 -p learning_rate 1e-3,3e-3 -p seed 0:4")
+    sweep.add_argument("lesson", help="its number, such as 06")
+    sweep.add_argument("-p", dest="parameters", action="append", required=True, metavar="NAME VALUES",
+                       help="a parameter and its values: 1e-3,3e-3 or 0:4 (0,1,2,3) or one; repeated: all combinations")
+    sweep.add_argument("--framework", choices=FRAMEWORKS, help="run this twin alone")
+    sweep.add_argument("--output", metavar="FOLDER", help="where runs and table go, and are looked for (default: one in runs/)")
+    sweep.add_argument("--address", help="of a Ray cluster: auto, HOST:PORT, ray://HOST:PORT (default: this machine's cores)")
+    sweep.add_argument("--at-once", type=int, metavar="N", help="the most runs at a time (default: one a core)")
+    sweep.set_defaults(command=_sweep)
 
     compare = commands.add_parser("compare", help="print and draw how the twins of a lesson differ, from their records")
     compare.add_argument("lesson", help="its number, such as 11")
@@ -94,6 +105,17 @@ def _run(chosen, _):
     folder = run.run(lesson, parameters, [chosen.framework] if chosen.framework else None, chosen.output)
     if not chosen.framework and None not in lesson.frameworks:
         run.compare(lesson, folder)
+
+
+def _sweep(chosen, _):
+    from tandem.tools import install, sweep
+
+    lesson = source.find(chosen.lesson)
+    install.require(lesson)
+    failed = sweep.sweep(lesson, dict(_parameter(text) for text in chosen.parameters),
+                         [chosen.framework] if chosen.framework else None, chosen.output,
+                         lambda runs: sweep.on_ray(runs, chosen.address, chosen.at_once))
+    return 1 if failed else 0
 
 
 def _compare(chosen, _):
