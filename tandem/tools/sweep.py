@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from dataclasses import dataclass
 
 import filelock
@@ -39,6 +40,9 @@ from tandem.tools.install import MissingPackages
 
 ONE_CORE = {"OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1", "CUDA_VISIBLE_DEVICES": "-1"}
 QUIET = {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+HASTY = {"RAY_CLIENT_INITIAL_CONNECTION_TIMEOUT_S": "4", "RAY_CLIENT_MAX_CONNECTION_TIMEOUT_S": "4",
+         "RAY_NUM_REDIS_GET_RETRIES": "12", "RAY_BACKEND_LOG_LEVEL": "error"}
+"""Where something answers that is no Ray, it gives up after a quarter of a minute and says nothing of its own."""
 STORE = 80 * 2**20  # bytes of Ray's object store, the least that it takes: results are small
 PATIENCE = 10  # seconds that a cluster may take to answer
 PANELS = 3  # beside each other in the picture
@@ -182,34 +186,38 @@ def on_ray(runs, address=None, at_once=None, report=print):
 @contextlib.contextmanager
 def _engine(address, at_once, report):
     """Ray, started on this machine and ended with this process, however that ends; or connected to a cluster."""
-    os.environ.update({} if address else QUIET)
+    before = dict(os.environ)
+    os.environ.update(HASTY if address else QUIET)
     try:
         import ray
     except ImportError:
         raise MissingPackages("A sweep needs ray: type  python -m tandem install 21  (two minutes, 2.2 GB).") from None
     start = time.perf_counter()
     with _passing_folder() as folder:
-        if address:
-            _connect(ray, address)
-        else:
-            os.environ["TMPDIR"] = folder  # of the runs, so that a killed one leaves nothing elsewhere
-            ray.init("local", num_cpus=at_once or threads.cores(), include_dashboard=False, object_store_memory=STORE,
-                     log_to_driver=False, logging_level="ERROR", _temp_dir=folder)
         try:
+            if address:
+                _connect(ray, address)
+            else:
+                os.environ["TMPDIR"] = folder  # also of the runs: a killed one leaves nothing elsewhere
+                ray.init("local", num_cpus=at_once or threads.cores(), include_dashboard=False, object_store_memory=STORE,
+                         log_to_driver=False, logging_level="ERROR", _temp_dir=folder, _node_ip_address="127.0.0.1")
             cores = int(ray.cluster_resources().get("CPU", 0))
             report(f"Ray is there after {time.perf_counter() - start:.1f} s, with {cores} core{'s' * (cores != 1)}.")
             yield ray
         finally:
             ray.shutdown()
+            os.environ.clear()
+            os.environ.update(before)
 
 
 def _connect(ray, address):
     host, _, port = address.removeprefix("ray://").rpartition(":")
     python = str(pathlib.Path(tandem.__file__).parent.parent)
     try:
-        if port.isdigit():  # Ray itself would try for minutes
+        if port.isdigit():
             socket.create_connection((host, int(port)), PATIENCE).close()
-        ray.init(address, log_to_driver=False, logging_level="ERROR", runtime_env={"env_vars": {"PYTHONPATH": python}})
+        with warnings.catch_warnings(action="ignore"):
+            ray.init(address, log_to_driver=False, logging_level="ERROR", runtime_env={"env_vars": {"PYTHONPATH": python}})
     except (OSError, RuntimeError, ValueError) as error:
         why = str(error).splitlines()[0]
         raise RunError(f"No Ray cluster answers at {address} ({why}): docs/cluster/ says how to start one.") from None
@@ -270,8 +278,9 @@ def _write_table(path, ended):
 
 
 def _printed(ended):
-    """The table for a console: parameters, framework, the first scores, seconds; a failed run has its reason in their place."""
-    scores = [name for name in dict.fromkeys(name for _, result in ended for name in result) if name not in ("seconds", "failed")]
+    """The table for a console: parameters, framework, the first scores that are no counts, seconds; why a run failed."""
+    scores = dict.fromkeys(name for _, result in ended for name, value in result.items() if isinstance(value, float))
+    scores = [name for name in scores if not name.endswith(records.MEASURED)]
     lines = [[*ended[0][0].parameters, "framework", *scores[:PRINTED], "seconds"]]
     for one, result in ended:
         numbers = [_short(result.get(name, "")) for name in lines[0][len(one.parameters) + 1 :]]
@@ -312,7 +321,7 @@ def _draw(lesson, parameters, ended, path):
     axes[0, 0].set_ylabel(score.replace("_", " "))
     axes[0, 0].legend()
     spread = ", mean and range over the seeds" if "seed" in swept[1:] else ""
-    figure.suptitle(f"{lesson.title}: {score.replace('_', ' ')}{spread}", fontsize=11)
+    figure.suptitle(f"Lesson {lesson.title.partition(' ')[0]}: {score.replace('_', ' ')}{spread}", fontsize=11)
     part = path.with_suffix(".part")
     figure.savefig(part, dpi=120, format="png")
     os.replace(part, path)
