@@ -47,15 +47,23 @@ STORE = 80 * 2**20  # bytes of Ray's object store, the least that it takes: resu
 PATIENCE = 10  # seconds that a cluster may take to answer
 PANELS = 3  # beside each other in the picture
 PRINTED = 3  # columns of scores in the printed table; sweep.csv has all
-REMOVE = """
-import os, shutil, sys, time
+CLEAR = """
+import contextlib, shutil, sys
+import psutil
+
+def started_here(process):
+    with contextlib.suppress(psutil.Error):
+        return process.environ().get("TMPDIR") == sys.argv[1]
+
 sys.stdin.read()  # ends with the process that holds the other end, however that ends
-for _ in range(60):
-    shutil.rmtree(sys.argv[1], ignore_errors=True)
-    if not os.path.exists(sys.argv[1]):
-        break
-    time.sleep(0.5)
+while left := list(filter(started_here, psutil.process_iter())):
+    for process in left:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+    psutil.wait_procs(left, timeout=5)
+shutil.rmtree(sys.argv[1], ignore_errors=True)
 """
+"""What another process does when a sweep has ended: ends what was started with the folder in its TMPDIR, and removes that."""
 
 
 @dataclass(frozen=True)
@@ -225,14 +233,14 @@ def _connect(ray, address):
 
 @contextlib.contextmanager
 def _passing_folder():
-    """A folder of a short name, as Ray's sockets need, that another process removes when this one has ended, even by kill -9."""
+    """A folder of a short name, as Ray's sockets need, that is cleared away when this process has ended, even by kill -9."""
     folder = tempfile.mkdtemp(prefix="tandem-", dir="/tmp" if os.path.isdir("/tmp") else None)
-    remover = subprocess.Popen([sys.executable, "-c", REMOVE, folder], stdin=subprocess.PIPE, start_new_session=True)
+    other = subprocess.Popen([sys.executable, "-c", CLEAR, folder], stdin=subprocess.PIPE, start_new_session=True)
     try:
         yield folder
     finally:
-        remover.stdin.close()
-        remover.wait()
+        other.stdin.close()
+        other.wait()
 
 
 @contextlib.contextmanager

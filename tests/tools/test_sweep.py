@@ -85,7 +85,7 @@ def test_every_combination_is_run_tabled_and_drawn(swept, tmp_path):
     assert rows[-1] == {"steps": "2", "slope": "0.5", "framework": "tensorflow", "count": "3", "final loss": "2.5",
                         "seconds": "1.0", "failed": ""}
     assert said[0].startswith("1 of 8 · steps 1, slope 0.25, PyTorch: final loss 1.25 · ") and said[0].endswith("minutes left")
-    assert said[-2].splitlines()[-1].split() == ["2", "0.5", "TensorFlow", "2.5", "1.0"]
+    assert said[-2].splitlines()[-1].split() == ["2", "0.5", "TensorFlow", "2.5", "1"]
     assert (tmp_path / "out" / "sweep.png").stat().st_size > 5_000
 
 
@@ -245,8 +245,8 @@ def test_the_cluster_file_is_what_ray_takes():
     from ray.autoscaler._private.util import prepare_config, validate_config
 
     config = yaml.safe_load((CHECKOUT / "docs" / "cluster" / "cluster.yaml").read_text(encoding="utf-8"))
-    validate_config(config)
     prepared = prepare_config(config)
+    validate_config(prepared)
     assert prepared["max_workers"] == len(config["provider"]["worker_ips"])
 
 
