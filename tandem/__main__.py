@@ -40,7 +40,7 @@ def main(arguments=None):
     sweep.add_argument("--framework", choices=FRAMEWORKS, help="run this twin alone")
     sweep.add_argument("--output", metavar="FOLDER", help="where runs and table go, and are looked for (default: one in runs/)")
     sweep.add_argument("--address", help="of a Ray cluster: auto, HOST:PORT, ray://HOST:PORT (default: this machine's cores)")
-    sweep.add_argument("--at-once", type=int, metavar="N", help="the most runs at a time (default: one a core)")
+    sweep.add_argument("--at-once", type=_count, metavar="N", help="the most runs at a time (default: one a core)")
     sweep.set_defaults(command=_sweep)
 
     compare = commands.add_parser("compare", help="print and draw how the twins of a lesson differ, from their records")
@@ -172,6 +172,12 @@ def _proof(chosen, _):
     if chosen.mutants:
         return mutants.main([source.find(number) for number in chosen.lessons] or proof.lessons_to_prove())
     return proof.main(chosen.lessons, chosen.all)
+
+
+def _count(text):
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number above 0")
+    return int(text)
 
 
 def _value(text):

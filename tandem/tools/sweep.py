@@ -161,7 +161,7 @@ def lesson_run(one):
     try:
         run.run(source.find(one.lesson), one.parameters, [one.framework], one.folder, report=lambda line: None)
     except (TandemError, OSError) as error:
-        return {"failed": str(error).splitlines()[0]}
+        return {"failed": _first_line(error)}
     record = records.load(one.lesson, one.framework, place=one.folder)
     if record is None:
         return {"failed": f"It left no record in {one.folder}."}
@@ -187,33 +187,33 @@ def on_ray(runs, address=None, at_once=None, report=print):
             try:
                 result = ray.get(ended)
             except ray.exceptions.RayError as error:  # killed, or out of memory; or a bug, which has a cause
-                result = {"failed": f"{type(error).__name__}: {str(getattr(error, 'cause', error)).splitlines()[0]}"}
+                result = {"failed": f"{type(error).__name__}: {_first_line(getattr(error, 'cause', error))}"}
             yield running.pop(ended), result
 
 
 @contextlib.contextmanager
 def _engine(address, at_once, report):
     """Ray, started on this machine and ended with this process, however that ends; or connected to a cluster."""
-    before = dict(os.environ)
-    os.environ.update(HASTY if address else QUIET)
-    try:
-        import ray
-    except ImportError:
-        raise MissingPackages("A sweep needs ray: type  python -m tandem install 21  (two minutes, 2.2 GB).") from None
-    start = time.perf_counter()
-    with _passing_folder() as folder:
+    start, before = time.perf_counter(), dict(os.environ)
+    with contextlib.nullcontext() if address else _passing_folder() as folder:
         try:
+            os.environ.update(HASTY if address else QUIET | {"TMPDIR": folder})  # also the runs': a killed one leaves it there
+            import ray
+
             if address:
                 _connect(ray, address)
             else:
-                os.environ["TMPDIR"] = folder  # also of the runs: a killed one leaves nothing elsewhere
                 ray.init("local", num_cpus=at_once or threads.cores(), include_dashboard=False, object_store_memory=STORE,
                          log_to_driver=False, logging_level="ERROR", _temp_dir=folder, _node_ip_address="127.0.0.1")
             cores = int(ray.cluster_resources().get("CPU", 0))
             report(f"Ray is there after {time.perf_counter() - start:.1f} s, with {cores} core{'s' * (cores != 1)}.")
-            yield ray
+            try:
+                yield ray
+            finally:
+                ray.shutdown()
+        except ImportError:
+            raise MissingPackages("A sweep needs ray: type  python -m tandem install 21  (two minutes, 2.2 GB).") from None
         finally:
-            ray.shutdown()
             os.environ.clear()
             os.environ.update(before)
 
@@ -227,8 +227,7 @@ def _connect(ray, address):
         with warnings.catch_warnings(action="ignore"):
             ray.init(address, log_to_driver=False, logging_level="ERROR", runtime_env={"env_vars": {"PYTHONPATH": python}})
     except (OSError, RuntimeError, ValueError) as error:
-        why = str(error).splitlines()[0]
-        raise RunError(f"No Ray cluster answers at {address} ({why}): docs/cluster/ says how to start one.") from None
+        raise RunError(f"No Ray answers at {address} ({_first_line(error)}); docs/cluster/ tells how to start one.") from None
 
 
 @contextlib.contextmanager
@@ -246,14 +245,18 @@ def _passing_folder():
 @contextlib.contextmanager
 def _alone(folder):
     """Makes the folder of a sweep and keeps a second sweep out of it."""
+    lock = filelock.FileLock(folder / ".lock", timeout=0)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(folder / ".lock", timeout=0):
-            yield
+        lock.acquire()
     except filelock.Timeout:
         raise RunError(f"Another sweep is at work in {folder}: wait for it, or name another folder with --output.") from None
     except OSError as error:
         raise RunError(f"{error.filename} cannot be written ({error.strerror}): name another folder with --output.") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _told(results, done, total, report):
@@ -350,6 +353,10 @@ def _marks(axes, framework, points):
 
 def _short(value):
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _first_line(error):
+    return str(error).partition("\n")[0]
 
 
 def _replace(path, text):

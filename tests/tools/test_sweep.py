@@ -192,7 +192,7 @@ def test_without_ray_a_sentence_says_how_to_install_it(small, swept, monkeypatch
 @needs_ray
 def test_a_cluster_that_does_not_answer_is_told_at_once(small):
     start = time.perf_counter()
-    with pytest.raises(RunError, match="No Ray cluster answers at 127.0.0.1:1 .*docs/cluster/"):
+    with pytest.raises(RunError, match="No Ray answers at 127.0.0.1:1 .*docs/cluster/"):
         list(sweep.on_ray([None], "127.0.0.1:1"))
     assert time.perf_counter() - start < 20 and "RAY_BACKEND_LOG_LEVEL" not in os.environ
 
