@@ -6,6 +6,7 @@ import csv
 import gzip
 import hashlib
 import io
+import json
 
 import numpy as np
 
@@ -28,6 +29,7 @@ SHA256 = {
     "fashion_diffusion_runs.csv": "a73f69fb6e2f688b68a607db5ef4522c286453c6ff5fe632cf527c7283c0b94d",
     "fashion_mnist.npz": "efefbe05b9d7eaf04f28ae39025070e3f555b25bf705ff9319bf8a7a4784fc6b",
     "penguins.csv": "f204db2c753b0937caac3cb35258562c14f073e4bbc76be24b4c51ce22767a93",
+    "ray_train_runs.json": "f3ac7b8e35c75d4cc2e8def8afdbe453fa0f12665f6c9b701e94d594bc146065",
     "scaling_runs.csv": "c499c54ba58120d4eda9245de1376ecdd5828fbf83f5f8316c7e2526873f426b",
     "seattle_weather.csv": "62f0609f787158128aa2bd102967173a4953122dd4f872bf1d502cae1037df0b",
     "shakespeare.txt.gz": "ed33a3bd04b8c99060d57e817c4fab90ad47213f662b7958a77451cc9390284d",
@@ -283,6 +285,15 @@ def scaling_runs():
     rows = list(csv.DictReader(io.StringIO(read_checked("scaling_runs.csv").decode("utf-8"))))
     return (np.array([int(row["parameters"]) for row in rows]), np.array([int(row["tokens"]) for row in rows]),
             np.array([float(row["held_out_loss"]) for row in rows]))
+
+
+def ray_train_runs():
+    """Lesson 21's training runs by Ray Train, two workers in float64: {framework: run}.
+
+    A run is a dictionary: "undisturbed" and "killed" (rank 1, in step 58 of 100), the losses of both, exact; "undisturbed
+    seconds", "killed seconds", and "megabytes", the most that all processes held. Made by data/make/ray_train_runs.py.
+    """
+    return json.loads(read_checked("ray_train_runs.json"))
 
 
 def _by_layer(arrays):
