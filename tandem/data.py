@@ -34,6 +34,7 @@ SHA256 = {
     "seattle_weather.csv": "62f0609f787158128aa2bd102967173a4953122dd4f872bf1d502cae1037df0b",
     "shakespeare.txt.gz": "ed33a3bd04b8c99060d57e817c4fab90ad47213f662b7958a77451cc9390284d",
     "shakespeare_gpt.safetensors": "93b8d195411a5c798bae3496055bee5325465be788424d3d2057f3b5d1b2e612",
+    "spark_libraries.csv": "3ff881092be08936f03f4a467d586e5136ad0bfcb4c160677d48bd1eebd0e960",
     "stylegan_people.safetensors": "59c4c26d9185d5ae535a2644ea2787be69ca22a599fac739a1630be152e3dd63",
     "surnames.csv.gz": "f501198f2281b8a49c2e7e3167b0e9c49f1fbe6db048071707ba203e6f76dd57",
 }
@@ -325,6 +326,17 @@ def default_runs():
         run["epochs"] = np.unique(run["epochs"])
         run |= {name: np.reshape(run[name], (-1, len(run["epochs"]))) for name in ("loss", "accuracy")}
     return runs
+
+
+def spark_libraries():
+    """What Spark's libraries for deep learning answered when they were last asked: a list of dictionaries, one a try.
+
+    Keys: library, version, released (the day), needs (what it declares), installed (with what help, and which versions came),
+    outcome ("runs", "parts import" or "does not run"), detail (the losses seen, or the message), seconds (int, of the try
+    without its installation), read_on (the day). Made by data/make/spark_libraries.py.
+    """
+    rows = csv.DictReader(io.StringIO(read_checked("spark_libraries.csv").decode("utf-8")))
+    return [row | {"seconds": int(row["seconds"])} for row in rows]
 
 
 def batch_order(size, batch_size, epochs, seed):

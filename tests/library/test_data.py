@@ -75,6 +75,15 @@ def test_default_runs_hold_every_step_of_both_walks_with_and_without_batch_norm(
     )
 
 
+def test_spark_libraries_have_an_outcome_a_day_and_no_address_or_path_of_a_machine():
+    rows = data.spark_libraries()
+    assert {row["library"] for row in rows} == {"elephas", "TensorFlowOnSpark", "SparkFlow", "pyspark's TorchDistributor"}
+    assert {row["outcome"] for row in rows} <= {"runs", "parts import", "does not run"}
+    for row in rows:
+        assert re.fullmatch(r"20\d\d-\d\d-\d\d", row["released"]) and row["released"] < row["read_on"], row["library"]
+        assert not re.search(r"/\w|://|\d+\.\d+\.\d+\.\d+", row["detail"]), f"{row['library']}: {row['detail']}"
+
+
 @pytest.mark.parametrize("size", [0, 10_001])
 def test_a_wrong_train_size_is_refused(size):
     with pytest.raises(ValueError, match="take 1 to 10,000"):
