@@ -62,6 +62,12 @@ def save(lesson, framework, parameters, losses, **scores):
     return record
 
 
+def add(record, **scores):
+    """Saves a record once more, with scores that were not known when it was made; returns it."""
+    kept = record["scores"] | scores
+    return save(record["lesson"], record["framework"], record["parameters"], record["losses"], **kept)
+
+
 def load(lesson, framework, parameters=None, place=None):
     """The newest record of a lesson's twin that was run with the same `parameters` (None: any); None if there is none.
 

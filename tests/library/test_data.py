@@ -56,6 +56,12 @@ def test_no_line_of_the_held_out_plays_is_trained_on():
     assert "To be, or not to be" in training and len(training) == 4_592_018 and set(held_out) <= set(training)
 
 
+def test_seed_runs_hold_both_frameworks_with_the_same_number_of_seeds():
+    for lesson, score, seeds in (("06_convolution", "test_accuracy", 6), ("11_dcgan", "distance", 5)):
+        runs = data.seed_runs(lesson)
+        assert {framework: scores[score].shape for framework, scores in runs.items()} == dict.fromkeys(tandem.FRAMEWORKS, (seeds,))
+
+
 def test_default_runs_hold_every_step_of_both_walks_with_and_without_batch_norm():
     runs = data.default_runs()
     states = [state for framework, batch_norm, state in runs if framework == "pytorch" and batch_norm]

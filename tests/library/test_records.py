@@ -27,6 +27,13 @@ def test_a_record_comes_back_with_every_digit_of_float32(records_folder):
     assert np.array_equal(np.float32(found["losses"]["loss"]), losses)
 
 
+def test_scores_that_are_known_later_join_the_record(records_folder):
+    saved = records.save("50_test", "pytorch", {"epochs": 1}, [1.0, 0.5], accuracy=0.5)
+    records.add(saved, lines=7)
+    found = records.load("50_test", "pytorch", {"epochs": 1})
+    assert found["scores"] == {"accuracy": 0.5, "lines": 7} and found["losses"] == saved["losses"]
+
+
 def test_a_record_of_other_parameters_is_not_taken_for_the_twin(records_folder):
     mine = records.save("50_test", "pytorch", {"epochs": 2}, [1.0])
     records.save("50_test", "tensorflow", {"epochs": 1}, [1.0])
