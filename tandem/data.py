@@ -332,7 +332,7 @@ def default_runs():
 def seed_runs(lesson):
     """The same lesson with several seeds, "06_convolution" or "11_dcgan": {framework: {score: float64 array, one number a seed}}.
 
-    Both frameworks have the same seeds in the same order. Made by `python -m tandem sweep`: data/README.md.
+    Both frameworks have the same seeds in the same order. Made by data/make/seed_runs.py.
     """
     runs = {framework: {} for framework in tandem.FRAMEWORKS}
     for row in csv.DictReader(io.StringIO(read_checked("seed_runs.csv").decode("utf-8"))):

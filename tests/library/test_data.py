@@ -59,7 +59,8 @@ def test_no_line_of_the_held_out_plays_is_trained_on():
 def test_seed_runs_hold_both_frameworks_with_the_same_number_of_seeds():
     for lesson, score, seeds in (("06_convolution", "test_accuracy", 6), ("11_dcgan", "distance", 5)):
         runs = data.seed_runs(lesson)
-        assert {framework: scores[score].shape for framework, scores in runs.items()} == dict.fromkeys(tandem.FRAMEWORKS, (seeds,))
+        counted = {framework: scores[score].shape for framework, scores in runs.items()}
+        assert counted == dict.fromkeys(tandem.FRAMEWORKS, (seeds,))
 
 
 def test_default_runs_hold_every_step_of_both_walks_with_and_without_batch_norm():
