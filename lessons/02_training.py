@@ -1810,13 +1810,18 @@ for cell in lesson.read_text(encoding="utf-8").split("\n# %%"):
         side = "pytorch" if '"pytorch"' in marker else "tensorflow"
         cells[side][name] = code
 
+counts = {}
 print(f"{'':36}{'lines':>8}{'concepts':>10}")
 for side, label in (("pytorch", "PyTorch"), ("tensorflow", "Keras")):
     for way, needed in ways[side].items():
         code = "\n".join(cells[side][name] for name in needed.split(", "))
         written = ast.unparse(ast.parse(code)).splitlines()
         lines = sum(bool(line) and "import" not in line for line in written)
-        print(f"{label:9}{way:27}{lines:8}{len(concepts(code)):10}")
+        names = len(concepts(code))
+        print(f"{label:9}{way:27}{lines:8}{names:10}")
+        if side == framework:
+            counts |= {f"lines, {way}": lines, f"concepts, {way}": names}
+counted = records.add(mine, **counts)
 
 # %% [markdown]
 # **C1, PyTorch is easier for a beginner who knows Python.**

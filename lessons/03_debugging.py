@@ -1367,7 +1367,8 @@ picture(
     y_label="squared error",
     log=True,
 )
-assert not as_shipped or end(repaired) < 0.1
+repairs = {1: end(repaired) < 0.1}
+assert not as_shipped or repairs[1]
 
 # %% [markdown]
 # ### Bug 2: slow
@@ -1455,7 +1456,8 @@ picture(
     {"with the bug": with_bug, "repaired": repaired},
     f"Bug 2 repaired: {end(repaired):.2f} instead of {end(with_bug):.2f}",
 )
-assert not as_shipped or end(repaired) < 1.1
+repairs[2] = end(repaired) < 1.1
+assert not as_shipped or repairs[2]
 
 # %% [markdown] tags=["tensorflow"]
 # **Watch out:** Keras' cleverness has an edge.
@@ -1644,7 +1646,8 @@ picture(
     {"with the bug": with_bug, "repaired": repaired},
     f"Bug 3 repaired: {end(repaired):.2f} instead of {end(with_bug):.2f}",
 )
-assert not as_shipped or end(repaired) < 1.1
+repairs[3] = end(repaired) < 1.1
+assert not as_shipped or repairs[3]
 
 # %% [markdown]
 # ### Bug 4: it disappoints
@@ -1831,9 +1834,8 @@ picture(
     f"Bug 4 repaired: {repaired[-1]:.2f} instead of {with_bug[-1]:.2f}",
     y_label="test accuracy",
 )
-if as_shipped:
-    assert np.mean(repaired[2:]) > np.mean(with_bug[2:]) + 0.03
-    assert repaired[-1] > 0.65
+repairs[4] = np.mean(repaired[2:]) > np.mean(with_bug[2:]) + 0.03
+assert not as_shipped or repairs[4] and repaired[-1] > 0.65
 
 # %% [markdown]
 # The network was better than its examination.
@@ -1946,7 +1948,8 @@ picture(
 plt.gca().lines[0].set(linestyle="--", zorder=3)
 plt.legend()
 plt.axvline(good, color=plots.OTHERS[5], linewidth=1)
-assert not as_shipped or finite == bug_steps
+repairs[5] = finite == bug_steps
+assert not as_shipped or repairs[5]
 
 # %% [markdown]
 # To the line it is the same curve.
@@ -2083,7 +2086,8 @@ picture(
     f"Bug 6 repaired: it starts at {repaired[0]:.2f} "
     f"instead of {with_bug[0]:.2f}",
 )
-assert not as_shipped or np.mean(repaired[:5]) < 0.5 * np.mean(with_bug[:5])
+repairs[6] = np.mean(repaired[:5]) < 0.5 * np.mean(with_bug[:5])
+assert not as_shipped or repairs[6]
 
 # %% [markdown]
 # Training goes on where the colleague stopped.
@@ -2105,10 +2109,12 @@ assert not as_shipped or np.mean(repaired[:5]) < 0.5 * np.mean(with_bug[:5])
 
 # %% tags=["pytorch"]
 framework, other = "pytorch", "tensorflow"
+graphs_needed, graph_breaks = graph_count, breaks  # of the deciding network
 count = sum(parameter.numel() for parameter in network.parameters())
 
 # %% tags=["tensorflow"]
 framework, other = "tensorflow", "pytorch"
+graphs_needed, graph_breaks = traces, 0  # of the deciding network
 count = network.count_params()
 
 # %% [markdown]
@@ -2123,6 +2129,10 @@ mine = records.save(
     test_loss=test_loss(network),
     parameters_before=weights.count(old),
     parameters_after=count,
+    loss_changed_by_surgery=divided - before,
+    graphs_needed=graphs_needed,
+    graph_breaks=graph_breaks,
+    bugs_mended=sum(map(bool, repairs.values())),
 )
 twin = records.load("03_debugging", other, parameters_used)
 
