@@ -41,8 +41,8 @@ from tandem.tools.install import MissingPackages
 ONE_CORE = {"OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1", "CUDA_VISIBLE_DEVICES": "-1"}
 QUIET = {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 HASTY = {"RAY_CLIENT_INITIAL_CONNECTION_TIMEOUT_S": "4", "RAY_CLIENT_MAX_CONNECTION_TIMEOUT_S": "4",
-         "RAY_NUM_REDIS_GET_RETRIES": "12", "RAY_BACKEND_LOG_LEVEL": "error"}
-"""Where something answers that is no Ray, it gives up after a quarter of a minute and says nothing of its own."""
+         "RAY_NUM_REDIS_GET_RETRIES": "12"}
+"""Where something answers that is no Ray, Ray gives up after a quarter of a minute."""
 STORE = 80 * 2**20  # bytes of Ray's object store, the least that it takes: results are small
 PATIENCE = 10  # seconds that a cluster may take to answer
 PANELS = 3  # beside each other in the picture
