@@ -59,6 +59,8 @@ def header(lesson, framework, measured):
         parts.append(f"Measured on two CPU cores: {measured['seconds']} s, {measured['peak_mb']} MB")
     if lesson.header.needs:
         parts.append(f"needs more packages, which `make lab LESSON={lesson.name[:2]}` installs")
+    if lesson.header.alone:
+        parts.append("run the twins one after the other, for they measure your machine")
     for other in lesson.frameworks:
         if other != framework:
             parts.append(f"[the {FRAMEWORK_NAMES[other]} twin]({lesson.notebook_name(other)})")

@@ -62,7 +62,8 @@ class Header:
 
     minutes: {"read", "run", "exercises"}, of a learner's honest working time. seconds, memory_mb: the most that a run of one of
     its notebooks may take on two CPU cores. needs: packages of requirements-shipping.txt that it has to have; "posix". proof:
-    "training", 100 training steps of its network cells, or "none".
+    "training", 100 training steps of its network cells, or "none". alone: whether its notebooks are run one after the other,
+    because they measure the machine, and not side by side.
     """
 
     minutes: dict
@@ -70,6 +71,7 @@ class Header:
     memory_mb: int = 1300
     needs: tuple = ()
     proof: str = "training"
+    alone: bool = False
 
 
 @dataclass(frozen=True)
@@ -191,7 +193,7 @@ def _header(path, text):
         values = yaml.safe_load(re.sub("^# ", "", found[1], flags=re.MULTILINE)) or {}
     except yaml.YAMLError as error:
         fail(f"the header is not YAML: {str(error).splitlines()[0]}.")
-    known = {"minutes": dict, "seconds": int, "memory_mb": int, "needs": list, "proof": str}
+    known = {"minutes": dict, "seconds": int, "memory_mb": int, "needs": list, "proof": str, "alone": bool}
     for name, value in values.items():
         if name not in known:
             fail(f"the header says '{name}'; it knows {', '.join(known)}.")

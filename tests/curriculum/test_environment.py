@@ -207,6 +207,7 @@ def test_every_import_is_declared():
                 written |= set(re.findall(r"^%%write (\w+)\.py", cell.source))
     packages = importlib.metadata.packages_distributions()
     own = {"tandem", *written, *(path.stem for path in files)}
+    own |= {"elephas", "pyspark", "sparkflow", "tensorflowonspark"}  # data/make/spark_libraries.py gives each an environment
     used = {canonical(packages[name][0]) for name in found - own - set(sys.stdlib_module_names)}
     named = direct().keys()
     # parts of Jupyter, of LitServe, of TensorFlow Serving's interface, and of nearly everything; pinned in constraints.txt

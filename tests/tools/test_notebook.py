@@ -34,6 +34,12 @@ def test_the_header_says_what_installs_what_the_lesson_needs(small, change):
     assert "· needs more packages, which `make lab LESSON=50` installs ·" in line
 
 
+def test_the_header_says_when_twins_are_not_to_be_run_side_by_side(small, change):
+    change("# ---\n\n", "# alone: true\n# ---\n\n")
+    line = notebook.assemble(source.read(small), "pytorch", {}).cells[0].source.splitlines()[-1]
+    assert "· run the twins one after the other, for they measure your machine ·" in line
+
+
 def test_a_folded_cell_is_folded_and_every_heading_begins_a_slide(small):
     cells = notebook.assemble(source.read(small), "tensorflow", {}).cells
     folded = [cell.source for cell in cells if cell.metadata.get("jupyter") == {"source_hidden": True}]
