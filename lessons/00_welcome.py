@@ -36,7 +36,7 @@ import psutil
 import tensorflow as tf
 import torch
 
-from tandem import ROOT, data, plots, threads, weights
+from tandem import data, plots, threads, weights
 
 # %% [markdown]
 # Versions first.
@@ -211,7 +211,6 @@ assert difference < 1e-13
 #
 # Five parts.
 # Each lesson stands on those before it, but the parts are doors of their own: with some practice, go straight to the one that you need.
-# Filled boxes are in this checkout; the others are planned.
 
 # %%
 PARTS = {
@@ -225,8 +224,6 @@ PARTS = {
     "D Shipping": "export, edge, browser, serving",
     "E Scale and choice": "speed, distributed, choosing",
 }
-sources = (ROOT / "lessons").glob("[0-9][0-9]_*.py")
-present = {int(path.name[:2]) for path in sources}
 
 # %% [markdown]
 # Drawn, a row for each part:
@@ -239,16 +236,16 @@ for row, (part, names) in enumerate(PARTS.items()):
     axes.text(-0.1, row, part, ha="right", va="center")
     for column, name in enumerate(names.split(", ")):
         number += 1
-        fill = plots.OTHERS[0] if number in present else "white"
-        box = {"boxstyle": "round,pad=0.4", "fc": fill, "alpha": 0.5}
+        box = {"boxstyle": "round,pad=0.4", "fc": plots.OTHERS[0],
+               "alpha": 0.5}
         place = 1.1 * column + 0.5
         label = f"{number} {name}"
         axes.text(place, row, label, ha="center", bbox=box, **style)
 title = f"The map: {number} lessons in {len(PARTS)} parts"
 axes.set(xlim=(-1.3, 6.6), ylim=(4.6, -0.6), title=title)
 axes.set_axis_off()
-here = ", ".join(map(str, sorted(present)))
-plots.describe(f"{title}; here are {here}.")
+plots.describe(title + ": " + "; ".join(
+    f"{part}: {names}" for part, names in PARTS.items()))
 
 # %% [markdown]
 # ## How to work with a pair

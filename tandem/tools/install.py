@@ -40,7 +40,7 @@ def require(lesson):
     if lacks := missing(lesson):
         number = lesson.name[:2]
         raise MissingPackages(
-            f"Lesson {lesson.title} needs {_listed(lacks)}: type  python -m tandem install {number}  (two minutes, 2.2 GB). "
+            f"Lesson {lesson.title} needs {_listed(lacks)}: type  python -m tandem install {number}  (two minutes, 2.4 GB). "
             f"Without, it can be read with its outputs: notebooks/{lesson.notebook_name(lesson.frameworks[0])}.")
 
 
@@ -50,7 +50,7 @@ def install(lessons, report=print):
     if not lacking:
         return
     report(f"Installing what {_listed([f'lesson {lesson.name[:2]}' for lesson in lacking])} "
-           f"need{'s' * (len(lacking) == 1)} beyond the others, once: a minute or two, 2.2 GB.")
+           f"need{'s' * (len(lacking) == 1)} beyond the others, once: a minute or two, 2.4 GB.")
     together, alone = pins.SHIPPING
     if not _pip("-r", together):  # one of them is not there for this system: then each for itself
         for name, version in _lacking(together):

@@ -212,7 +212,7 @@ def _engine(address, at_once, report):
             finally:
                 ray.shutdown()
         except ImportError:
-            raise MissingPackages("A sweep needs ray: type  python -m tandem install 21  (two minutes, 2.2 GB).") from None
+            raise MissingPackages("A sweep needs ray: type  python -m tandem install 21  (two minutes, 2.4 GB).") from None
         finally:
             os.environ.clear()
             os.environ.update(before)

@@ -25,8 +25,8 @@ CONFLICTS = {
     "litert-converter 0.5.0 requires xdsl, which is not installed.",
 }
 """What requirements-shipping-no-deps.txt does without, and why, stands there."""
-FOR_A_PART = {"ray", "jupyter-server-proxy"}
-"""Of requirements-shipping.txt, without which a lesson runs: 19 leaves out its last server, 18 is shown on no hub."""
+FOR_A_PART = {"jupyter-server-proxy"}
+"""Of requirements-shipping.txt, without which a lesson runs: 18 is shown on no hub."""
 LIBRARY = sorted((ROOT / "tandem").glob("*.py"))
 TOOLS = sorted((ROOT / "tandem" / "tools").rglob("*.py"))
 CODE = [*LIBRARY, *TOOLS, *(path for path in sorted((ROOT / "tests").rglob("*.py"))

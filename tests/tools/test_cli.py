@@ -10,7 +10,7 @@ from tandem import records
 from tandem.__main__ import main
 from tandem.tools import build, run
 
-COMMANDS = [[], ["lab"], ["install"], ["run"], ["compare"], ["bench"], ["build"], ["proof"]]
+COMMANDS = [[], ["lab"], ["install"], ["run"], ["compare"], ["bench"], ["build"], ["proof"], ["sweep"]]
 
 
 @pytest.fixture
