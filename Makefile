@@ -4,7 +4,7 @@ LESSON ?= 01
 BIN := $(if $(filter Windows_NT,$(OS)),.venv/Scripts,.venv/bin)
 INSTALLED := .venv/installed
 
-.PHONY: help setup lab test proof bench build pins
+.PHONY: help setup lab test proof bench build site pins
 
 help:
 	@echo "make lab [LESSON=11]   open a lesson's two notebooks side by side"
@@ -12,6 +12,7 @@ help:
 	@echo "make proof             how far the twins part in float64, a line a lesson"
 	@echo "make bench [LESSON=02] how long the twins take alone, and side by side"
 	@echo "make build             for authors: rebuild the notebooks whose lessons changed"
+	@echo "make site              for authors: the web page, in site/, from lessons/ and notebooks/; runs nothing"
 	@echo "make pins              for maintainers: renew constraints.txt from the installed environment"
 
 setup: $(INSTALLED)
@@ -33,6 +34,9 @@ bench: $(INSTALLED)
 build: $(INSTALLED)
 	@$(BIN)/python -m tandem install
 	$(BIN)/python -m tandem build
+
+site: $(INSTALLED)
+	@$(BIN)/python -m tandem site
 
 pins: $(INSTALLED)
 	@$(BIN)/python -m tandem install

@@ -1,4 +1,4 @@
-"""The command line: python -m tandem lab | install | run | sweep | compare | bench | build | proof."""
+"""The command line: python -m tandem lab | install | run | sweep | compare | bench | build | site | proof."""
 import argparse
 import ast
 import os
@@ -60,6 +60,10 @@ def main(arguments=None):
     proof.add_argument("--all", action="store_true", help="also the lessons that are unchanged since they passed")
     proof.add_argument("--mutants", action="store_true", help="plant faults, one at a time, and say who notices")
     proof.set_defaults(command=_proof)
+
+    site = commands.add_parser("site", help="for authors: make the web page from lessons/ and notebooks/; runs nothing")
+    site.add_argument("--output", metavar="FOLDER", default="site", help="where it goes (default: site/)")
+    site.set_defaults(command=_site)
 
     bench = commands.add_parser("bench", help="how long a lesson's twins take alone, and side by side as in the laboratory")
     bench.add_argument("lesson", nargs="?", default="02", help="its number, such as 11 (default: 02)")
@@ -137,6 +141,12 @@ def _build(chosen, _):
         for lesson in lessons:
             install.require(lesson)
         build.build(lessons, chosen.measure)
+
+
+def _site(chosen, _):
+    from tandem.tools import site
+
+    site.build(chosen.output)
 
 
 def _bench(chosen, _):

@@ -10,7 +10,7 @@ from tandem import records
 from tandem.__main__ import main
 from tandem.tools import build, run
 
-COMMANDS = [[], ["lab"], ["install"], ["run"], ["compare"], ["bench"], ["build"], ["proof"], ["sweep"]]
+COMMANDS = [[], ["lab"], ["install"], ["run"], ["compare"], ["bench"], ["build"], ["proof"], ["sweep"], ["site"]]
 
 
 @pytest.fixture
