@@ -1,5 +1,5 @@
 # ---
-# minutes: {read: 118, run: 1, exercises: 0}
+# minutes: {read: 118, run: 1, exercises: 75}
 # seconds: 90
 # memory_mb: 1300
 # needs: []
@@ -1490,6 +1490,971 @@ assert not as_shipped or most < 1e-3
 # | the graph | can be walked, `grad_fn` by `grad_fn` | the tape's is hidden; `tf.function` shows one | debugging: lesson 3 |
 
 # %% [markdown]
+# ## Exercises
+#
+# Now you.
+# A check hands your function NumPy arrays and looks at what comes back, so it is the same in both notebooks, and so is the task: answer it in one framework, then in the other.
+
+# %% tags=["classroom"]
+from tandem.exercises import attempt, difference, reference
+
+# %% [markdown] tags=["exercise"] exercise="blank-page" points=4
+# ### Exercise 1: the blank page
+#
+# Write the neuron with your own hands: its loss, its gradient, and the loop that trains it, and nothing of ours in between (no `log_loss`, `neuron_loss`, `descend`).
+# The gradient is your framework's work.
+#
+# `learn(x, y, kernel, bias, rate, steps)` gets NumPy arrays of float32: `x` has a row for each bird and a column for each measurement, as many as there are; `kernel` is a column, one weight for each measurement; `bias` holds one number.
+# **Watch out:** `y` holds the answers, 0 or 1, in the shape (birds,).
+# Take `steps` steps of gradient descent on the mean log loss of all birds, with the learning rate `rate`.
+# Return three things: a list of `steps` losses, each from *before* its update, then the trained kernel and the trained bias as NumPy arrays, in the shapes in which they came.
+#
+# The arrays that were given stay as they are.
+# And the loss is a number for every start, even one whose logits are hundreds.
+
+# %% [markdown] tags=["hint"]
+# Before the loop: the answers as a column, and two tensors that may learn.
+# In the loop: logits, loss, its number into the list, gradients, update.
+# After it: `return losses, …`.
+
+# %% [markdown] tags=["pytorch", "hint"]
+# `torch.tensor(array, requires_grad=True)` copies; `torch.from_numpy` would let your update write into the caller's array.
+# The update stands under `torch.no_grad()`; what is left in `.grad` for the next step?
+# `tensor.numpy(force=True)` leads back to NumPy.
+
+# %% [markdown] tags=["tensorflow", "hint"]
+# What learns is a `tf.Variable`; the logits and the loss belong inside the tape's block.
+# The update is `assign_sub`: what would `kernel = kernel - …` leave for the second step?
+# `.numpy()` leads back to NumPy.
+
+# %% [markdown] tags=["hint"]
+# The loss comes from the logit, $\log(1 + e^z) - yz$, by a function that never forms $e^z$: $\sigma(z)$ and a logarithm would give infinity.
+
+# %% tags=["pytorch", "solution"]
+def learn(x, y, kernel, bias, rate, steps):
+    ### BEGIN SOLUTION
+    x, y = torch.tensor(x), torch.tensor(y)[:, None]
+    kernel = torch.tensor(kernel, requires_grad=True)
+    bias = torch.tensor(bias, requires_grad=True)
+    losses = []
+    for _ in range(steps):
+        z = x @ kernel + bias
+        loss = (torch.logaddexp(z, torch.zeros_like(z)) - y * z).mean()
+        losses.append(loss.item())
+        kernel.grad = bias.grad = None
+        loss.backward()
+        with torch.no_grad():
+            kernel -= rate * kernel.grad
+            bias -= rate * bias.grad
+    return losses, kernel.numpy(force=True), bias.numpy(force=True)
+    ### END SOLUTION
+
+# %% tags=["tensorflow", "solution"]
+def learn(x, y, kernel, bias, rate, steps):
+    ### BEGIN SOLUTION
+    y, kernel, bias = y[:, None], tf.Variable(kernel), tf.Variable(bias)
+    losses = []
+    for _ in range(steps):
+        with tf.GradientTape() as tape:
+            z = x @ kernel + bias
+            loss = tf.reduce_mean(tf.nn.softplus(z) - y * z)
+        losses.append(float(loss))
+        to_kernel, to_bias = tape.gradient(loss, [kernel, bias])
+        kernel.assign_sub(rate * to_kernel)
+        bias.assign_sub(rate * to_bias)
+    return losses, kernel.numpy(), bias.numpy()
+    ### END SOLUTION
+
+# %% [markdown]
+# The check trains the same neuron in NumPy, in float64 and with the gradient by formula, and holds your losses and your weights against its own.
+# It is the twin proof in small: who passes it in both notebooks has written one neuron twice.
+
+# %% tags=["classroom", "folded"]
+def loss_and_slopes(x, y, w, b):
+    """The mean log loss, and its gradient by formula: of w, and of b."""
+    z, y = x @ w + b, y[:, None]
+    error = (1 + np.tanh(z / 2)) / 2 - y  # sigmoid, without e^z
+    return ((np.logaddexp(0, z) - y * z).mean(),
+            x.T @ error / len(x), error.mean(axis=0))
+
+
+def by_numpy(x, y, w, b, rate, steps):
+    """[(loss, w, b), ...]: before each update, and after the last."""
+    x, y, w, b = (array.astype("float64") for array in (x, y, w, b))
+    found = []
+    for _ in range(steps + 1):
+        loss, to_w, to_b = loss_and_slopes(x, y, w, b)
+        found.append((loss, w, b))
+        w, b = w - rate * to_w, b - rate * to_b
+    return found
+
+# %% [markdown]
+# Where they part it tries some frequent slips, and says which of them gives your number.
+# First what the loss of step 1 may be:
+
+# %% tags=["classroom", "folded"]
+def slips_of_loss(x, y, w, b, rate):
+    """{what is wrong: the first loss that comes of it}"""
+    at = lambda w, b: loss_and_slopes(x, y, w, b)[0]
+    loss, to_w, to_b = loss_and_slopes(x, y, w, b)
+    z, truth = x @ w + b, y[:, None]
+    p = (1 + np.tanh(z / 2)) / 2
+    return {
+        "every bird is compared with the answers of all birds; make y a "
+        "column, as the logits are": (np.logaddexp(0, z) - y * z).mean(),
+        "the losses are added up; take the mean": loss * len(x),
+        "sigmoid is applied twice; this loss takes logits": (
+            np.logaddexp(0, p) - truth * p).mean(),
+        "it is the loss of the opposite answers": (
+            np.logaddexp(0, z) - (1 - truth) * z).mean(),
+        "the bias is left out of the logit": at(w, 0 * b),
+        "it is the one after the update": at(w - rate * to_w,
+                                             b - rate * to_b),
+    }
+
+# %% [markdown]
+# Then that of step 2:
+
+# %% tags=["classroom", "folded"]
+def slips_of_update(x, y, w, b, rate):
+    """{what is wrong: the second loss that comes of it}"""
+    at = lambda w, b: loss_and_slopes(x, y, w, b)[0]
+    _, to_w, to_b = loss_and_slopes(x, y, w, b)
+    return {
+        "no weight has moved": at(w, b),
+        "the bias does not move": at(w - rate * to_w, b),
+        "the kernel does not move": at(w, b - rate * to_b),
+        "that was uphill; take minus the gradient": at(w + rate * to_w,
+                                                       b + rate * to_b),
+        "the step is as long as the gradient; where is `rate`?": at(
+            w - to_w, b - to_b),
+    }
+
+# %% [markdown]
+# What it says:
+
+# %% tags=["classroom", "folded"]
+def near(one, other):
+    return np.allclose(one, other, rtol=1e-4, atol=1e-6)
+
+
+def what_is_wrong(given, wanted, *setting):
+    """A sentence; "" where all losses and both arrays are those wanted."""
+    losses, *others = given
+    usual = (slips_of_loss(*setting) | {"look at logits and loss": None},
+             slips_of_update(*setting) | {"look at the update": None})
+    for step, (loss, (right, *_)) in enumerate(zip(losses, wanted)):
+        later = {"from here on nothing moves": wanted[step - 1][0],
+                 "is anything left over from the step before?": None}
+        if not near(loss, right):
+            reason = next(
+                slip for slip, it in (*usual, later)[min(step, 2)].items()
+                if it is None or np.isclose(loss, it, rtol=1e-3))
+            return (f"loss {step + 1} is {right:.4f}, not {loss:.4f}"
+                    f"{', those before are right' * (step > 0)}: {reason}")
+    both = zip(("kernel", "bias"), others, wanted[-1][1:])
+    for name, one, other in both:
+        if not near(one, other):
+            return (f"the losses are right, but the {name} is "
+                    f"{np.ravel(one)}, not {other.ravel().round(4)}: it is "
+                    f"to be the one after all {len(losses)} updates")
+    return ""
+
+# %% [markdown]
+# One slip ends in an error, and for that it has a sentence too:
+
+# %% tags=["classroom", "folded"]
+def without_none(function, *arguments):
+    try:
+        return function(*arguments)
+    except (TypeError, ValueError) as error:
+        assert "None" not in str(error), (
+            "a gradient is None: something that learns is not written down "
+            "when the loss is computed, or no longer; does `w = w - …` put "
+            "another tensor in its place? Change it in place, in every step")
+        raise
+
+# %% [markdown]
+# And now yours, with all birds:
+
+# %% tags=["check"]
+w, b = np.array([[-0.5], [0.5]], "float32"), np.array([0.3], "float32")
+setting = inputs, answers[:, 0], w, b, 1.5
+wanted, before = by_numpy(*setting, 12), [w.copy(), b.copy()]
+given = without_none(learn, *setting, 12)
+parts = [np.shape(part) for part in given]
+assert parts == [(12,), (2, 1), (1,)], (
+    "12 losses, a kernel of shape (2, 1) and a bias of shape (1,) are "
+    f"wanted; yours have the shapes {parts}")
+kinds = {type(part).__name__ for part in given[1:]}
+assert kinds == {"ndarray"}, (
+    "kernel and bias are to come back as NumPy arrays, not as "
+    f"{' and '.join(sorted(kinds - {'ndarray'}))}")
+assert all(map(np.array_equal, (w, b), before)), (
+    "the arrays that were given have changed: your tensors share their "
+    "memory; copy them")
+problem = what_is_wrong(given, wanted, *setting)
+assert not problem, problem
+
+# %% tags=["hidden"]
+four = standardise(all_measurements, like=all_measurements)[40:]
+sure = np.array([[-300], [200], [-100], [50]], "float32")
+start_here = four, answers[40:, 0], sure, np.array([5], "float32"), 2.0
+wanted, given = by_numpy(*start_here, 5), learn(*start_here, 5)
+losses = np.array(given[0], "float64")
+assert losses.shape == (5,), f"five steps, but {losses.shape} losses"
+assert np.isfinite(losses).all(), (
+    f"with logits of hundreds the first losses are {losses[:2]}: the loss "
+    "is to be computed from the logit, without a logarithm of p")
+problem = what_is_wrong(given, wanted, *start_here)
+assert not problem, f"four measurements, 302 birds: {problem}"
+
+# %% tags=["pytorch", "wrong"] mistake="compares every bird with all answers"
+def learn(x, y, kernel, bias, rate, steps):
+    x, y = torch.tensor(x), torch.tensor(y)
+    kernel = torch.tensor(kernel, requires_grad=True)
+    bias = torch.tensor(bias, requires_grad=True)
+    losses = []
+    for _ in range(steps):
+        z = x @ kernel + bias
+        loss = (F.softplus(z) - y * z).mean()
+        losses.append(loss.item())
+        gradients = torch.autograd.grad(loss, [kernel, bias])
+        with torch.no_grad():
+            kernel -= rate * gradients[0]
+            bias -= rate * gradients[1]
+    return losses, kernel.numpy(force=True), bias.numpy(force=True)
+
+# %% tags=["tensorflow", "wrong"] mistake="compares every bird with all answers"
+def learn(x, y, kernel, bias, rate, steps):
+    kernel, bias = tf.Variable(kernel), tf.Variable(bias)
+    losses = []
+    for _ in range(steps):
+        with tf.GradientTape() as tape:
+            z = x @ kernel + bias
+            loss = tf.reduce_mean(tf.nn.softplus(z) - y * z)
+        losses.append(float(loss))
+        gradients = tape.gradient(loss, [kernel, bias])
+        kernel.assign_sub(rate * gradients[0])
+        bias.assign_sub(rate * gradients[1])
+    return losses, kernel.numpy(), bias.numpy()
+
+# %% tags=["pytorch", "wrong"] mistake="lets the gradients add up"
+def learn(x, y, kernel, bias, rate, steps):
+    x, y = torch.tensor(x), torch.tensor(y)[:, None]
+    kernel = torch.tensor(kernel, requires_grad=True)
+    bias = torch.tensor(bias, requires_grad=True)
+    losses = []
+    for _ in range(steps):
+        loss = F.binary_cross_entropy_with_logits(x @ kernel + bias, y)
+        losses.append(loss.item())
+        loss.backward()
+        with torch.no_grad():
+            kernel -= rate * kernel.grad
+            bias -= rate * bias.grad
+    return losses, kernel.numpy(force=True), bias.numpy(force=True)
+
+# %% tags=["pytorch", "wrong"] mistake="throws the marked tensors away"
+def learn(x, y, kernel, bias, rate, steps):
+    x, y = torch.tensor(x), torch.tensor(y)[:, None]
+    kernel = torch.tensor(kernel, requires_grad=True)
+    bias = torch.tensor(bias, requires_grad=True)
+    losses = []
+    for _ in range(steps):
+        loss = F.binary_cross_entropy_with_logits(x @ kernel + bias, y)
+        losses.append(loss.item())
+        loss.backward()
+        kernel = kernel - rate * kernel.grad
+        bias = bias - rate * bias.grad
+    return losses, kernel.numpy(force=True), bias.numpy(force=True)
+
+# %% tags=["tensorflow", "wrong"] mistake="throws the variables away"
+def learn(x, y, kernel, bias, rate, steps):
+    y, kernel, bias = y[:, None], tf.Variable(kernel), tf.Variable(bias)
+    losses = []
+    for _ in range(steps):
+        with tf.GradientTape() as tape:
+            z = x @ kernel + bias
+            loss = tf.reduce_mean(tf.nn.softplus(z) - y * z)
+        losses.append(float(loss))
+        gradients = tape.gradient(loss, [kernel, bias])
+        kernel = kernel - rate * gradients[0]
+        bias = bias - rate * gradients[1]
+    return losses, kernel.numpy(), bias.numpy()
+
+# %% tags=["pytorch", "wrong"] mistake="writes into the arrays it was given"
+def learn(x, y, kernel, bias, rate, steps):
+    x, y = torch.from_numpy(x), torch.from_numpy(y)[:, None]
+    kernel = torch.from_numpy(kernel).requires_grad_()
+    bias = torch.from_numpy(bias).requires_grad_()
+    losses = []
+    for _ in range(steps):
+        loss = F.binary_cross_entropy_with_logits(x @ kernel + bias, y)
+        losses.append(loss.item())
+        kernel.grad = bias.grad = None
+        loss.backward()
+        with torch.no_grad():
+            kernel -= rate * kernel.grad
+            bias -= rate * bias.grad
+    return losses, kernel.numpy(force=True), bias.numpy(force=True)
+
+# %% tags=["tensorflow", "wrong"] mistake="adds the losses up"
+def learn(x, y, kernel, bias, rate, steps):
+    y, kernel, bias = y[:, None], tf.Variable(kernel), tf.Variable(bias)
+    losses = []
+    for _ in range(steps):
+        with tf.GradientTape() as tape:
+            z = x @ kernel + bias
+            loss = tf.reduce_sum(tf.nn.softplus(z) - y * z)
+        losses.append(float(loss))
+        gradients = tape.gradient(loss, [kernel, bias])
+        kernel.assign_sub(rate * gradients[0])
+        bias.assign_sub(rate * gradients[1])
+    return losses, kernel.numpy(), bias.numpy()
+
+# %% tags=["pytorch", "wrong"] mistake="takes the logarithm of the probability"
+def learn(x, y, kernel, bias, rate, steps):
+    x, y = torch.tensor(x), torch.tensor(y)[:, None]
+    kernel = torch.tensor(kernel, requires_grad=True)
+    bias = torch.tensor(bias, requires_grad=True)
+    losses = []
+    for _ in range(steps):
+        p = torch.sigmoid(x @ kernel + bias)
+        loss = (-y * torch.log(p) - (1 - y) * torch.log(1 - p)).mean()
+        losses.append(loss.item())
+        kernel.grad = bias.grad = None
+        loss.backward()
+        with torch.no_grad():
+            kernel -= rate * kernel.grad
+            bias -= rate * bias.grad
+    return losses, kernel.numpy(force=True), bias.numpy(force=True)
+
+# %% tags=["tensorflow", "wrong"] mistake="takes the logarithm of the probability"
+def learn(x, y, kernel, bias, rate, steps):
+    y, kernel, bias = y[:, None], tf.Variable(kernel), tf.Variable(bias)
+    losses = []
+    for _ in range(steps):
+        with tf.GradientTape() as tape:
+            p = tf.sigmoid(x @ kernel + bias)
+            loss = tf.reduce_mean(
+                -y * tf.math.log(p) - (1 - y) * tf.math.log(1 - p))
+        losses.append(float(loss))
+        gradients = tape.gradient(loss, [kernel, bias])
+        kernel.assign_sub(rate * gradients[0])
+        bias.assign_sub(rate * gradients[1])
+    return losses, kernel.numpy(), bias.numpy()
+
+# %% tags=["pytorch", "wrong"] mistake="forgets the bias in the update"
+def learn(x, y, kernel, bias, rate, steps):
+    x, y = torch.tensor(x), torch.tensor(y)[:, None]
+    kernel = torch.tensor(kernel, requires_grad=True)
+    bias = torch.tensor(bias)
+    losses = []
+    for _ in range(steps):
+        loss = F.binary_cross_entropy_with_logits(x @ kernel + bias, y)
+        losses.append(loss.item())
+        kernel.grad = None
+        loss.backward()
+        with torch.no_grad():
+            kernel -= rate * kernel.grad
+    return losses, kernel.numpy(force=True), bias.numpy()
+
+# %% tags=["tensorflow", "wrong"] mistake="notes the losses after the update"
+def learn(x, y, kernel, bias, rate, steps):
+    y, kernel, bias = y[:, None], tf.Variable(kernel), tf.Variable(bias)
+
+    def loss_now():
+        z = x @ kernel + bias
+        return tf.reduce_mean(tf.nn.softplus(z) - y * z)
+
+    losses = []
+    for _ in range(steps):
+        with tf.GradientTape() as tape:
+            loss = loss_now()
+        gradients = tape.gradient(loss, [kernel, bias])
+        kernel.assign_sub(rate * gradients[0])
+        bias.assign_sub(rate * gradients[1])
+        losses.append(float(loss_now()))
+    return losses, kernel.numpy(), bias.numpy()
+
+# %% [markdown] tags=["exercise"] exercise="way-back" points=3
+# ### Exercise 2: the way back through the hidden layer
+#
+# For one neuron we worked the gradient out on paper.
+# Do it for the network with the hidden layer, in NumPy.
+#
+# `way_back(x, y, parameters)` gets the measurements (birds, inputs), the answers as a column (birds, 1), and the four arrays of `bare_logits`, in its order; all are float64, and of any size that fits.
+# Return the logits, a column, and the list of four gradients of the *mean* log loss, each in the shape of its array.
+#
+# You need one derivative more than the lesson has: that of $\tanh a$ is $1 - \tanh^2 a$.
+
+# %% [markdown] tags=["hint"]
+# Begin at the end.
+# The output neuron is the neuron of the lesson, with the hidden answers for its inputs: the error $p - y$, divided by the number of birds, and the sum over the birds of error times input.
+# For whole tables that sum is one matrix product, `inputs.T @ error`.
+
+# %% [markdown] tags=["hint"]
+# Now one node further back.
+# A hidden answer goes into $z$ times its output weight: so the error comes back to it times that weight (`error @ output_kernel.T`), then times the derivative of $\tanh$.
+# What arrives is the error of the hidden sums; from there on each hidden neuron is the neuron of the lesson again.
+
+# %% tags=["pytorch", "solution"]
+def way_back(x, y, parameters):
+    ### BEGIN SOLUTION
+    hidden_kernel, hidden_bias, output_kernel, output_bias = parameters
+    hidden = np.tanh(x @ hidden_kernel + hidden_bias)
+    z = hidden @ output_kernel + output_bias
+    error = (1 / (1 + np.exp(-z)) - y) / len(x)
+    behind = error @ output_kernel.T * (1 - hidden**2)
+    return z, [
+        x.T @ behind, behind.sum(axis=0),
+        hidden.T @ error, error.sum(axis=0),
+    ]
+    ### END SOLUTION
+
+# %% tags=["tensorflow", "solution"]
+def way_back(x, y, parameters):
+    ### BEGIN SOLUTION
+    hidden_kernel, hidden_bias, output_kernel, output_bias = parameters
+    hidden = np.tanh(x @ hidden_kernel + hidden_bias)
+    z = hidden @ output_kernel + output_bias
+    error = (1 / (1 + np.exp(-z)) - y) / len(x)
+    behind = error @ output_kernel.T * (1 - hidden**2)
+    return z, [
+        x.T @ behind, behind.sum(axis=0),
+        hidden.T @ error, error.sum(axis=0),
+    ]
+    ### END SOLUTION
+
+# %% [markdown]
+# The check is the best that there is: the finite difference, in float64, for every weight.
+# `reference` takes it; it expects a column of logits for each answer, and for the answers 0 and 1 those are 0 and $z$.
+
+# %% tags=["classroom", "folded"]
+PLACES = "hidden/kernel", "hidden/bias", "output/kernel", "output/bias"
+
+
+def as_layers(arrays):
+    kinds = "kernel", "bias"
+    return {"hidden": dict(zip(kinds, arrays[:2])),
+            "output": dict(zip(kinds, arrays[2:]))}
+
+
+def network_logits(arrays, x):
+    return np.tanh(x @ arrays[0] + arrays[1]) @ arrays[2] + arrays[3]
+
+
+def two_columns(weights, x):
+    arrays = [array for layer in weights.values()
+              for array in layer.values()]
+    z = network_logits(arrays, x)
+    return np.hstack([0 * z, z])
+
+
+def random_network(seed, measured, width):
+    rng = np.random.default_rng(seed)
+    shapes = (measured, width), (width,), (width, 1), (1,)
+    return [rng.normal(size=shape) for shape in shapes]
+
+# %% [markdown]
+# First the shapes:
+
+# %% tags=["classroom", "folded"]
+def other_shapes(given, y, arrays):
+    """A sentence; "" where logits and gradients have their shapes."""
+    if np.shape(given[0]) != y.shape or len(given[1]) != 4:
+        return (f"logits of shape {y.shape} and four gradients are wanted, "
+                f"not {np.shape(given[0])} and {len(given[1])}")
+    for place, slope, array in zip(PLACES, given[1], arrays):
+        if np.shape(slope) != array.shape:
+            return (f"the gradient of {place} has shape {np.shape(slope)}; "
+                    f"that of its array is {array.shape}")
+    return ""
+
+# %% [markdown]
+# And where the numbers part:
+
+# %% tags=["classroom", "folded"]
+def what_parts(function, x, y, arrays):
+    """A sentence; "" where the function's answer is the quotient's."""
+    given = function(x, y, arrays)
+    if problem := other_shapes(given, y, arrays):
+        return problem
+    z, slopes = given[0], dict(zip(PLACES, given[1]))
+    logits, wanted = reference(
+        two_columns, as_layers(arrays), x, y[:, 0].astype(int))
+    per_bird = {place: slope / len(x) for place, slope in slopes.items()}
+    if not difference((logits, per_bird), (logits, wanted)):
+        return f"the gradients are {len(x)} times too large: take the mean"
+    problem = difference((np.hstack([0 * z, z]), slopes), (logits, wanted))
+    last = {place: wanted[place] for place in PLACES[2:]}
+    if problem and not difference((logits, slopes), (logits, last)):
+        problem += ("; the output layer's two are right: what do its "
+                    "weights, and tanh, make of the error on the way back?")
+    return problem
+
+# %% [markdown]
+# And now yours, for all birds and a network with random weights:
+
+# %% tags=["check"]
+birds, truth = inputs.astype("float64"), answers.astype("float64")
+problem = what_parts(way_back, birds, truth, random_network(1, 2, 4))
+assert not problem, problem
+
+# %% tags=["hidden"]
+some = standardise(all_measurements, like=all_measurements)
+some, some_truth = some[145:160].astype("float64"), truth[145:160]
+for width in (1, 7):
+    arrays = random_network(2, 4, width)
+    before = [array.copy() for array in arrays]
+    problem = what_parts(way_back, some, some_truth, arrays)
+    assert not problem, (
+        f"15 birds, four measurements, hidden neurons: {width}: {problem}")
+    assert all(map(np.array_equal, arrays, before)), (
+        "the arrays that were given are to stay as they are")
+
+# %% tags=["pytorch", "wrong"] mistake="forgets the derivative of tanh"
+def way_back(x, y, parameters):
+    hidden_kernel, hidden_bias, output_kernel, output_bias = parameters
+    hidden = np.tanh(x @ hidden_kernel + hidden_bias)
+    z = hidden @ output_kernel + output_bias
+    error = (1 / (1 + np.exp(-z)) - y) / len(x)
+    behind = error @ output_kernel.T
+    return z, [
+        x.T @ behind, behind.sum(axis=0),
+        hidden.T @ error, error.sum(axis=0),
+    ]
+
+# %% tags=["tensorflow", "wrong"] mistake="forgets the derivative of tanh"
+def way_back(x, y, parameters):
+    hidden_kernel, hidden_bias, output_kernel, output_bias = parameters
+    hidden = np.tanh(x @ hidden_kernel + hidden_bias)
+    z = hidden @ output_kernel + output_bias
+    error = (1 / (1 + np.exp(-z)) - y) / len(x)
+    behind = error @ output_kernel.T
+    return z, [
+        x.T @ behind, behind.sum(axis=0),
+        hidden.T @ error, error.sum(axis=0),
+    ]
+
+# %% tags=["pytorch", "wrong"] mistake="leaves the output weights out"
+def way_back(x, y, parameters):
+    hidden_kernel, hidden_bias, output_kernel, output_bias = parameters
+    hidden = np.tanh(x @ hidden_kernel + hidden_bias)
+    z = hidden @ output_kernel + output_bias
+    error = (1 / (1 + np.exp(-z)) - y) / len(x)
+    behind = error * (1 - hidden**2)
+    return z, [
+        x.T @ behind, behind.sum(axis=0),
+        hidden.T @ error, error.sum(axis=0),
+    ]
+
+# %% tags=["tensorflow", "wrong"] mistake="leaves the output weights out"
+def way_back(x, y, parameters):
+    hidden_kernel, hidden_bias, output_kernel, output_bias = parameters
+    hidden = np.tanh(x @ hidden_kernel + hidden_bias)
+    z = hidden @ output_kernel + output_bias
+    error = (1 / (1 + np.exp(-z)) - y) / len(x)
+    behind = error * (1 - hidden**2)
+    return z, [
+        x.T @ behind, behind.sum(axis=0),
+        hidden.T @ error, error.sum(axis=0),
+    ]
+
+# %% tags=["pytorch", "wrong"] mistake="takes the derivative at the sum"
+def way_back(x, y, parameters):
+    hidden_kernel, hidden_bias, output_kernel, output_bias = parameters
+    hidden = np.tanh(x @ hidden_kernel + hidden_bias)
+    z = hidden @ output_kernel + output_bias
+    error = (1 / (1 + np.exp(-z)) - y) / len(x)
+    behind = error @ output_kernel.T * (1 - (x @ hidden_kernel + hidden_bias)**2)
+    return z, [
+        x.T @ behind, behind.sum(axis=0),
+        hidden.T @ error, error.sum(axis=0),
+    ]
+
+# %% tags=["tensorflow", "wrong"] mistake="takes the derivative at the sum"
+def way_back(x, y, parameters):
+    hidden_kernel, hidden_bias, output_kernel, output_bias = parameters
+    hidden = np.tanh(x @ hidden_kernel + hidden_bias)
+    z = hidden @ output_kernel + output_bias
+    error = (1 / (1 + np.exp(-z)) - y) / len(x)
+    behind = error @ output_kernel.T * (1 - (x @ hidden_kernel + hidden_bias)**2)
+    return z, [
+        x.T @ behind, behind.sum(axis=0),
+        hidden.T @ error, error.sum(axis=0),
+    ]
+
+# %% tags=["pytorch", "wrong"] mistake="adds up instead of averaging"
+def way_back(x, y, parameters):
+    hidden_kernel, hidden_bias, output_kernel, output_bias = parameters
+    hidden = np.tanh(x @ hidden_kernel + hidden_bias)
+    z = hidden @ output_kernel + output_bias
+    error = (1 / (1 + np.exp(-z)) - y)
+    behind = error @ output_kernel.T * (1 - hidden**2)
+    return z, [
+        x.T @ behind, behind.sum(axis=0),
+        hidden.T @ error, error.sum(axis=0),
+    ]
+
+# %% tags=["tensorflow", "wrong"] mistake="adds up instead of averaging"
+def way_back(x, y, parameters):
+    hidden_kernel, hidden_bias, output_kernel, output_bias = parameters
+    hidden = np.tanh(x @ hidden_kernel + hidden_bias)
+    z = hidden @ output_kernel + output_bias
+    error = (1 / (1 + np.exp(-z)) - y)
+    behind = error @ output_kernel.T * (1 - hidden**2)
+    return z, [
+        x.T @ behind, behind.sum(axis=0),
+        hidden.T @ error, error.sum(axis=0),
+    ]
+
+# %% tags=["pytorch", "wrong"] mistake="returns one number for a bias"
+def way_back(x, y, parameters):
+    hidden_kernel, hidden_bias, output_kernel, output_bias = parameters
+    hidden = np.tanh(x @ hidden_kernel + hidden_bias)
+    z = hidden @ output_kernel + output_bias
+    error = (1 / (1 + np.exp(-z)) - y) / len(x)
+    behind = error @ output_kernel.T * (1 - hidden**2)
+    return z, [
+        x.T @ behind, behind.sum(),
+        hidden.T @ error, error.sum(axis=0),
+    ]
+
+# %% tags=["tensorflow", "wrong"] mistake="returns one number for a bias"
+def way_back(x, y, parameters):
+    hidden_kernel, hidden_bias, output_kernel, output_bias = parameters
+    hidden = np.tanh(x @ hidden_kernel + hidden_bias)
+    z = hidden @ output_kernel + output_bias
+    error = (1 / (1 + np.exp(-z)) - y) / len(x)
+    behind = error @ output_kernel.T * (1 - hidden**2)
+    return z, [
+        x.T @ behind, behind.sum(),
+        hidden.T @ error, error.sum(axis=0),
+    ]
+
+# %% tags=["pytorch", "wrong"] mistake="counts the birds of the notebook"
+def way_back(x, y, parameters):
+    hidden_kernel, hidden_bias, output_kernel, output_bias = parameters
+    hidden = np.tanh(x @ hidden_kernel + hidden_bias)
+    z = hidden @ output_kernel + output_bias
+    error = (1 / (1 + np.exp(-z)) - y) / len(answers)
+    behind = error @ output_kernel.T * (1 - hidden**2)
+    return z, [
+        x.T @ behind, behind.sum(axis=0),
+        hidden.T @ error, error.sum(axis=0),
+    ]
+
+# %% tags=["tensorflow", "wrong"] mistake="counts the birds of the notebook"
+def way_back(x, y, parameters):
+    hidden_kernel, hidden_bias, output_kernel, output_bias = parameters
+    hidden = np.tanh(x @ hidden_kernel + hidden_bias)
+    z = hidden @ output_kernel + output_bias
+    error = (1 / (1 + np.exp(-z)) - y) / len(answers)
+    behind = error @ output_kernel.T * (1 - hidden**2)
+    return z, [
+        x.T @ behind, behind.sum(axis=0),
+        hidden.T @ error, error.sum(axis=0),
+    ]
+
+# %% [markdown] tags=["exercise"] exercise="one-form" points=3
+# ### Exercise 3: other weights, the same network
+#
+# Here are the 17 numbers of the lesson's network after 400 steps (parameters as shipped), rounded; with them it has nine birds wrong:
+
+# %% tags=["classroom"]
+from itertools import permutations, product
+
+trained = [np.array(array) for array in (
+    [[1.47, -0.89, -1.34, 2.77], [-1.12, -1.07, 2.67, -1.85]],
+    [0.46, 2.14, 1.98, 1.66],
+    [[1.62], [-3.03], [4.88], [3.95]],
+    [-4.09],
+)]
+
+# %% [markdown]
+# Are they *the* weights?
+# Exchange two hidden neurons, with all that belongs to them, and no answer changes.
+# Nor does it if one neuron turns the sign of all that goes in and of what comes out, since $\tanh(-a) = -\tanh a$.
+# So $4! \cdot 2^4 = 384$ sets of weights are this one network, and to compare the weights of two networks says nothing until both have one form.
+#
+# `one_form(parameters)` brings the four arrays, in the order of `bare_logits`, into that form, as a new list of four NumPy arrays: the same answers for every bird, all weights of the output kernel positive, and the largest of them first, the smallest last.
+# There may be any number of hidden neurons; no output weight is 0, and no two are of one size.
+# The arrays that were given stay as they are.
+
+# %% [markdown] tags=["hint"]
+# What belongs to hidden neuron $j$?
+# A column of the hidden kernel, a number of the hidden bias, a row of the output kernel.
+# (And what of the output bias?)
+
+# %% [markdown] tags=["hint"]
+# `np.sign` says which neurons to turn, `np.argsort` how to put them in order; broadcasting and indexing with a list do the rest, and both copy.
+
+# %% tags=["pytorch", "solution"]
+def one_form(parameters):
+    ### BEGIN SOLUTION
+    hidden_kernel, hidden_bias, output_kernel, output_bias = parameters
+    turn = np.sign(output_kernel[:, 0])
+    order = np.argsort(-np.abs(output_kernel[:, 0]))
+    return [
+        (hidden_kernel * turn)[:, order], (hidden_bias * turn)[order],
+        np.abs(output_kernel)[order], output_bias.copy(),
+    ]
+    ### END SOLUTION
+
+# %% tags=["tensorflow", "solution"]
+def one_form(parameters):
+    ### BEGIN SOLUTION
+    hidden_kernel, hidden_bias, output_kernel, output_bias = parameters
+    turn = np.sign(output_kernel[:, 0])
+    order = np.argsort(-np.abs(output_kernel[:, 0]))
+    return [
+        (hidden_kernel * turn)[:, order], (hidden_bias * turn)[order],
+        np.abs(output_kernel)[order], output_bias.copy(),
+    ]
+    ### END SOLUTION
+
+# %% [markdown]
+# The check looks at the form, and at the answers for all birds:
+
+# %% tags=["classroom", "folded"]
+def not_the_form(given, arrays, x):
+    """A sentence; "" where the given arrays are those in the one form."""
+    shapes = [np.shape(array) for array in given]
+    wanted = [array.shape for array in arrays]
+    if shapes != wanted:
+        return f"arrays of shapes {wanted} are wanted, not {shapes}"
+    before, now = network_logits(arrays, x), network_logits(given, x)
+    if not np.allclose(before, now):
+        others = int(((before > 0) != (now > 0)).sum())
+        return (f"that is another network: the logits part by up to "
+                f"{np.abs(before - now).max():.2g}, and {others} of {len(x)}"
+                " birds are judged otherwise; has all that belongs to a "
+                "neuron turned, and moved, with it?")
+    column = np.ravel(given[2])
+    if not (column > 0).all():
+        return f"the output weights {column} are not all positive"
+    if not (np.diff(column) < 0).all():
+        return f"the output weights {column} do not fall from first to last"
+    return ""
+
+# %% [markdown]
+# And now yours; last come all 384 disguises of the trained network:
+
+# %% tags=["check"]
+given = one_form([array.copy() for array in trained])
+problem = not_the_form(given, trained, inputs)
+assert not problem, problem
+w1, b1, w2, b2 = trained
+for order in map(list, permutations(range(4))):
+    for signs in product((1, -1), repeat=4):
+        turn = np.array(signs)
+        disguise = [(w1 * turn)[:, order], (b1 * turn)[order],
+                    (w2 * turn[:, None])[order], b2.copy()]
+        shown = one_form(disguise)
+        assert all(map(np.allclose, shown, given)), (
+            f"the neurons in the order {order}, the signs {signs}: the "
+            "answers are the same, but your form is another: its output "
+            f"weights are {np.ravel(shown[2])}")
+
+# %% tags=["hidden"]
+four = standardise(all_measurements, like=all_measurements)
+for width in (1, 7):
+    arrays = random_network(3, 4, width)
+    before = [array.copy() for array in arrays]
+    problem = not_the_form(one_form(arrays), before, four)
+    assert not problem, (
+        f"four measurements, hidden neurons: {width}: {problem}")
+    assert all(map(np.array_equal, arrays, before)), (
+        "the arrays that were given have changed: make new ones")
+
+# %% tags=["pytorch", "wrong"] mistake="turns the output weights only"
+def one_form(parameters):
+    hidden_kernel, hidden_bias, output_kernel, output_bias = parameters
+    turn = np.sign(output_kernel[:, 0])
+    order = np.argsort(-np.abs(output_kernel[:, 0]))
+    return [
+        hidden_kernel[:, order], hidden_bias[order],
+        np.abs(output_kernel)[order], output_bias.copy(),
+    ]
+
+# %% tags=["tensorflow", "wrong"] mistake="turns the output weights only"
+def one_form(parameters):
+    hidden_kernel, hidden_bias, output_kernel, output_bias = parameters
+    turn = np.sign(output_kernel[:, 0])
+    order = np.argsort(-np.abs(output_kernel[:, 0]))
+    return [
+        hidden_kernel[:, order], hidden_bias[order],
+        np.abs(output_kernel)[order], output_bias.copy(),
+    ]
+
+# %% tags=["pytorch", "wrong"] mistake="forgets the hidden bias when it turns"
+def one_form(parameters):
+    hidden_kernel, hidden_bias, output_kernel, output_bias = parameters
+    turn = np.sign(output_kernel[:, 0])
+    order = np.argsort(-np.abs(output_kernel[:, 0]))
+    return [
+        (hidden_kernel * turn)[:, order], hidden_bias[order],
+        np.abs(output_kernel)[order], output_bias.copy(),
+    ]
+
+# %% tags=["tensorflow", "wrong"] mistake="forgets the hidden bias when it turns"
+def one_form(parameters):
+    hidden_kernel, hidden_bias, output_kernel, output_bias = parameters
+    turn = np.sign(output_kernel[:, 0])
+    order = np.argsort(-np.abs(output_kernel[:, 0]))
+    return [
+        (hidden_kernel * turn)[:, order], hidden_bias[order],
+        np.abs(output_kernel)[order], output_bias.copy(),
+    ]
+
+# %% tags=["pytorch", "wrong"] mistake="puts only the output weights in order"
+def one_form(parameters):
+    hidden_kernel, hidden_bias, output_kernel, output_bias = parameters
+    turn = np.sign(output_kernel[:, 0])
+    order = np.argsort(-np.abs(output_kernel[:, 0]))
+    return [
+        hidden_kernel * turn, hidden_bias * turn,
+        np.abs(output_kernel)[order], output_bias.copy(),
+    ]
+
+# %% tags=["tensorflow", "wrong"] mistake="puts only the output weights in order"
+def one_form(parameters):
+    hidden_kernel, hidden_bias, output_kernel, output_bias = parameters
+    turn = np.sign(output_kernel[:, 0])
+    order = np.argsort(-np.abs(output_kernel[:, 0]))
+    return [
+        hidden_kernel * turn, hidden_bias * turn,
+        np.abs(output_kernel)[order], output_bias.copy(),
+    ]
+
+# %% tags=["pytorch", "wrong"] mistake="moves the rows of the hidden kernel"
+def one_form(parameters):
+    hidden_kernel, hidden_bias, output_kernel, output_bias = parameters
+    turn = np.sign(output_kernel[:, 0])
+    order = np.argsort(-np.abs(output_kernel[:, 0]))
+    return [
+        (hidden_kernel * turn)[np.argsort(order[:2])], (hidden_bias * turn)[order],
+        np.abs(output_kernel)[order], output_bias.copy(),
+    ]
+
+# %% tags=["tensorflow", "wrong"] mistake="moves the rows of the hidden kernel"
+def one_form(parameters):
+    hidden_kernel, hidden_bias, output_kernel, output_bias = parameters
+    turn = np.sign(output_kernel[:, 0])
+    order = np.argsort(-np.abs(output_kernel[:, 0]))
+    return [
+        (hidden_kernel * turn)[np.argsort(order[:2])], (hidden_bias * turn)[order],
+        np.abs(output_kernel)[order], output_bias.copy(),
+    ]
+
+# %% tags=["pytorch", "wrong"] mistake="puts in order before it turns"
+def one_form(parameters):
+    hidden_kernel, hidden_bias, output_kernel, output_bias = parameters
+    turn = np.sign(output_kernel[:, 0])
+    order = np.argsort(-output_kernel[:, 0])
+    return [
+        (hidden_kernel * turn)[:, order], (hidden_bias * turn)[order],
+        np.abs(output_kernel)[order], output_bias.copy(),
+    ]
+
+# %% tags=["tensorflow", "wrong"] mistake="puts in order before it turns"
+def one_form(parameters):
+    hidden_kernel, hidden_bias, output_kernel, output_bias = parameters
+    turn = np.sign(output_kernel[:, 0])
+    order = np.argsort(-output_kernel[:, 0])
+    return [
+        (hidden_kernel * turn)[:, order], (hidden_bias * turn)[order],
+        np.abs(output_kernel)[order], output_bias.copy(),
+    ]
+
+# %% tags=["pytorch", "wrong"] mistake="puts the smallest first"
+def one_form(parameters):
+    hidden_kernel, hidden_bias, output_kernel, output_bias = parameters
+    turn = np.sign(output_kernel[:, 0])
+    order = np.argsort(np.abs(output_kernel[:, 0]))
+    return [
+        (hidden_kernel * turn)[:, order], (hidden_bias * turn)[order],
+        np.abs(output_kernel)[order], output_bias.copy(),
+    ]
+
+# %% tags=["tensorflow", "wrong"] mistake="puts the smallest first"
+def one_form(parameters):
+    hidden_kernel, hidden_bias, output_kernel, output_bias = parameters
+    turn = np.sign(output_kernel[:, 0])
+    order = np.argsort(np.abs(output_kernel[:, 0]))
+    return [
+        (hidden_kernel * turn)[:, order], (hidden_bias * turn)[order],
+        np.abs(output_kernel)[order], output_bias.copy(),
+    ]
+
+# %% tags=["pytorch", "wrong"] mistake="orders, and turns nothing"
+def one_form(parameters):
+    hidden_kernel, hidden_bias, output_kernel, output_bias = parameters
+    turn = np.sign(output_kernel[:, 0])
+    order = np.argsort(-np.abs(output_kernel[:, 0]))
+    return [
+        (hidden_kernel)[:, order], (hidden_bias)[order],
+        output_kernel[order], output_bias.copy(),
+    ]
+
+# %% tags=["tensorflow", "wrong"] mistake="orders, and turns nothing"
+def one_form(parameters):
+    hidden_kernel, hidden_bias, output_kernel, output_bias = parameters
+    turn = np.sign(output_kernel[:, 0])
+    order = np.argsort(-np.abs(output_kernel[:, 0]))
+    return [
+        (hidden_kernel)[:, order], (hidden_bias)[order],
+        output_kernel[order], output_bias.copy(),
+    ]
+
+# %% tags=["pytorch", "wrong"] mistake="knows the order by heart"
+def one_form(parameters):
+    hidden_kernel, hidden_bias, output_kernel, output_bias = parameters
+    turn = np.sign(output_kernel[:, 0])
+    order = [2, 3, 1, 0]
+    return [
+        (hidden_kernel * turn)[:, order], (hidden_bias * turn)[order],
+        np.abs(output_kernel)[order], output_bias.copy(),
+    ]
+
+# %% tags=["tensorflow", "wrong"] mistake="knows the order by heart"
+def one_form(parameters):
+    hidden_kernel, hidden_bias, output_kernel, output_bias = parameters
+    turn = np.sign(output_kernel[:, 0])
+    order = [2, 3, 1, 0]
+    return [
+        (hidden_kernel * turn)[:, order], (hidden_bias * turn)[order],
+        np.abs(output_kernel)[order], output_bias.copy(),
+    ]
+
+# %% tags=["pytorch", "wrong"] mistake="writes into the arrays it was given"
+def one_form(parameters):
+    hidden_kernel, hidden_bias, output_kernel, output_bias = parameters
+    turn = np.sign(output_kernel[:, 0])
+    order = np.argsort(-np.abs(output_kernel[:, 0]))
+    hidden_kernel *= turn
+    hidden_bias *= turn
+    output_kernel *= turn[:, None]
+    return [
+        hidden_kernel[:, order], hidden_bias[order],
+        output_kernel[order], output_bias,
+    ]
+
+# %% tags=["tensorflow", "wrong"] mistake="writes into the arrays it was given"
+def one_form(parameters):
+    hidden_kernel, hidden_bias, output_kernel, output_bias = parameters
+    turn = np.sign(output_kernel[:, 0])
+    order = np.argsort(-np.abs(output_kernel[:, 0]))
+    hidden_kernel *= turn
+    hidden_bias *= turn
+    output_kernel *= turn[:, None]
+    return [
+        hidden_kernel[:, order], hidden_bias[order],
+        output_kernel[order], output_bias,
+    ]
+
+# %% [markdown] tags=["after-exercises"]
 # ## What you learned
 #
 # - A tensor is an array with a type that you must watch, a memory that may be shared, and shapes that stretch when they should not.

@@ -1,5 +1,5 @@
 # ---
-# minutes: {read: 135, run: 1, exercises: 0}
+# minutes: {read: 135, run: 1, exercises: 30}
 # seconds: 90
 # memory_mb: 1300
 # needs: []
@@ -1616,6 +1616,333 @@ print(records.compare(mine, twin))
 # The claim comes back in lesson 6, with a convolutional network, and in the last lesson.
 
 # %% [markdown]
+# ## Exercises
+#
+# Now you.
+# No framework is needed, so both notebooks ask the same.
+
+# %% tags=["classroom"]
+from tandem.exercises import attempt
+
+# %% [markdown] tags=["exercise"] exercise="blank-page" points=4
+# ### Exercise 1: the blank page
+#
+# Batch normalisation with your own hands, in NumPy.
+# `norm(x, r_mean, r_var, m, eps, training)` takes a batch `x` (images × features) and the running mean and variance of each feature, and returns three arrays: the normalised batch, the new running mean, the new running variance.
+# There is no $\gamma$ and no $\beta$; `m` is the weight of the *old* average; both variances are biased (divided by $n$).
+# In evaluation the running statistics are used, and stay as they are.
+# The arrays that come in are not to be changed.
+
+# %% [markdown] tags=["hint"]
+# Two modes, two sources: the batch at hand in training, the running statistics in evaluation.
+
+# %% [markdown] tags=["hint"]
+# `x.mean(0)` and `x.var(0)` are those of the batch; `eps` is added to the variance, below the root.
+
+# %% tags=["pytorch", "solution"]
+def norm(x, r_mean, r_var, m, eps, training):
+    ### BEGIN SOLUTION
+    mean, var = r_mean, r_var
+    if training:
+        mean, var = x.mean(0), x.var(0)
+        r_mean = m * r_mean + (1 - m) * mean
+        r_var = m * r_var + (1 - m) * var
+    return (x - mean) / np.sqrt(var + eps), r_mean, r_var
+    ### END SOLUTION
+
+# %% tags=["tensorflow", "solution"]
+def norm(x, r_mean, r_var, m, eps, training):
+    ### BEGIN SOLUTION
+    mean, var = r_mean, r_var
+    if training:
+        mean, var = x.mean(0), x.var(0)
+        r_mean = m * r_mean + (1 - m) * mean
+        r_var = m * r_var + (1 - m) * var
+    return (x - mean) / np.sqrt(var + eps), r_mean, r_var
+    ### END SOLUTION
+
+# %% [markdown]
+# And now yours:
+
+# %% tags=["check"]
+x = np.array([[0.0, 2.0], [1.0, 2.5], [3.0, 4.0], [4.0, 7.5]])
+old = np.array([0.0, 1.0]), np.array([1.0, 2.0])
+y, mean, var = norm(x, *map(np.copy, old), 0.9, 0.001, True)
+wanted = (x - x.mean(0)) / np.sqrt(x.var(0) + 0.001)
+assert np.allclose(y, wanted), (
+    f"in training the first answer is {wanted[0, 0]:.4f}, not "
+    f"{y[0, 0]:.4f}: its mean and biased variance, eps below the root")
+wanted = 0.9 * old[0] + 0.1 * x.mean(0)
+assert np.allclose(mean, wanted), (
+    f"the running mean is {wanted[0]:.3f}, not {mean[0]:.3f}: "
+    "m is the weight of the old average")
+wanted = 0.9 * old[1] + 0.1 * x.var(0)
+assert np.allclose(var, wanted), (
+    f"the running variance is {wanted[0]:.4f}, not {var[0]:.4f}: "
+    "m of the old, the rest of the batch's, divided by n")
+y, mean, var = norm(x, *map(np.copy, old), 0.9, 0.001, False)
+wanted = (x - old[0]) / np.sqrt(old[1] + 0.001)
+assert np.allclose(y, wanted), (
+    f"in evaluation the last answer is {wanted[-1, 0]:.4f}, not "
+    f"{y[-1, 0]:.4f}: there the running statistics count")
+assert np.allclose(mean, old[0]) and np.allclose(var, old[1]), (
+    "evaluation moved the running statistics; they are to stay")
+
+# %% tags=["hidden"]
+mine = np.array([5.0, 6.0]), np.array([1.0, 2.0])
+norm(x, *mine, 0.99, 1e-5, True)
+assert mine[0][0] == 5 and mine[1][0] == 1, (
+    "the arrays that came in were changed: make new ones")
+y, _, _ = norm(x[:1], *old, 0.9, 0.001, False)
+assert np.isfinite(y).all(), "one image in evaluation has an answer too"
+
+# %% tags=["pytorch", "wrong"] mistake="takes m for the weight of the new batch"
+def norm(x, r_mean, r_var, m, eps, training):
+    mean, var = r_mean, r_var
+    if training:
+        mean, var = x.mean(0), x.var(0)
+        r_mean = (1 - m) * r_mean + m * mean
+        r_var = (1 - m) * r_var + m * var
+    return (x - mean) / np.sqrt(var + eps), r_mean, r_var
+
+# %% tags=["tensorflow", "wrong"] mistake="takes m for the weight of the new batch"
+def norm(x, r_mean, r_var, m, eps, training):
+    mean, var = r_mean, r_var
+    if training:
+        mean, var = x.mean(0), x.var(0)
+        r_mean = (1 - m) * r_mean + m * mean
+        r_var = (1 - m) * r_var + m * var
+    return (x - mean) / np.sqrt(var + eps), r_mean, r_var
+
+# %% tags=["pytorch", "wrong"] mistake="uses batch statistics in evaluation"
+def norm(x, r_mean, r_var, m, eps, training):
+    mean, var = x.mean(0), x.var(0)
+    if training:
+        mean, var = x.mean(0), x.var(0)
+        r_mean = m * r_mean + (1 - m) * mean
+        r_var = m * r_var + (1 - m) * var
+    return (x - mean) / np.sqrt(var + eps), r_mean, r_var
+
+# %% tags=["tensorflow", "wrong"] mistake="uses batch statistics in evaluation"
+def norm(x, r_mean, r_var, m, eps, training):
+    mean, var = x.mean(0), x.var(0)
+    if training:
+        mean, var = x.mean(0), x.var(0)
+        r_mean = m * r_mean + (1 - m) * mean
+        r_var = m * r_var + (1 - m) * var
+    return (x - mean) / np.sqrt(var + eps), r_mean, r_var
+
+# %% tags=["pytorch", "wrong"] mistake="puts eps outside of the root"
+def norm(x, r_mean, r_var, m, eps, training):
+    mean, var = r_mean, r_var
+    if training:
+        mean, var = x.mean(0), x.var(0)
+        r_mean = m * r_mean + (1 - m) * mean
+        r_var = m * r_var + (1 - m) * var
+    return (x - mean) / (np.sqrt(var) + eps), r_mean, r_var
+
+# %% tags=["tensorflow", "wrong"] mistake="puts eps outside of the root"
+def norm(x, r_mean, r_var, m, eps, training):
+    mean, var = r_mean, r_var
+    if training:
+        mean, var = x.mean(0), x.var(0)
+        r_mean = m * r_mean + (1 - m) * mean
+        r_var = m * r_var + (1 - m) * var
+    return (x - mean) / (np.sqrt(var) + eps), r_mean, r_var
+
+# %% tags=["pytorch", "wrong"] mistake="changes the arrays that came in"
+def norm(x, r_mean, r_var, m, eps, training):
+    if not training:
+        return (x - r_mean) / np.sqrt(r_var + eps), r_mean, r_var
+    mean, var = x.mean(0), x.var(0)
+    answer = (x - mean) / np.sqrt(var + eps)
+    new = m * r_mean + (1 - m) * mean, m * r_var + (1 - m) * var
+    r_mean[:], r_var[:] = new
+    return answer, new[0], new[1]
+
+# %% tags=["tensorflow", "wrong"] mistake="changes the arrays that came in"
+def norm(x, r_mean, r_var, m, eps, training):
+    if not training:
+        return (x - r_mean) / np.sqrt(r_var + eps), r_mean, r_var
+    mean, var = x.mean(0), x.var(0)
+    answer = (x - mean) / np.sqrt(var + eps)
+    new = m * r_mean + (1 - m) * mean, m * r_var + (1 - m) * var
+    r_mean[:], r_var[:] = new
+    return answer, new[0], new[1]
+
+# %% [markdown] tags=["exercise"] exercise="paired" points=3
+# ### Exercise 2: a difference, with its interval
+#
+# `paired(one, two)` compares two arrays with one value for each of twelve seeds, in the same order of seeds.
+# Return the mean of `one - two`, and half the width of its 95 % interval as this lesson takes it.
+
+# %% [markdown] tags=["hint"]
+# What a seed does to both alike cancels only if you subtract before you take a deviation; the deviation of a sample divides by 11.
+
+# %% tags=["pytorch", "solution"]
+def paired(one, two):
+    ### BEGIN SOLUTION
+    d = one - two
+    return d.mean(), 2.201 * d.std(ddof=1) / 12**0.5
+    ### END SOLUTION
+
+# %% tags=["tensorflow", "solution"]
+def paired(one, two):
+    ### BEGIN SOLUTION
+    d = one - two
+    return d.mean(), 2.201 * d.std(ddof=1) / 12**0.5
+    ### END SOLUTION
+
+# %% [markdown]
+# And now yours:
+
+# %% tags=["check"]
+rng = np.random.default_rng(4)
+luck = rng.normal(0, 1, 12)
+one, two = luck + rng.normal(0.3, 0.1, 12), luck
+mean, half = paired(one, two)
+d = one - two
+assert np.isclose(mean, d.mean()), (
+    f"the mean of one - two is {d.mean():+.4f}, not {mean:+.4f}")
+wanted = 2.201 * np.std(d, ddof=1) / 12**0.5
+assert half < 3 * wanted, (
+    f"half the width is {wanted:.4f}, not {half:.4f}: "
+    "is it taken of the differences by seed?")
+assert np.isclose(half, wanted, rtol=0.02), (
+    f"half the width is {wanted:.4f}, not {half:.4f}: "
+    "2.201 times s / sqrt(12), s with 11 below")
+
+# %% tags=["hidden"]
+filed = data.default_runs()
+one, two = (filed[name, True, "as it comes"]["accuracy"][:, 0]
+            for name in sorted({key[0] for key in filed})[::-1])
+mean, half = paired(one, two)
+assert round(mean, 3) == -0.125 and round(half, 3) == 0.021, (
+    f"the lesson's runs give -.125 ± .021, not {mean:.3f} ± {half:.3f}")
+
+# %% tags=["pytorch", "wrong"] mistake="takes the deviations before the difference"
+def paired(one, two):
+    s = (one.var(ddof=1) + two.var(ddof=1)) ** 0.5
+    return (one - two).mean(), 2.201 * s / 12**0.5
+
+# %% tags=["tensorflow", "wrong"] mistake="takes the deviations before the difference"
+def paired(one, two):
+    s = (one.var(ddof=1) + two.var(ddof=1)) ** 0.5
+    return (one - two).mean(), 2.201 * s / 12**0.5
+
+# %% tags=["pytorch", "wrong"] mistake="divides by 12"
+def paired(one, two):
+    d = one - two
+    return d.mean(), 2.201 * d.std() / 12**0.5
+
+# %% tags=["tensorflow", "wrong"] mistake="divides by 12"
+def paired(one, two):
+    d = one - two
+    return d.mean(), 2.201 * d.std() / 12**0.5
+
+# %% tags=["pytorch", "wrong"] mistake="takes the normal factor 1.96"
+def paired(one, two):
+    d = one - two
+    return d.mean(), 1.96 * d.std(ddof=1) / 12**0.5
+
+# %% tags=["tensorflow", "wrong"] mistake="takes the normal factor 1.96"
+def paired(one, two):
+    d = one - two
+    return d.mean(), 1.96 * d.std(ddof=1) / 12**0.5
+
+# %% tags=["pytorch", "wrong"] mistake="returns the size of the difference"
+def paired(one, two):
+    d = one - two
+    return abs(d.mean()), 2.201 * d.std(ddof=1) / 12**0.5
+
+# %% tags=["tensorflow", "wrong"] mistake="returns the size of the difference"
+def paired(one, two):
+    d = one - two
+    return abs(d.mean()), 2.201 * d.std(ddof=1) / 12**0.5
+
+# %% [markdown] tags=["exercise"] exercise="parting" points=3
+# ### Exercise 3: where two curves part
+#
+# `parting(one, two, limit)` gets the losses of two trainings, step by step, and returns the first step (counted from 1) at which they differ, relative to `two`, by more than `limit`; `None` where they never do.
+
+# %% [markdown] tags=["hint"]
+# `np.flatnonzero` gives the places at which something holds, counted from 0; there may be none.
+
+# %% tags=["pytorch", "solution"]
+def parting(one, two, limit):
+    ### BEGIN SOLUTION
+    apart = np.flatnonzero(np.abs(one / two - 1) > limit)
+    return int(apart[0]) + 1 if len(apart) else None
+    ### END SOLUTION
+
+# %% tags=["tensorflow", "solution"]
+def parting(one, two, limit):
+    ### BEGIN SOLUTION
+    apart = np.flatnonzero(np.abs(one / two - 1) > limit)
+    return int(apart[0]) + 1 if len(apart) else None
+    ### END SOLUTION
+
+# %% [markdown]
+# And now yours:
+
+# %% tags=["check"]
+two = np.array([2.0, 1.0, 0.5, 0.25, 0.125])
+one = two * (1 + np.array([0, 1e-7, -1e-7, 3e-6, 1e-3]))
+given = parting(one, two, 1e-6)
+assert given == 4, (
+    f"they part at step 4, counted from 1, by 3e-6 of a loss; not {given}")
+given = parting(one, two, 2e-4)
+assert given == 5, (
+    f"the limit 2e-4 is passed at step 5 (.125 and .125125), not {given}: "
+    "is the difference taken relative to the loss?")
+given = parting(two, two, 1e-6)
+assert given is None, f"equal curves never part: None, not {given}"
+
+# %% tags=["hidden"]
+given = parting(two * (1 - np.array([0, 0, 1e-3, 0, 0])), two, 1e-6)
+assert given == 3, f"a lower loss differs as well: step 3, not {given}"
+given = parting(two * 1.1, two, 1e-6)
+assert given == 1, f"they part at step 1 already, not {given}"
+
+# %% tags=["pytorch", "wrong"] mistake="takes the absolute difference"
+def parting(one, two, limit):
+    apart = np.flatnonzero(np.abs(one - two) > limit)
+    return int(apart[0]) + 1 if len(apart) else None
+
+# %% tags=["tensorflow", "wrong"] mistake="takes the absolute difference"
+def parting(one, two, limit):
+    apart = np.flatnonzero(np.abs(one - two) > limit)
+    return int(apart[0]) + 1 if len(apart) else None
+
+# %% tags=["pytorch", "wrong"] mistake="counts from 0"
+def parting(one, two, limit):
+    apart = np.flatnonzero(np.abs(one / two - 1) > limit)
+    return int(apart[0]) if len(apart) else None
+
+# %% tags=["tensorflow", "wrong"] mistake="counts from 0"
+def parting(one, two, limit):
+    apart = np.flatnonzero(np.abs(one / two - 1) > limit)
+    return int(apart[0]) if len(apart) else None
+
+# %% tags=["pytorch", "wrong"] mistake="takes argmax, which finds a step in equal curves"
+def parting(one, two, limit):
+    return int(np.argmax(np.abs(one / two - 1) > limit)) + 1
+
+# %% tags=["tensorflow", "wrong"] mistake="takes argmax, which finds a step in equal curves"
+def parting(one, two, limit):
+    return int(np.argmax(np.abs(one / two - 1) > limit)) + 1
+
+# %% tags=["pytorch", "wrong"] mistake="forgets the sign"
+def parting(one, two, limit):
+    apart = np.flatnonzero(one / two - 1 > limit)
+    return int(apart[0]) + 1 if len(apart) else None
+
+# %% tags=["tensorflow", "wrong"] mistake="forgets the sign"
+def parting(one, two, limit):
+    apart = np.flatnonzero(one / two - 1 > limit)
+    return int(apart[0]) + 1 if len(apart) else None
+
+# %% [markdown] tags=["after-exercises"]
 # ## What you learned
 #
 # - Two frameworks compared "as they come" are two sets of defaults compared; here one layer changed the winner.

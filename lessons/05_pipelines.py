@@ -1,5 +1,5 @@
 # ---
-# minutes: {read: 88, run: 1, exercises: 0}
+# minutes: {read: 88, run: 1, exercises: 45}
 # seconds: 90
 # memory_mb: 1300
 # needs: []
@@ -1703,6 +1703,514 @@ if twin:
 # | the same seed | its own permutation | its own permutation | share the order, not the seed |
 
 # %% [markdown]
+# ## Exercises
+#
+# Now you.
+# No framework is needed, so both notebooks ask the same.
+
+# %% tags=["classroom"]
+from tandem.exercises import attempt
+
+
+def as_files(images):
+    """The bytes of a PNG file for each image."""
+    found = []
+    for image in images:
+        file = io.BytesIO()
+        Image.fromarray(np.uint8(np.rint(255 * image))).save(file, "PNG")
+        found.append(file.getvalue())
+    return found
+
+
+ten_images, ten_labels = train_images[::200][:10], train_labels[::200][:10]
+ten_files = as_files(ten_images)
+
+# %% [markdown] tags=["exercise"] exercise="blank-page" points=4
+# ### Exercise 1: the blank page
+#
+# A pipeline from files to batches, with nothing of ours.
+#
+# `batches_of(files, labels, order, size)` is a generator.
+# `files` holds the bytes of one PNG file for each picture, `labels` an array with their labels, `order` the indices of the pictures in the order in which they are wanted.
+# It yields pairs: images as float32 from 0 to 1 in the shape (batch, 28, 28), and their labels.
+# A batch has `size` pictures; if they do not come out even, the last one has fewer.
+# No file is decoded before its batch is asked for.
+
+# %% [markdown] tags=["hint"]
+# `np.asarray(Image.open(io.BytesIO(content)))` has whole numbers, 0 to 255.
+
+# %% [markdown] tags=["hint"]
+# A function with `yield` in it runs up to the next `yield` whenever somebody asks for more: decode inside of the loop over batches.
+
+# %% tags=["pytorch", "solution"]
+def batches_of(files, labels, order, size):
+    ### BEGIN SOLUTION
+    for first in range(0, len(order), size):
+        chosen = order[first:first + size]
+        images = [np.asarray(Image.open(io.BytesIO(files[index])))
+                  for index in chosen]
+        yield np.stack(images).astype("float32") / 255, labels[chosen]
+    ### END SOLUTION
+
+# %% tags=["tensorflow", "solution"]
+def batches_of(files, labels, order, size):
+    ### BEGIN SOLUTION
+    for first in range(0, len(order), size):
+        chosen = order[first:first + size]
+        images = [np.asarray(Image.open(io.BytesIO(files[index])))
+                  for index in chosen]
+        yield np.stack(images).astype("float32") / 255, labels[chosen]
+    ### END SOLUTION
+
+# %% [markdown]
+# The check takes ten of our pictures:
+
+# %% tags=["check"]
+backwards = np.arange(10)[::-1]
+made = list(batches_of(ten_files, ten_labels, backwards, 5))
+assert len(made) == 2 and len(made[0]) == 2, (
+    f"ten pictures in batches of 5 are 2 pairs (images, labels), not "
+    f"{len(made)} of {[len(one) for one in made[:1]]}")
+shape, kind = np.shape(made[0][0]), getattr(made[0][0], "dtype", None)
+assert shape == (5, 28, 28) and kind == np.float32, (
+    f"images are float32 of shape (5, 28, 28), not {kind} of {shape}")
+brightest = made[0][0].max()
+assert brightest <= 1, (
+    f"images go from 0 to 1; the brightest pixel here is {brightest:.0f}")
+assert np.array_equal(made[0][1], ten_labels[::-1][:5]), (
+    f"the first labels in this order are {ten_labels[::-1][:5]}, not "
+    f"{made[0][1]}")
+apart = np.abs(np.concatenate([made[0][0], made[1][0]])
+               - ten_images[::-1]).max()
+assert apart < 1e-6, (
+    f"a pixel is {apart:.2f} from that of its picture; are they in "
+    "the order that was asked for, and divided by 255?")
+
+# %% tags=["hidden"]
+class Counted(list):
+    taken = 0
+
+    def __getitem__(self, index):
+        self.taken += 1
+        return super().__getitem__(index)
+
+
+rest = [len(labels) for _, labels in
+        batches_of(ten_files, ten_labels, np.arange(10), 4)]
+assert rest == [4, 4, 2], f"ten pictures by four are 4, 4 and 2, not {rest}"
+counted = Counted(ten_files)
+next(batches_of(counted, ten_labels, np.arange(10), 2))
+assert counted.taken <= 2, (
+    f"for the first two pictures {counted.taken} files were opened")
+
+# %% tags=["pytorch", "wrong"] mistake="leaves the pixels at 0 to 255"
+def batches_of(files, labels, order, size):
+    for first in range(0, len(order), size):
+        chosen = order[first:first + size]
+        images = [np.asarray(Image.open(io.BytesIO(files[index])))
+                  for index in chosen]
+        yield np.stack(images).astype("float32"), labels[chosen]
+
+# %% tags=["tensorflow", "wrong"] mistake="leaves the pixels at 0 to 255"
+def batches_of(files, labels, order, size):
+    for first in range(0, len(order), size):
+        chosen = order[first:first + size]
+        images = [np.asarray(Image.open(io.BytesIO(files[index])))
+                  for index in chosen]
+        yield np.stack(images).astype("float32"), labels[chosen]
+
+# %% tags=["pytorch", "wrong"] mistake="shuffles images and not labels"
+def batches_of(files, labels, order, size):
+    for first in range(0, len(order), size):
+        chosen = order[first:first + size]
+        images = [np.asarray(Image.open(io.BytesIO(files[index])))
+                  for index in chosen]
+        yield np.stack(images).astype("float32") / 255, labels[first:first + size]
+
+# %% tags=["tensorflow", "wrong"] mistake="shuffles images and not labels"
+def batches_of(files, labels, order, size):
+    for first in range(0, len(order), size):
+        chosen = order[first:first + size]
+        images = [np.asarray(Image.open(io.BytesIO(files[index])))
+                  for index in chosen]
+        yield np.stack(images).astype("float32") / 255, labels[first:first + size]
+
+# %% tags=["pytorch", "wrong"] mistake="leaves out the order"
+def batches_of(files, labels, order, size):
+    for first in range(0, len(order), size):
+        chosen = np.arange(first, min(first + size, len(order)))
+        images = [np.asarray(Image.open(io.BytesIO(files[index])))
+                  for index in chosen]
+        yield np.stack(images).astype("float32") / 255, labels[chosen]
+
+# %% tags=["tensorflow", "wrong"] mistake="leaves out the order"
+def batches_of(files, labels, order, size):
+    for first in range(0, len(order), size):
+        chosen = np.arange(first, min(first + size, len(order)))
+        images = [np.asarray(Image.open(io.BytesIO(files[index])))
+                  for index in chosen]
+        yield np.stack(images).astype("float32") / 255, labels[chosen]
+
+# %% tags=["pytorch", "wrong"] mistake="decodes everything first"
+def batches_of(files, labels, order, size):
+    images = np.stack([np.asarray(Image.open(io.BytesIO(files[index])))
+                       for index in order]).astype("float32") / 255
+    for first in range(0, len(order), size):
+        yield images[first:first + size], labels[order[first:first + size]]
+
+# %% tags=["tensorflow", "wrong"] mistake="decodes everything first"
+def batches_of(files, labels, order, size):
+    images = np.stack([np.asarray(Image.open(io.BytesIO(files[index])))
+                       for index in order]).astype("float32") / 255
+    for first in range(0, len(order), size):
+        yield images[first:first + size], labels[order[first:first + size]]
+
+# %% tags=["pytorch", "wrong"] mistake="drops a last batch that is not full"
+def batches_of(files, labels, order, size):
+    for first in range(0, len(order) - size + 1, size):
+        chosen = order[first:first + size]
+        images = [np.asarray(Image.open(io.BytesIO(files[index])))
+                  for index in chosen]
+        yield np.stack(images).astype("float32") / 255, labels[chosen]
+
+# %% tags=["tensorflow", "wrong"] mistake="drops a last batch that is not full"
+def batches_of(files, labels, order, size):
+    for first in range(0, len(order) - size + 1, size):
+        chosen = order[first:first + size]
+        images = [np.asarray(Image.open(io.BytesIO(files[index])))
+                  for index in chosen]
+        yield np.stack(images).astype("float32") / 255, labels[chosen]
+
+# %% [markdown] tags=["exercise"] exercise="equal-changes" points=3
+# ### Exercise 2: the same changes, a third time
+#
+# Both notebooks change pictures alike, to the last bit. So can NumPy.
+#
+# `changed(images, flip, top, left, brightness, border)` takes pictures (n, 28, 28) and one row of each column of `draw_changes` for each picture.
+# As above: **flip** left and right where `flip` is True, then the **shift** (a black border of `border` pixels on each side, out of which 28 × 28 are cut at `top` and `left`), then times **brightness**, then clipped to 0 … 1.
+# The pictures that were given stay as they are.
+
+# %% [markdown] tags=["hint"]
+# One picture at a time is good enough: `image[:, ::-1]`, `np.pad(image, border)`, a slice, `np.clip`.
+
+# %% tags=["pytorch", "solution"]
+def changed(images, flip, top, left, brightness, border):
+    ### BEGIN SOLUTION
+    found = []
+    for number, image in enumerate(images):
+        if flip[number]:
+            image = image[:, ::-1]
+        image = np.pad(image, border)
+        down, right = top[number], left[number]
+        image = image[down:down + 28, right:right + 28]
+        found.append(np.clip(image * brightness[number], 0, 1))
+    return np.stack(found)
+    ### END SOLUTION
+
+# %% tags=["tensorflow", "solution"]
+def changed(images, flip, top, left, brightness, border):
+    ### BEGIN SOLUTION
+    found = []
+    for number, image in enumerate(images):
+        if flip[number]:
+            image = image[:, ::-1]
+        image = np.pad(image, border)
+        down, right = top[number], left[number]
+        image = image[down:down + 28, right:right + 28]
+        found.append(np.clip(image * brightness[number], 0, 1))
+    return np.stack(found)
+    ### END SOLUTION
+
+# %% [markdown]
+# The check has pictures of which the answer can be written down:
+
+# %% tags=["check"]
+dot = np.zeros((3, 28, 28), "float32")
+dot[:, 10, 4] = 0.8
+columns = ([False, True, False], [2, 2, 0], [2, 2, 3], [1.0, 1.0, 1.5])
+given_back = changed(dot, *map(np.array, columns), 2)
+assert np.shape(given_back) == (3, 28, 28), (
+    f"three pictures of 28 × 28, not {np.shape(given_back)}")
+places = [tuple(int(at) for at in np.argwhere(one > 0)[0])
+          if (one > 0).any() else None for one in given_back]
+assert places[0] == (10, 4), (
+    f"top = left = border moves nothing, but the dot is at {places[0]}")
+assert places[1] == (10, 23), (
+    f"flipped, the dot of column 4 is in column 23, not at {places[1]}")
+assert places[2] == (12, 3), (
+    f"cut out two rows higher and one column further right, the dot is at "
+    f"(12, 3), not at {places[2]}")
+assert np.isclose(given_back[2].max(), 1), (
+    f".8 times 1.5 is clipped to 1, not {given_back[2].max():.2f}")
+both_ways = changed(dot[:1], *(np.array([one]) for one in
+                               (True, 2, 4, 0.5)), 2)[0]
+assert np.isclose(both_ways[10, 21], 0.4), (
+    "flipped to column 23, then cut out two columns further right, the "
+    f"dot is in column 21 with .4; that pixel has {both_ways[10, 21]:.2f}")
+
+# %% tags=["hidden"]
+several = train_images[::100]
+table = [column[:len(several)] for column in draw_changes(3, 1)]
+kept = several.copy()
+given_back = changed(several, *table, largest_shift)
+assert np.array_equal(several, kept), "the given pictures have changed"
+for number, one in enumerate(given_back):
+    flip, top, left, bright = (column[number] for column in table)
+    still = np.pad(several[number][:, ::-1] if flip else several[number],
+                   largest_shift)[top:top + 28, left:left + 28]
+    assert np.array_equal(one, np.clip(still * bright, 0, 1)), (
+        f"picture {number}, flip {flip}, top {top}, left {left}: other pixels")
+
+# %% tags=["pytorch", "wrong"] mistake="shifts first, then flips"
+def changed(images, flip, top, left, brightness, border):
+    found = []
+    for number, image in enumerate(images):
+        image = np.pad(image, border)
+        down, right = top[number], left[number]
+        image = image[down:down + 28, right:right + 28]
+        if flip[number]:
+            image = image[:, ::-1]
+        found.append(np.clip(image * brightness[number], 0, 1))
+    return np.stack(found)
+
+# %% tags=["tensorflow", "wrong"] mistake="shifts first, then flips"
+def changed(images, flip, top, left, brightness, border):
+    found = []
+    for number, image in enumerate(images):
+        image = np.pad(image, border)
+        down, right = top[number], left[number]
+        image = image[down:down + 28, right:right + 28]
+        if flip[number]:
+            image = image[:, ::-1]
+        found.append(np.clip(image * brightness[number], 0, 1))
+    return np.stack(found)
+
+# %% tags=["pytorch", "wrong"] mistake="clips before it brightens"
+def changed(images, flip, top, left, brightness, border):
+    found = []
+    for number, image in enumerate(images):
+        if flip[number]:
+            image = image[:, ::-1]
+        image = np.pad(image, border)
+        down, right = top[number], left[number]
+        image = image[down:down + 28, right:right + 28]
+        found.append(np.clip(image, 0, 1) * brightness[number])
+    return np.stack(found)
+
+# %% tags=["tensorflow", "wrong"] mistake="clips before it brightens"
+def changed(images, flip, top, left, brightness, border):
+    found = []
+    for number, image in enumerate(images):
+        if flip[number]:
+            image = image[:, ::-1]
+        image = np.pad(image, border)
+        down, right = top[number], left[number]
+        image = image[down:down + 28, right:right + 28]
+        found.append(np.clip(image, 0, 1) * brightness[number])
+    return np.stack(found)
+
+# %% tags=["pytorch", "wrong"] mistake="flips upside down"
+def changed(images, flip, top, left, brightness, border):
+    found = []
+    for number, image in enumerate(images):
+        if flip[number]:
+            image = image[::-1]
+        image = np.pad(image, border)
+        down, right = top[number], left[number]
+        image = image[down:down + 28, right:right + 28]
+        found.append(np.clip(image * brightness[number], 0, 1))
+    return np.stack(found)
+
+# %% tags=["tensorflow", "wrong"] mistake="flips upside down"
+def changed(images, flip, top, left, brightness, border):
+    found = []
+    for number, image in enumerate(images):
+        if flip[number]:
+            image = image[::-1]
+        image = np.pad(image, border)
+        down, right = top[number], left[number]
+        image = image[down:down + 28, right:right + 28]
+        found.append(np.clip(image * brightness[number], 0, 1))
+    return np.stack(found)
+
+# %% tags=["pytorch", "wrong"] mistake="flips in the array that it was given"
+def changed(images, flip, top, left, brightness, border):
+    found = []
+    for number, image in enumerate(images):
+        if flip[number]:
+            image[:] = image[:, ::-1].copy()
+        image = np.pad(image, border)
+        down, right = top[number], left[number]
+        image = image[down:down + 28, right:right + 28]
+        found.append(np.clip(image * brightness[number], 0, 1))
+    return np.stack(found)
+
+# %% tags=["tensorflow", "wrong"] mistake="flips in the array that it was given"
+def changed(images, flip, top, left, brightness, border):
+    found = []
+    for number, image in enumerate(images):
+        if flip[number]:
+            image[:] = image[:, ::-1].copy()
+        image = np.pad(image, border)
+        down, right = top[number], left[number]
+        image = image[down:down + 28, right:right + 28]
+        found.append(np.clip(image * brightness[number], 0, 1))
+    return np.stack(found)
+
+# %% [markdown] tags=["exercise"] exercise="ahead" points=3
+# ### Exercise 3: what fetching ahead gains
+#
+# Before you write a prefetch you can work out what it would give.
+#
+# `ends(loads, trainings, ahead)` gets the seconds in which each batch is loaded and those in which it is trained on (two arrays, one number a batch), and returns an array: when each training step ends, counted from the start of the first load.
+#
+# - `ahead=False`: load, train, load, train, in turn.
+# - `ahead=True`: somebody else loads, and holds **one** finished batch: he begins the next load when the network *takes* the last one.
+
+# %% [markdown] tags=["hint"]
+# Two clocks: when the batch is there, and when the network is free.
+# A step begins at the later of the two.
+
+# %% [markdown] tags=["hint"]
+# The next batch is there at *the beginning of this step* plus its load.
+
+# %% tags=["pytorch", "solution"]
+def ends(loads, trainings, ahead):
+    ### BEGIN SOLUTION
+    if not ahead:
+        return np.cumsum(np.add(loads, trainings))
+    found, begun, free = [], 0, 0
+    for load, training in zip(loads, trainings):
+        begun = max(begun + load, free)
+        free = begun + training
+        found.append(free)
+    return np.array(found)
+    ### END SOLUTION
+
+# %% tags=["tensorflow", "solution"]
+def ends(loads, trainings, ahead):
+    ### BEGIN SOLUTION
+    if not ahead:
+        return np.cumsum(np.add(loads, trainings))
+    found, begun, free = [], 0, 0
+    for load, training in zip(loads, trainings):
+        begun = max(begun + load, free)
+        free = begun + training
+        found.append(free)
+    return np.array(found)
+    ### END SOLUTION
+
+# %% [markdown]
+# The check has twelve batches of 30 ms that are trained on for 20, then the other way round:
+
+# %% tags=["check"]
+thirty, twenty = np.full(12, 30.0), np.full(12, 20.0)
+by_turns = ends(thirty, twenty, False)
+assert np.shape(by_turns) == (12,), (
+    f"twelve ends, one a batch; yours have shape {np.shape(by_turns)}")
+assert np.allclose(by_turns, 50 * np.arange(1, 13)), (
+    f"in turn a batch takes 30 + 20 ms: 50, 100, … 600, not {by_turns}")
+at_once = ends(thirty, twenty, True)
+assert at_once[0] == 50, (
+    f"the first batch is loaded before anything is trained on: it ends at "
+    f"50, not at {at_once[0]:.0f}")
+assert at_once[-1] == 380, (
+    "ahead, the loads of 30 ms follow each other, and the last training "
+    f"is behind them: 12 × 30 + 20 = 380 ms, not {at_once[-1]:.0f}")
+at_once = ends(twenty, thirty, True)
+assert at_once[-1] == 380, (
+    "with loads of 20 and trainings of 30 the first load is before them: "
+    f"20 + 12 × 30 = 380 ms, not {at_once[-1]:.0f}")
+
+# %% tags=["hidden"]
+late = ends(np.array([10.0, 10, 10, 80]), np.full(4, 50.0), True)
+assert np.allclose(late, [60, 110, 160, 240]), (
+    "loads of 10, 10, 10 and 80 ms, trainings of 50: the long load begins "
+    "at 110, when the third batch is taken, is done at 190 and trained on "
+    f"until 240; yours: {late}")
+uneven = ends(np.array([5.0, 40, 5]), np.array([10.0, 10, 60]), True)
+assert np.allclose(uneven, [15, 55, 115]), (
+    f"uneven times: 15, 55 and 115 ms, not {uneven}")
+
+# %% tags=["pytorch", "wrong"] mistake="forgets the first load"
+def ends(loads, trainings, ahead):
+    if not ahead:
+        return np.cumsum(np.add(loads, trainings))
+    found, begun, free = [], -loads[0], 0
+    for load, training in zip(loads, trainings):
+        begun = max(begun + load, free)
+        free = begun + training
+        found.append(free)
+    return np.array(found)
+
+# %% tags=["tensorflow", "wrong"] mistake="forgets the first load"
+def ends(loads, trainings, ahead):
+    if not ahead:
+        return np.cumsum(np.add(loads, trainings))
+    found, begun, free = [], -loads[0], 0
+    for load, training in zip(loads, trainings):
+        begun = max(begun + load, free)
+        free = begun + training
+        found.append(free)
+    return np.array(found)
+
+# %% tags=["pytorch", "wrong"] mistake="takes the longer of the two for every batch"
+def ends(loads, trainings, ahead):
+    if not ahead:
+        return np.cumsum(np.add(loads, trainings))
+    return np.cumsum(np.maximum(loads, trainings))
+
+# %% tags=["tensorflow", "wrong"] mistake="takes the longer of the two for every batch"
+def ends(loads, trainings, ahead):
+    if not ahead:
+        return np.cumsum(np.add(loads, trainings))
+    return np.cumsum(np.maximum(loads, trainings))
+
+# %% tags=["pytorch", "wrong"] mistake="adds although they overlap"
+def ends(loads, trainings, ahead):
+    if True:
+        return np.cumsum(np.add(loads, trainings))
+    found, begun, free = [], 0, 0
+    for load, training in zip(loads, trainings):
+        begun = max(begun + load, free)
+        free = begun + training
+        found.append(free)
+    return np.array(found)
+
+# %% tags=["tensorflow", "wrong"] mistake="adds although they overlap"
+def ends(loads, trainings, ahead):
+    if True:
+        return np.cumsum(np.add(loads, trainings))
+    found, begun, free = [], 0, 0
+    for load, training in zip(loads, trainings):
+        begun = max(begun + load, free)
+        free = begun + training
+        found.append(free)
+    return np.array(found)
+
+# %% tags=["pytorch", "wrong"] mistake="loads without end, as if it could hold all batches"
+def ends(loads, trainings, ahead):
+    if not ahead:
+        return np.cumsum(np.add(loads, trainings))
+    found, there, free = [], 0, 0
+    for load, training in zip(loads, trainings):
+        there += load
+        free = max(there, free) + training
+        found.append(free)
+    return np.array(found)
+
+# %% tags=["tensorflow", "wrong"] mistake="loads without end, as if it could hold all batches"
+def ends(loads, trainings, ahead):
+    if not ahead:
+        return np.cumsum(np.add(loads, trainings))
+    found, there, free = [], 0, 0
+    for load, training in zip(loads, trainings):
+        there += load
+        free = max(there, free) + training
+        found.append(free)
+    return np.array(found)
+
+# %% [markdown] tags=["after-exercises"]
 # ## What you learned
 #
 # - A pipeline is measured in images a second, against what *this* network consumes; times of stages add up, so look for the slowest.

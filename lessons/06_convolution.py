@@ -1,5 +1,5 @@
 # ---
-# minutes: {read: 84, run: 2, exercises: 0}
+# minutes: {read: 84, run: 2, exercises: 50}
 # seconds: 120
 # memory_mb: 1300
 # needs: []
@@ -1478,6 +1478,548 @@ if twin:
 # | looking inside | hooks | a second model on the same layers | hooks go with any module, a second model needs the graph |
 
 # %% [markdown]
+# ## Exercises
+#
+# Now you.
+
+# %% tags=["pytorch", "classroom"]
+from tandem.exercises import attempt, reference
+from tandem.exercises import difference as parting
+from tandem.pytorch import answers_and_gradients
+
+
+def bring(images, labels):
+    return torch.tensor(images)[:, None], torch.tensor(labels)
+
+# %% tags=["tensorflow", "classroom"]
+from tandem.exercises import attempt, reference
+from tandem.exercises import difference as parting
+from tandem.tensorflow import answers_and_gradients
+
+
+def bring(images, labels):
+    return tf.convert_to_tensor(images)[..., None], labels
+
+# %% [markdown] tags=["exercise"] exercise="blank-page" points=4
+# ### Exercise 1: the blank page
+#
+# Write a residual network with your own hands, as small as it goes, from your framework's layers.
+#
+# `own_network(size, kinds)` returns a network for grey pictures of any height and width:
+#
+# 1. a convolution from one channel to `size`, then ReLU;
+# 2. a **bridge**: two convolutions with ReLU between them compute a change, the change is added to what came in, and ReLU comes *after the sum*;
+# 3. of each channel the mean over all places; from these a dense layer to `kinds` logits.
+#
+# All kernels are 3 × 3, all convolutions have a bias and keep the size of the picture, and there is no batch norm.
+
+# %% [markdown] tags=["pytorch", "hint"]
+# `nn.Sequential` has no place for a sum: the bridge is a small `nn.Module` of your own, in which `forward` has one `+`.
+# `nn.AdaptiveAvgPool2d(1)` takes the mean whatever the size.
+
+# %% [markdown] tags=["tensorflow", "hint"]
+# With the functional API: keep what goes into the bridge in a variable, and `layers.Add()` the two.
+# `keras.Input((None, None, 1))` is a picture of any size.
+
+# %% tags=["pytorch", "solution"]
+def own_network(size, kinds):
+    ### BEGIN SOLUTION
+    def convolution(inputs):
+        return nn.Conv2d(inputs, size, 3, padding=1)
+
+    class Bridge(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.change = nn.Sequential(
+                convolution(size), nn.ReLU(), convolution(size))
+
+        def forward(self, maps):
+            return F.relu(maps + self.change(maps))
+
+    return nn.Sequential(
+        convolution(1), nn.ReLU(), Bridge(), nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(), nn.Linear(size, kinds))
+    ### END SOLUTION
+
+# %% tags=["tensorflow", "solution"]
+def own_network(size, kinds):
+    ### BEGIN SOLUTION
+    def convolution(maps):
+        return layers.Conv2D(size, 3, padding="same")(maps)
+
+    pictures = keras.Input((None, None, 1))
+    maps = layers.ReLU()(convolution(pictures))
+    change = convolution(layers.ReLU()(convolution(maps)))
+    maps = layers.ReLU()(layers.Add()([maps, change]))
+    features = layers.GlobalAveragePooling2D()(maps)
+    return keras.Model(pictures, layers.Dense(kinds)(features))
+    ### END SOLUTION
+
+# %% [markdown]
+# The check loads weights into your network, the same in both notebooks, and holds its answers and gradients against the definition above, written down in NumPy.
+# Who passes it in both has written one network twice:
+
+# %% tags=["classroom", "folded"]
+def by_numpy(start, images):
+    """The logits of the network of exercise 1, from its definition."""
+    def convolved(maps, layer):
+        high, wide = maps.shape[1:3]
+        wider = np.pad(maps, ((0, 0), (1, 1), (1, 1), (0, 0)))
+        return layer["bias"] + sum(
+            wider[:, row:row + high, column:column + wide]
+            @ layer["kernel"][row, column]
+            for row, column in np.ndindex(3, 3))
+
+    maps = np.maximum(convolved(images[..., None], start["stem"]), 0)
+    change = np.maximum(convolved(maps, start["first"]), 0)
+    change = convolved(change, start["second"])
+    features = np.maximum(maps + change, 0).mean((1, 2))
+    return features @ start["output"]["kernel"] + start["output"]["bias"]
+
+
+def small_start(size, kinds):
+    rng = weights.generator(6)
+    return {"stem": weights.convolution(rng, 3, 1, size, "he"),
+            "first": weights.convolution(rng, 3, size, size, "he"),
+            "second": weights.convolution(rng, 3, size, size, "he"),
+            "output": weights.dense(rng, size, kinds)}
+
+# %% [markdown]
+# And now yours:
+
+# %% tags=["check"]
+start = small_start(4, 3)
+rng = np.random.default_rng(6)
+some = rng.normal(size=(5, 8, 8)).astype("float32")
+truth = np.array([0, 1, 2, 1, 0])
+own = own_network(4, 3)
+assert own is not None, "the function returns no network"
+problem = parting(answers_and_gradients(own, start, some, truth, bring),
+                  reference(by_numpy, start, some, truth), 1e-5)
+assert not problem, (
+    f"{problem}. Where is the sum, where each ReLU, and what becomes one "
+    "number for each channel?")
+
+# %% tags=["hidden"]
+start = small_start(3, 5)
+oblong = rng.normal(size=(4, 10, 6)).astype("float32")
+truth = np.array([4, 0, 3, 1])
+problem = parting(
+    answers_and_gradients(own_network(3, 5), start, oblong, truth, bring),
+    reference(by_numpy, start, oblong, truth), 1e-5)
+assert not problem, f"three channels, five kinds, pictures 10 × 6: {problem}"
+
+# %% tags=["pytorch", "wrong"] mistake="has no bridge"
+def own_network(size, kinds):
+    def convolution(inputs):
+        return nn.Conv2d(inputs, size, 3, padding=1)
+
+    class Bridge(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.change = nn.Sequential(
+                convolution(size), nn.ReLU(), convolution(size))
+
+        def forward(self, maps):
+            return F.relu(self.change(maps))
+
+    return nn.Sequential(
+        convolution(1), nn.ReLU(), Bridge(), nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(), nn.Linear(size, kinds))
+
+# %% tags=["tensorflow", "wrong"] mistake="has no bridge"
+def own_network(size, kinds):
+    def convolution(maps):
+        return layers.Conv2D(size, 3, padding="same")(maps)
+
+    pictures = keras.Input((None, None, 1))
+    maps = layers.ReLU()(convolution(pictures))
+    change = convolution(layers.ReLU()(convolution(maps)))
+    maps = layers.ReLU()(change)
+    features = layers.GlobalAveragePooling2D()(maps)
+    return keras.Model(pictures, layers.Dense(kinds)(features))
+
+# %% tags=["pytorch", "wrong"] mistake="takes ReLU before the sum"
+def own_network(size, kinds):
+    def convolution(inputs):
+        return nn.Conv2d(inputs, size, 3, padding=1)
+
+    class Bridge(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.change = nn.Sequential(
+                convolution(size), nn.ReLU(), convolution(size))
+
+        def forward(self, maps):
+            return maps + F.relu(self.change(maps))
+
+    return nn.Sequential(
+        convolution(1), nn.ReLU(), Bridge(), nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(), nn.Linear(size, kinds))
+
+# %% tags=["tensorflow", "wrong"] mistake="takes ReLU before the sum"
+def own_network(size, kinds):
+    def convolution(maps):
+        return layers.Conv2D(size, 3, padding="same")(maps)
+
+    pictures = keras.Input((None, None, 1))
+    maps = layers.ReLU()(convolution(pictures))
+    change = convolution(layers.ReLU()(convolution(maps)))
+    maps = layers.Add()([maps, layers.ReLU()(change)])
+    features = layers.GlobalAveragePooling2D()(maps)
+    return keras.Model(pictures, layers.Dense(kinds)(features))
+
+# %% tags=["pytorch", "wrong"] mistake="takes the largest of each channel, not the mean"
+def own_network(size, kinds):
+    def convolution(inputs):
+        return nn.Conv2d(inputs, size, 3, padding=1)
+
+    class Bridge(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.change = nn.Sequential(
+                convolution(size), nn.ReLU(), convolution(size))
+
+        def forward(self, maps):
+            return F.relu(maps + self.change(maps))
+
+    return nn.Sequential(
+        convolution(1), nn.ReLU(), Bridge(), nn.AdaptiveMaxPool2d(1),
+        nn.Flatten(), nn.Linear(size, kinds))
+
+# %% tags=["tensorflow", "wrong"] mistake="takes the largest of each channel, not the mean"
+def own_network(size, kinds):
+    def convolution(maps):
+        return layers.Conv2D(size, 3, padding="same")(maps)
+
+    pictures = keras.Input((None, None, 1))
+    maps = layers.ReLU()(convolution(pictures))
+    change = convolution(layers.ReLU()(convolution(maps)))
+    maps = layers.ReLU()(layers.Add()([maps, change]))
+    features = layers.GlobalMaxPooling2D()(maps)
+    return keras.Model(pictures, layers.Dense(kinds)(features))
+
+# %% tags=["pytorch", "wrong"] mistake="has no ReLU within the bridge"
+def own_network(size, kinds):
+    def convolution(inputs):
+        return nn.Conv2d(inputs, size, 3, padding=1)
+
+    class Bridge(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.change = nn.Sequential(
+                convolution(size), convolution(size))
+
+        def forward(self, maps):
+            return F.relu(maps + self.change(maps))
+
+    return nn.Sequential(
+        convolution(1), nn.ReLU(), Bridge(), nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(), nn.Linear(size, kinds))
+
+# %% tags=["tensorflow", "wrong"] mistake="has no ReLU within the bridge"
+def own_network(size, kinds):
+    def convolution(maps):
+        return layers.Conv2D(size, 3, padding="same")(maps)
+
+    pictures = keras.Input((None, None, 1))
+    maps = layers.ReLU()(convolution(pictures))
+    change = convolution(convolution(maps))
+    maps = layers.ReLU()(layers.Add()([maps, change]))
+    features = layers.GlobalAveragePooling2D()(maps)
+    return keras.Model(pictures, layers.Dense(kinds)(features))
+
+# %% tags=["pytorch", "wrong"] mistake="always has four channels"
+def own_network(size, kinds):
+    def convolution(inputs):
+        return nn.Conv2d(inputs, 4, 3, padding=1)
+
+    class Bridge(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.change = nn.Sequential(
+                convolution(4), nn.ReLU(), convolution(4))
+
+        def forward(self, maps):
+            return F.relu(maps + self.change(maps))
+
+    return nn.Sequential(
+        convolution(1), nn.ReLU(), Bridge(), nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(), nn.Linear(4, kinds))
+
+# %% tags=["tensorflow", "wrong"] mistake="always has four channels"
+def own_network(size, kinds):
+    def convolution(maps):
+        return layers.Conv2D(4, 3, padding="same")(maps)
+
+    pictures = keras.Input((None, None, 1))
+    maps = layers.ReLU()(convolution(pictures))
+    change = convolution(layers.ReLU()(convolution(maps)))
+    maps = layers.ReLU()(layers.Add()([maps, change]))
+    features = layers.GlobalAveragePooling2D()(maps)
+    return keras.Model(pictures, layers.Dense(kinds)(features))
+
+# %% [markdown] tags=["exercise"] exercise="many-channels" points=3
+# ### Exercise 2: a convolution with many channels
+#
+# At the beginning a kernel had nine numbers, and a picture one channel.
+# Write the whole thing in NumPy, in TensorFlow's layout.
+#
+# `convolve(x, w, b)` takes pictures `x` (n, height, width, in), kernels `w` (rows, columns, in, out) and a bias `b` (out), and returns the maps (n, height − rows + 1, width − columns + 1, out): no padding, stride 1.
+# What is laid on a place is multiplied and added up over rows, columns *and input channels*, and the kernel is not turned round.
+
+# %% [markdown] tags=["hint"]
+# `by_slices` above moves whole pictures; for one place (row, column) of the kernel there is now a *matrix*, `w[row, column]`, from in to out.
+
+# %% tags=["pytorch", "solution"]
+def convolve(x, w, b):
+    ### BEGIN SOLUTION
+    rows, columns = w.shape[:2]
+    high, wide = x.shape[1] - rows + 1, x.shape[2] - columns + 1
+    maps = np.zeros((len(x), high, wide, w.shape[3])) + b
+    for row, column in np.ndindex(rows, columns):
+        moved = x[:, row:row + high, column:column + wide]
+        maps += moved @ w[row, column]
+    return maps
+    ### END SOLUTION
+
+# %% tags=["tensorflow", "solution"]
+def convolve(x, w, b):
+    ### BEGIN SOLUTION
+    rows, columns = w.shape[:2]
+    high, wide = x.shape[1] - rows + 1, x.shape[2] - columns + 1
+    maps = np.zeros((len(x), high, wide, w.shape[3])) + b
+    for row, column in np.ndindex(rows, columns):
+        moved = x[:, row:row + high, column:column + wide]
+        maps += moved @ w[row, column]
+    return maps
+    ### END SOLUTION
+
+# %% [markdown]
+# The check begins with pictures of which the answer is known:
+
+# %% tags=["check"]
+step_edge = np.zeros((1, 5, 5, 1))
+step_edge[:, :, 3:] = 1
+tilted = np.arange(9.0).reshape(3, 3, 1, 1)
+maps = convolve(step_edge, tilted, np.zeros(1))
+assert np.shape(maps) == (1, 3, 3, 1), (
+    f"a window of 3 fits 3 times into 5: (1, 3, 3, 1), not {maps.shape}")
+assert np.isclose(maps[0, 0, 1, 0], 2 + 5 + 8), (
+    "where the last column of the window lies on white its last column "
+    f"counts, 2 + 5 + 8 = 15, not {maps[0, 0, 1, 0]:.0f}; is the kernel "
+    "turned round?")
+rng = np.random.default_rng(2)
+x, w, b = (rng.normal(size=size) for size in
+           ((2, 6, 6, 3), (3, 3, 3, 4), (4,)))
+maps = convolve(x, w, b)
+assert np.shape(maps) == (2, 4, 4, 4), (
+    f"two pictures, four kernels: (2, 4, 4, 4), not {np.shape(maps)}")
+one = (x[1, 2:5, 1:4] * w[..., 3]).sum() + b[3]
+assert np.isclose(maps[1, 2, 1, 3], one), (
+    "window times kernel, added up over rows, columns and channels, and "
+    f"the bias: {one:.3f}, not {maps[1, 2, 1, 3]:.3f}")
+
+# %% tags=["hidden"]
+x, w, b = (rng.normal(size=size) for size in
+           ((2, 9, 5, 2), (4, 2, 2, 3), (3,)))
+maps = convolve(x, w, b)
+assert np.shape(maps) == (2, 6, 4, 3), (
+    f"oblong pictures and kernels: (2, 6, 4, 3), not {np.shape(maps)}")
+one = (x[0, 5:9, 3:5] * w[..., 2]).sum() + b[2]
+assert np.isclose(maps[0, 5, 3, 2], one), "an oblong kernel adds up otherwise"
+
+# %% tags=["pytorch", "wrong"] mistake="turns the kernel round"
+def convolve(x, w, b):
+    rows, columns = w.shape[:2]
+    high, wide = x.shape[1] - rows + 1, x.shape[2] - columns + 1
+    maps = np.zeros((len(x), high, wide, w.shape[3])) + b
+    for row, column in np.ndindex(rows, columns):
+        moved = x[:, row:row + high, column:column + wide]
+        maps += moved @ w[-1 - row, -1 - column]
+    return maps
+
+# %% tags=["tensorflow", "wrong"] mistake="turns the kernel round"
+def convolve(x, w, b):
+    rows, columns = w.shape[:2]
+    high, wide = x.shape[1] - rows + 1, x.shape[2] - columns + 1
+    maps = np.zeros((len(x), high, wide, w.shape[3])) + b
+    for row, column in np.ndindex(rows, columns):
+        moved = x[:, row:row + high, column:column + wide]
+        maps += moved @ w[-1 - row, -1 - column]
+    return maps
+
+# %% tags=["pytorch", "wrong"] mistake="looks at the first channel only"
+def convolve(x, w, b):
+    rows, columns = w.shape[:2]
+    high, wide = x.shape[1] - rows + 1, x.shape[2] - columns + 1
+    maps = np.zeros((len(x), high, wide, w.shape[3])) + b
+    for row, column in np.ndindex(rows, columns):
+        moved = x[:, row:row + high, column:column + wide]
+        maps += moved[..., :1] @ w[row, column, :1]
+    return maps
+
+# %% tags=["tensorflow", "wrong"] mistake="looks at the first channel only"
+def convolve(x, w, b):
+    rows, columns = w.shape[:2]
+    high, wide = x.shape[1] - rows + 1, x.shape[2] - columns + 1
+    maps = np.zeros((len(x), high, wide, w.shape[3])) + b
+    for row, column in np.ndindex(rows, columns):
+        moved = x[:, row:row + high, column:column + wide]
+        maps += moved[..., :1] @ w[row, column, :1]
+    return maps
+
+# %% tags=["pytorch", "wrong"] mistake="leaves the bias out"
+def convolve(x, w, b):
+    rows, columns = w.shape[:2]
+    high, wide = x.shape[1] - rows + 1, x.shape[2] - columns + 1
+    maps = np.zeros((len(x), high, wide, w.shape[3]))
+    for row, column in np.ndindex(rows, columns):
+        moved = x[:, row:row + high, column:column + wide]
+        maps += moved @ w[row, column]
+    return maps
+
+# %% tags=["tensorflow", "wrong"] mistake="leaves the bias out"
+def convolve(x, w, b):
+    rows, columns = w.shape[:2]
+    high, wide = x.shape[1] - rows + 1, x.shape[2] - columns + 1
+    maps = np.zeros((len(x), high, wide, w.shape[3]))
+    for row, column in np.ndindex(rows, columns):
+        moved = x[:, row:row + high, column:column + wide]
+        maps += moved @ w[row, column]
+    return maps
+
+# %% tags=["pytorch", "wrong"] mistake="takes every kernel for a square"
+def convolve(x, w, b):
+    rows = columns = w.shape[0]
+    high, wide = x.shape[1] - rows + 1, x.shape[2] - columns + 1
+    maps = np.zeros((len(x), high, wide, w.shape[3])) + b
+    for row, column in np.ndindex(w.shape[:2]):
+        moved = x[:, row:row + high, column:column + wide]
+        maps += moved @ w[row, column]
+    return maps
+
+# %% tags=["tensorflow", "wrong"] mistake="takes every kernel for a square"
+def convolve(x, w, b):
+    rows = columns = w.shape[0]
+    high, wide = x.shape[1] - rows + 1, x.shape[2] - columns + 1
+    maps = np.zeros((len(x), high, wide, w.shape[3])) + b
+    for row, column in np.ndindex(w.shape[:2]):
+        moved = x[:, row:row + high, column:column + wide]
+        maps += moved @ w[row, column]
+    return maps
+
+# %% [markdown] tags=["exercise"] exercise="hottest" points=3
+# ### Exercise 3: the hottest place
+#
+# `hottest(maps, slopes)` is Grad-CAM on arrays: the last maps of one picture (height, width, channels), and the gradient of a logit by them, of the same shape.
+# Return two things: the heat (height, width), as above, and where it is largest, `(row, column)`.
+
+# %% [markdown] tags=["hint"]
+# `argmax` counts the places of an array row by row; `np.unravel_index(number, heat.shape)` leads back.
+
+# %% tags=["pytorch", "solution"]
+def hottest(maps, slopes):
+    ### BEGIN SOLUTION
+    importance = slopes.mean((0, 1))
+    heat = np.maximum(maps @ importance, 0)
+    row, column = np.unravel_index(heat.argmax(), heat.shape)
+    return heat, (int(row), int(column))
+    ### END SOLUTION
+
+# %% tags=["tensorflow", "solution"]
+def hottest(maps, slopes):
+    ### BEGIN SOLUTION
+    importance = slopes.mean((0, 1))
+    heat = np.maximum(maps @ importance, 0)
+    row, column = np.unravel_index(heat.argmax(), heat.shape)
+    return heat, (int(row), int(column))
+    ### END SOLUTION
+
+# %% [markdown]
+# The check has maps of 7 × 7 places and three channels, of which one speaks against the class:
+
+# %% tags=["check"]
+three_maps = np.zeros((7, 7, 3))
+three_maps[2, 5, 0], three_maps[4, 1, 1], three_maps[6, 3, 2] = 3, 2, 9
+by_maps = np.zeros((7, 7, 3))
+by_maps[0, 0] = 49.0 * np.array([1, 2, -1])  # the mean of a map: 1, 2, -1
+heat, place = hottest(three_maps, by_maps)
+assert np.shape(heat) == (7, 7), (
+    f"one heat for each place, (7, 7), not {np.shape(heat)}")
+assert np.isclose(heat[2, 5], 3), (
+    f"3 times the importance 1 is 3, not {heat[2, 5]:.2f}; the importance "
+    "of a map is the mean of its gradient over all places")
+assert np.min(heat) == 0, (
+    "what speaks against the class is left out: no heat below 0, and "
+    f"yours goes down to {np.min(heat):.0f}")
+assert tuple(place) == (4, 1), (
+    f"the hottest place is row 4, column 1 (2 times 2), not {place}")
+
+# %% tags=["hidden"]
+oblong = np.zeros((3, 8, 2))
+oblong[1, 6], oblong[2, 0] = (5, 1), (1, 1)
+heat, place = hottest(oblong, np.ones((3, 8, 2)))
+assert tuple(place) == (1, 6), (
+    f"of 3 rows and 8 columns the hottest place is (1, 6), not {place}")
+heat, place = hottest(-oblong, np.ones((3, 8, 2)))
+assert not np.any(heat), "all maps speak against the class: no heat anywhere"
+
+# %% tags=["pytorch", "wrong"] mistake="keeps what speaks against the class"
+def hottest(maps, slopes):
+    importance = slopes.mean((0, 1))
+    heat = maps @ importance
+    row, column = np.unravel_index(heat.argmax(), heat.shape)
+    return heat, (int(row), int(column))
+
+# %% tags=["tensorflow", "wrong"] mistake="keeps what speaks against the class"
+def hottest(maps, slopes):
+    importance = slopes.mean((0, 1))
+    heat = maps @ importance
+    row, column = np.unravel_index(heat.argmax(), heat.shape)
+    return heat, (int(row), int(column))
+
+# %% tags=["pytorch", "wrong"] mistake="multiplies place by place"
+def hottest(maps, slopes):
+    heat = np.maximum((maps * slopes).sum(-1), 0)
+    row, column = np.unravel_index(heat.argmax(), heat.shape)
+    return heat, (int(row), int(column))
+
+# %% tags=["tensorflow", "wrong"] mistake="multiplies place by place"
+def hottest(maps, slopes):
+    heat = np.maximum((maps * slopes).sum(-1), 0)
+    row, column = np.unravel_index(heat.argmax(), heat.shape)
+    return heat, (int(row), int(column))
+
+# %% tags=["pytorch", "wrong"] mistake="exchanges row and column"
+def hottest(maps, slopes):
+    importance = slopes.mean((0, 1))
+    heat = np.maximum(maps @ importance, 0)
+    row, column = np.unravel_index(heat.argmax(), heat.shape)
+    return heat, (int(column), int(row))
+
+# %% tags=["tensorflow", "wrong"] mistake="exchanges row and column"
+def hottest(maps, slopes):
+    importance = slopes.mean((0, 1))
+    heat = np.maximum(maps @ importance, 0)
+    row, column = np.unravel_index(heat.argmax(), heat.shape)
+    return heat, (int(column), int(row))
+
+# %% tags=["pytorch", "wrong"] mistake="divides by the height to find the row"
+def hottest(maps, slopes):
+    importance = slopes.mean((0, 1))
+    heat = np.maximum(maps @ importance, 0)
+    row, column = divmod(heat.argmax(), len(heat))
+    return heat, (int(row), int(column))
+
+# %% tags=["tensorflow", "wrong"] mistake="divides by the height to find the row"
+def hottest(maps, slopes):
+    importance = slopes.mean((0, 1))
+    heat = np.maximum(maps @ importance, 0)
+    row, column = divmod(heat.argmax(), len(heat))
+    return heat, (int(row), int(column))
+
+# %% [markdown] tags=["after-exercises"]
 # ## What you learned
 #
 # - A convolution is a small weighted sum, moved over the image: nine numbers find edges, and a layer learns its own.

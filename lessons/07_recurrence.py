@@ -1,5 +1,5 @@
 # ---
-# minutes: {read: 126, run: 1, exercises: 0}
+# minutes: {read: 126, run: 1, exercises: 50}
 # seconds: 90
 # memory_mb: 1300
 # needs: []
@@ -1180,7 +1180,7 @@ if as_shipped:
 #
 # $a$ keeps a piece that was never seen in a language from ruling it out; $a = 1$ is Laplace's choice.
 
-# %%
+# %% tags=["classroom"]
 def pieces(name, longest):
     marked = f"^{name}$"
     return [marked[start : start + n] for n in range(1, longest + 1)
@@ -1782,6 +1782,884 @@ if as_shipped and twin:
 # | gradient of an embedding | added up | one by one (`IndexedSlices`), squared one by one by Adam | steps too short or too long, unless added first |
 
 # %% [markdown]
+# ## Exercises
+#
+# Now you.
+# A check hands your function arrays and looks at what comes back, so the task is the same in both notebooks: answer it in one framework, then in the other.
+
+# %% tags=["pytorch", "classroom"]
+from itertools import combinations
+
+from tandem.exercises import attempt, difference, reference
+from tandem.pytorch import answers_and_gradients, on_arrays
+
+# %% tags=["tensorflow", "classroom"]
+from itertools import combinations
+
+from tandem.exercises import attempt, difference, reference
+from tandem.tensorflow import answers_and_gradients, on_arrays
+
+# %% [markdown] tags=["exercise"] exercise="blank-page" points=4
+# ### Exercise 1: the blank page
+#
+# Write the LSTM with your own hands, from its formulas, and have it read a padded batch; nothing of ours in between (no `lstm_step`, no `read`), and no recurrent layer of the framework.
+#
+# `read_names(vectors, ends, kernel, recurrent_kernel, bias)` gets tensors: `vectors` of shape (names, moments, features); `ends`, whole numbers, how many letters each name really has, one or more, in any order; and the arrays of the four gates side by side, in the order let in, keep, content, show, as in this lesson.
+# Both states start at zero.
+# It returns, in shape (names, units), the hidden state of each name **after its own last letter**.
+# What stands behind that letter must not count, and a gradient has to come back through every moment.
+
+# %% [markdown] tags=["hint"]
+# $U$ has as many rows as there are units.
+# A loop over the moments, in it the four formulas; `hidden` and `cell` start as (names, units) zeros.
+
+# %% [markdown] tags=["hint"]
+# Two ways lead past the padding.
+# Either a name that has ended keeps *both* its states, as under Keras' mask: `where(moment < ends, new, old)`, with one more axis on the condition.
+# Or collect the hidden states of all moments, and take each name's at `ends - 1`.
+
+# %% tags=["pytorch", "solution"]
+def read_names(vectors, ends, kernel, recurrent_kernel, bias):
+    ### BEGIN SOLUTION
+    hidden = cell = vectors.new_zeros(len(vectors), len(recurrent_kernel))
+    for moment in range(vectors.shape[1]):
+        gates = vectors[:, moment] @ kernel + hidden @ recurrent_kernel + bias
+        let_in, keep, content, show = gates.chunk(4, dim=-1)
+        new = keep.sigmoid() * cell + let_in.sigmoid() * content.tanh()
+        goes_on = (moment < ends)[:, None]
+        cell = torch.where(goes_on, new, cell)
+        hidden = torch.where(goes_on, show.sigmoid() * new.tanh(), hidden)
+    return hidden
+    ### END SOLUTION
+
+# %% tags=["tensorflow", "solution"]
+def read_names(vectors, ends, kernel, recurrent_kernel, bias):
+    ### BEGIN SOLUTION
+    hidden = cell = tf.zeros((len(vectors), len(recurrent_kernel)))
+    for moment in range(vectors.shape[1]):
+        gates = vectors[:, moment] @ kernel + hidden @ recurrent_kernel + bias
+        let_in, keep, content, show = tf.split(gates, 4, axis=-1)
+        new = tf.sigmoid(keep) * cell + tf.sigmoid(let_in) * tf.tanh(content)
+        goes_on = (moment < ends)[:, None]
+        cell = tf.where(goes_on, new, cell)
+        hidden = tf.where(goes_on, tf.sigmoid(show) * tf.tanh(new), hidden)
+    return hidden
+    ### END SOLUTION
+
+# %% [markdown]
+# The check has the same cell in NumPy, in float64, and with it some frequent slips:
+
+# %% tags=["classroom", "folded"]
+def one_moment(x, hidden, cell, arrays, slips):
+    sigmoid = lambda z: 1 / (1 + np.exp(-z))
+    kernel, recurrent_kernel, bias = arrays.values()
+    from_state = 0 if "no state" in slips else hidden @ recurrent_kernel
+    gates = x @ kernel + from_state + (0 if "no bias" in slips else bias)
+    i, f, g, o = np.split(gates, 4, axis=-1)
+    if "exchanged" in slips:
+        i, f = f, i
+    g = sigmoid(g) if "sigmoid" in slips else np.tanh(g)
+    cell = sigmoid(f) * cell + sigmoid(i) * g
+    return sigmoid(o) * (cell if "bare" in slips else np.tanh(cell)), cell
+
+# %% [markdown]
+# Over the moments, up to each name's end:
+
+# %% tags=["classroom", "folded"]
+def by_numpy(vectors, ends, arrays, slips=()):
+    arrays = {kind: each.astype("float64") for kind, each in arrays.items()}
+    hidden = cell = np.zeros((len(vectors), len(arrays["recurrent_kernel"])))
+    ends = ends + ("one more" in slips)
+    for moment in range(vectors.shape[1]):
+        on = (moment < ends)[:, None]
+        x = vectors[:, moment] * (on if "only vectors" in slips else 1)
+        new = one_moment(x, hidden, cell, arrays, slips)
+        old = (0, 0) if "zero" in slips else (hidden, cell)
+        on = on | ("all" in slips) | ("only vectors" in slips)
+        hidden, cell = (np.where(on, *pair) for pair in zip(new, old))
+    return hidden
+
+# %% [markdown]
+# Which of them, or which two, give your number?
+
+# %% tags=["classroom", "folded"]
+slips_of_lstm = {
+    "exchanged": "'let in' and 'keep' are exchanged; let in comes first",
+    "bare": "the hidden state shows tanh of the new cell, not the cell",
+    "sigmoid": "the new content takes tanh, the three gates take sigmoid",
+    "no state": "the old hidden state is not looked at",
+    "no bias": "the bias is missing",
+    "all": "the padding was read like letters, to the last moment",
+    "one more": "one moment behind the last letter was read; counted from "
+    "0, the last letter stands at `ends - 1`",
+    "only vectors": "zeros in place of letters are read too, and bias and "
+    "old state change the state; keep both states as they are instead",
+    "zero": "a name that has ended keeps its states; they were set to 0",
+}
+
+
+def which_slip(given, vectors, ends, arrays):
+    for count in (1, 2):
+        for some in combinations(slips_of_lstm, count):
+            found = by_numpy(vectors, ends, arrays, some)
+            if np.allclose(given, found, rtol=1e-4, atol=1e-6):
+                return "; and ".join(slips_of_lstm[slip] for slip in some)
+    return "it is none of the frequent slips; formula by formula, then"
+
+# %% [markdown]
+# Last it puts your function between arrays and a dense layer, which makes a network, and holds logits and gradients against the NumPy one from the same weights:
+
+# %% tags=["pytorch", "classroom", "folded"]
+class Yours(nn.Module):
+    def __init__(self, function, ends, features, units):
+        super().__init__()
+        self.function, self.ends = function, torch.as_tensor(ends)
+        self.kernel = nn.Parameter(torch.zeros(features, 4 * units))
+        self.recurrent_kernel = nn.Parameter(torch.zeros(units, 4 * units))
+        self.bias = nn.Parameter(torch.zeros(4 * units))
+
+    def forward(self, vectors):
+        return self.function(vectors, self.ends, self.kernel,
+                             self.recurrent_kernel, self.bias)
+
+
+def network_of(function, ends, features, units, classes):
+    return nn.Sequential(Yours(function, ends, features, units),
+                         nn.Linear(units, classes))
+
+# %% tags=["tensorflow", "classroom", "folded"]
+class Yours(layers.Layer):
+    def __init__(self, function, ends, features, units):
+        super().__init__()
+        self.function, self.ends = function, tf.constant(ends)
+        self.kernel = self.add_weight(shape=(features, 4 * units))
+        self.recurrent_kernel = self.add_weight(shape=(units, 4 * units))
+        self.bias = self.add_weight(shape=(4 * units,))
+        self.built = True
+
+    def call(self, vectors):
+        arrays = self.kernel, self.recurrent_kernel, self.bias
+        return self.function(vectors, self.ends,
+                             *map(tf.convert_to_tensor, arrays))
+
+# %% [markdown] tags=["tensorflow"]
+# With the dense layer:
+
+# %% tags=["tensorflow", "classroom", "folded"]
+class network_of(keras.Model):
+    def __init__(self, function, ends, features, units, classes):
+        super().__init__()
+        self.recurrent = Yours(function, ends, features, units)
+        self.answer = layers.Dense(classes)
+        self.answer.build((None, units))
+        self.built = True
+
+    def call(self, vectors):
+        return self.answer(self.recurrent(vectors))
+
+# %% [markdown]
+# What it asks for is made here:
+
+# %% tags=["classroom", "folded"]
+def reading_task(ends, features, size, classes, padding=2):
+    """Vectors, ends, weights with biases that are not zero, labels."""
+    rng = np.random.default_rng(sum(ends))
+    shape = len(ends), max(ends) + padding, features
+    start = {"recurrent": weights.lstm(rng, features, size),
+             "output": weights.dense(rng, size, classes)}
+    bias = start["recurrent"]["bias"]
+    bias += rng.normal(0, 0.5, bias.shape).astype("float32")
+    return (rng.normal(size=shape).astype("float32"), np.array(ends), start,
+            rng.integers(0, classes, len(ends)))
+
+
+def twin_proof(function, vectors, ends, start, truth):
+    """A sentence; "" where it is the same network."""
+    def forward(arrays, inputs):
+        states = by_numpy(inputs, ends, arrays["recurrent"])
+        return states @ arrays["output"]["kernel"] + arrays["output"]["bias"]
+
+    sizes = vectors.shape[2], *start["output"]["kernel"].shape
+    network = network_of(function, ends, *sizes)
+    found = difference(
+        answers_and_gradients(network, start, vectors, truth),
+        reference(forward, start, vectors, truth), tolerance=1e-5)
+    return found + ("; a state that is detached, or leaves the framework, "
+                    "ends the way back" if "gradient" in found else "")
+
+# %% [markdown]
+# And now yours:
+
+# %% tags=["check"]
+padded, stops, begin, answers_of = reading_task((6, 4, 2, 1), 3, 5, 3)
+arrays = begin["recurrent"]
+for width, until, what in (
+    (3, np.ones(4, int), "one letter, padded to 3"),
+    (6, np.full(4, 4), "four letters, padded to 6"),
+    (8, stops, "6, 4, 2 and 1 letters, padded to 8"),
+):
+    some = padded[:, :width]
+    given = on_arrays(read_names, some, until, *arrays.values())
+    assert np.shape(given) == (4, 5), (
+        "for 4 names and 5 units the states after the last letters have "
+        f"shape (4, 5); yours is {np.shape(given)}")
+    wanted = by_numpy(some, until, arrays)
+    far = np.abs(given - wanted)
+    at = np.unravel_index(far.argmax(), far.shape)
+    assert far.max() < 1e-5, (
+        f"{what}: number {at[1] + 1} of name {at[0] + 1} is "
+        f"{wanted[at]:.4f}, not {given[at] + 0:.4f}: "
+        f"{which_slip(given, some, until, arrays)}")
+problem = twin_proof(read_names, padded, stops, begin, answers_of)
+assert not problem, problem
+
+# %% tags=["hidden"]
+for many in ((2, 7, 1, 5, 7), (3,), (1, 1)):
+    task = reading_task(many, 4, 3, 4, padding=0)
+    given = on_arrays(read_names, *task[:2], *task[2]["recurrent"].values())
+    wanted = by_numpy(*task[:2], task[2]["recurrent"])
+    assert np.shape(given) == wanted.shape, (
+        f"names of {many} letters: shape {np.shape(given)}, not "
+        f"{wanted.shape}")
+    assert np.abs(given - wanted).max() < 1e-5, (
+        f"names of {many} letters, in this order: other states; do you "
+        "count on the longest name to come first?")
+    problem = twin_proof(read_names, *task)
+    assert not problem, f"names of {many} letters: {problem}"
+
+# %% tags=["pytorch", "wrong"] mistake="exchanges what to let in and what to keep"
+def read_names(vectors, ends, kernel, recurrent_kernel, bias):
+    hidden = cell = vectors.new_zeros(len(vectors), len(recurrent_kernel))
+    for moment in range(vectors.shape[1]):
+        gates = vectors[:, moment] @ kernel + hidden @ recurrent_kernel + bias
+        keep, let_in, content, show = gates.chunk(4, dim=-1)
+        new = keep.sigmoid() * cell + let_in.sigmoid() * content.tanh()
+        goes_on = (moment < ends)[:, None]
+        cell = torch.where(goes_on, new, cell)
+        hidden = torch.where(goes_on, show.sigmoid() * new.tanh(), hidden)
+    return hidden
+
+# %% tags=["tensorflow", "wrong"] mistake="exchanges what to let in and what to keep"
+def read_names(vectors, ends, kernel, recurrent_kernel, bias):
+    hidden = cell = tf.zeros((len(vectors), len(recurrent_kernel)))
+    for moment in range(vectors.shape[1]):
+        gates = vectors[:, moment] @ kernel + hidden @ recurrent_kernel + bias
+        keep, let_in, content, show = tf.split(gates, 4, axis=-1)
+        new = tf.sigmoid(keep) * cell + tf.sigmoid(let_in) * tf.tanh(content)
+        goes_on = (moment < ends)[:, None]
+        cell = tf.where(goes_on, new, cell)
+        hidden = tf.where(goes_on, tf.sigmoid(show) * tf.tanh(new), hidden)
+    return hidden
+
+# %% tags=["pytorch", "wrong"] mistake="shows the cell without its tanh"
+def read_names(vectors, ends, kernel, recurrent_kernel, bias):
+    hidden = cell = vectors.new_zeros(len(vectors), len(recurrent_kernel))
+    for moment in range(vectors.shape[1]):
+        gates = vectors[:, moment] @ kernel + hidden @ recurrent_kernel + bias
+        let_in, keep, content, show = gates.chunk(4, dim=-1)
+        new = keep.sigmoid() * cell + let_in.sigmoid() * content.tanh()
+        goes_on = (moment < ends)[:, None]
+        cell = torch.where(goes_on, new, cell)
+        hidden = torch.where(goes_on, show.sigmoid() * new, hidden)
+    return hidden
+
+# %% tags=["tensorflow", "wrong"] mistake="shows the cell without its tanh"
+def read_names(vectors, ends, kernel, recurrent_kernel, bias):
+    hidden = cell = tf.zeros((len(vectors), len(recurrent_kernel)))
+    for moment in range(vectors.shape[1]):
+        gates = vectors[:, moment] @ kernel + hidden @ recurrent_kernel + bias
+        let_in, keep, content, show = tf.split(gates, 4, axis=-1)
+        new = tf.sigmoid(keep) * cell + tf.sigmoid(let_in) * tf.tanh(content)
+        goes_on = (moment < ends)[:, None]
+        cell = tf.where(goes_on, new, cell)
+        hidden = tf.where(goes_on, tf.sigmoid(show) * new, hidden)
+    return hidden
+
+# %% tags=["pytorch", "wrong"] mistake="takes the state of the last moment"
+def read_names(vectors, ends, kernel, recurrent_kernel, bias):
+    hidden = cell = vectors.new_zeros(len(vectors), len(recurrent_kernel))
+    for moment in range(vectors.shape[1]):
+        gates = vectors[:, moment] @ kernel + hidden @ recurrent_kernel + bias
+        let_in, keep, content, show = gates.chunk(4, dim=-1)
+        new = keep.sigmoid() * cell + let_in.sigmoid() * content.tanh()
+        cell, hidden = new, show.sigmoid() * new.tanh()
+    return hidden
+
+# %% tags=["tensorflow", "wrong"] mistake="takes the state of the last moment"
+def read_names(vectors, ends, kernel, recurrent_kernel, bias):
+    hidden = cell = tf.zeros((len(vectors), len(recurrent_kernel)))
+    for moment in range(vectors.shape[1]):
+        gates = vectors[:, moment] @ kernel + hidden @ recurrent_kernel + bias
+        let_in, keep, content, show = tf.split(gates, 4, axis=-1)
+        new = tf.sigmoid(keep) * cell + tf.sigmoid(let_in) * tf.tanh(content)
+        cell, hidden = new, tf.sigmoid(show) * tf.tanh(new)
+    return hidden
+
+# %% tags=["pytorch", "wrong"] mistake="takes the state one moment behind the last letter"
+def read_names(vectors, ends, kernel, recurrent_kernel, bias):
+    hidden = cell = vectors.new_zeros(len(vectors), len(recurrent_kernel))
+    states = []
+    for moment in range(vectors.shape[1]):
+        gates = vectors[:, moment] @ kernel + hidden @ recurrent_kernel + bias
+        let_in, keep, content, show = gates.chunk(4, dim=-1)
+        new = keep.sigmoid() * cell + let_in.sigmoid() * content.tanh()
+        cell, hidden = new, show.sigmoid() * new.tanh()
+        states.append(hidden)
+    return torch.stack(states, 1)[torch.arange(len(ends)), ends]
+
+# %% tags=["tensorflow", "wrong"] mistake="takes the state one moment behind the last letter"
+def read_names(vectors, ends, kernel, recurrent_kernel, bias):
+    hidden = cell = tf.zeros((len(vectors), len(recurrent_kernel)))
+    states = []
+    for moment in range(vectors.shape[1]):
+        gates = vectors[:, moment] @ kernel + hidden @ recurrent_kernel + bias
+        let_in, keep, content, show = tf.split(gates, 4, axis=-1)
+        new = tf.sigmoid(keep) * cell + tf.sigmoid(let_in) * tf.tanh(content)
+        cell, hidden = new, tf.sigmoid(show) * tf.tanh(new)
+        states.append(hidden)
+    return tf.gather(tf.stack(states, 1), ends, batch_dims=1)
+
+# %% tags=["pytorch", "wrong"] mistake="sets the states to zero behind the last letter"
+def read_names(vectors, ends, kernel, recurrent_kernel, bias):
+    hidden = cell = vectors.new_zeros(len(vectors), len(recurrent_kernel))
+    for moment in range(vectors.shape[1]):
+        gates = vectors[:, moment] @ kernel + hidden @ recurrent_kernel + bias
+        let_in, keep, content, show = gates.chunk(4, dim=-1)
+        new = keep.sigmoid() * cell + let_in.sigmoid() * content.tanh()
+        goes_on = (moment < ends)[:, None]
+        cell = goes_on * new
+        hidden = goes_on * show.sigmoid() * new.tanh()
+    return hidden
+
+# %% tags=["tensorflow", "wrong"] mistake="sets the states to zero behind the last letter"
+def read_names(vectors, ends, kernel, recurrent_kernel, bias):
+    hidden = cell = tf.zeros((len(vectors), len(recurrent_kernel)))
+    for moment in range(vectors.shape[1]):
+        gates = vectors[:, moment] @ kernel + hidden @ recurrent_kernel + bias
+        let_in, keep, content, show = tf.split(gates, 4, axis=-1)
+        new = tf.sigmoid(keep) * cell + tf.sigmoid(let_in) * tf.tanh(content)
+        goes_on = tf.cast(moment < ends, "float32")[:, None]
+        cell = goes_on * new
+        hidden = goes_on * tf.sigmoid(show) * tf.tanh(new)
+    return hidden
+
+# %% tags=["pytorch", "wrong"] mistake="makes only the vectors behind the last letter zero"
+def read_names(vectors, ends, kernel, recurrent_kernel, bias):
+    hidden = cell = vectors.new_zeros(len(vectors), len(recurrent_kernel))
+    for moment in range(vectors.shape[1]):
+        x = vectors[:, moment] * (moment < ends)[:, None]
+        gates = x @ kernel + hidden @ recurrent_kernel + bias
+        let_in, keep, content, show = gates.chunk(4, dim=-1)
+        new = keep.sigmoid() * cell + let_in.sigmoid() * content.tanh()
+        cell, hidden = new, show.sigmoid() * new.tanh()
+    return hidden
+
+# %% tags=["tensorflow", "wrong"] mistake="makes only the vectors behind the last letter zero"
+def read_names(vectors, ends, kernel, recurrent_kernel, bias):
+    hidden = cell = tf.zeros((len(vectors), len(recurrent_kernel)))
+    for moment in range(vectors.shape[1]):
+        x = tf.where((moment < ends)[:, None], vectors[:, moment], 0)
+        gates = x @ kernel + hidden @ recurrent_kernel + bias
+        let_in, keep, content, show = tf.split(gates, 4, axis=-1)
+        new = tf.sigmoid(keep) * cell + tf.sigmoid(let_in) * tf.tanh(content)
+        cell, hidden = new, tf.sigmoid(show) * tf.tanh(new)
+    return hidden
+
+# %% tags=["pytorch", "wrong"] mistake="does not let the gradient back through the cell"
+def read_names(vectors, ends, kernel, recurrent_kernel, bias):
+    hidden = cell = vectors.new_zeros(len(vectors), len(recurrent_kernel))
+    for moment in range(vectors.shape[1]):
+        gates = vectors[:, moment] @ kernel + hidden @ recurrent_kernel + bias
+        let_in, keep, content, show = gates.chunk(4, dim=-1)
+        new = keep.sigmoid() * cell.detach() + let_in.sigmoid() * content.tanh()
+        goes_on = (moment < ends)[:, None]
+        cell = torch.where(goes_on, new, cell)
+        hidden = torch.where(goes_on, show.sigmoid() * new.tanh(), hidden)
+    return hidden
+
+# %% tags=["tensorflow", "wrong"] mistake="does not let the gradient back through the cell"
+def read_names(vectors, ends, kernel, recurrent_kernel, bias):
+    hidden = cell = tf.zeros((len(vectors), len(recurrent_kernel)))
+    for moment in range(vectors.shape[1]):
+        gates = vectors[:, moment] @ kernel + hidden @ recurrent_kernel + bias
+        let_in, keep, content, show = tf.split(gates, 4, axis=-1)
+        new = tf.sigmoid(keep) * tf.stop_gradient(cell) + tf.sigmoid(let_in) * tf.tanh(content)
+        goes_on = (moment < ends)[:, None]
+        cell = tf.where(goes_on, new, cell)
+        hidden = tf.where(goes_on, tf.sigmoid(show) * tf.tanh(new), hidden)
+    return hidden
+
+# %% tags=["pytorch", "wrong"] mistake="counts on the longest names to come first"
+def read_names(vectors, ends, kernel, recurrent_kernel, bias):
+    hidden = cell = vectors.new_zeros(len(vectors), len(recurrent_kernel))
+    for moment in range(vectors.shape[1]):
+        going = int((ends > moment).sum())
+        gates = (vectors[:going, moment] @ kernel
+                 + hidden[:going] @ recurrent_kernel + bias)
+        let_in, keep, content, show = gates.chunk(4, dim=-1)
+        new = keep.sigmoid() * cell[:going] + let_in.sigmoid() * content.tanh()
+        shown = show.sigmoid() * new.tanh()
+        cell = torch.cat([new, cell[going:]])
+        hidden = torch.cat([shown, hidden[going:]])
+    return hidden
+
+# %% tags=["tensorflow", "wrong"] mistake="counts on the longest names to come first"
+def read_names(vectors, ends, kernel, recurrent_kernel, bias):
+    hidden = cell = tf.zeros((len(vectors), len(recurrent_kernel)))
+    for moment in range(vectors.shape[1]):
+        going = int(tf.reduce_sum(tf.cast(ends > moment, "int64")))
+        gates = (vectors[:going, moment] @ kernel
+                 + hidden[:going] @ recurrent_kernel + bias)
+        let_in, keep, content, show = tf.split(gates, 4, axis=-1)
+        new = tf.sigmoid(keep) * cell[:going] + tf.sigmoid(let_in) * tf.tanh(content)
+        shown = tf.sigmoid(show) * tf.tanh(new)
+        cell = tf.concat([new, cell[going:]], axis=0)
+        hidden = tf.concat([shown, hidden[going:]], axis=0)
+    return hidden
+
+# %% [markdown] tags=["exercise"] exercise="occurrences" points=3
+# ### Exercise 2: a letter that occurs twice
+#
+# The gradient of an embedding, and its clipping, in NumPy alone.
+#
+# `table_gradient(letters, slopes, rows, limit)`: `letters` of shape (names, moments) are the numbers that were looked up in a table of `rows` rows; `slopes` of shape (names, moments, features) are the gradients that came back for the vectors found.
+# Return the gradient of the table, of shape (rows, features): in each row the **sum** over all places at which its number stands.
+# If that gradient, as *one* long vector, is longer than `limit`, it is shortened to `limit`, with its direction unchanged; if not, it stays as it is.
+
+# %% [markdown] tags=["hint"]
+# `table[letters] += slopes` looks right, and writes each row once only.
+# The rival of this lesson counts with `np.add.at`.
+
+# %% [markdown] tags=["hint"]
+# Add first, then measure, then shorten.
+# `np.linalg.norm` of a table is the length of all its numbers together.
+
+# %% tags=["pytorch", "solution"]
+def table_gradient(letters, slopes, rows, limit):
+    ### BEGIN SOLUTION
+    table = np.zeros((rows, slopes.shape[-1]))
+    np.add.at(table, letters, slopes)
+    length = np.linalg.norm(table)
+    return table * (limit / length) if length > limit else table
+    ### END SOLUTION
+
+# %% tags=["tensorflow", "solution"]
+def table_gradient(letters, slopes, rows, limit):
+    ### BEGIN SOLUTION
+    table = np.zeros((rows, slopes.shape[-1]))
+    np.add.at(table, letters, slopes)
+    length = np.linalg.norm(table)
+    return table * (limit / length) if length > limit else table
+    ### END SOLUTION
+
+# %% [markdown]
+# The check takes numbers that can be worked out in the head: letter 2 has the slopes 4 and −1, letter 3 has 4 once.
+# So their rows are 3 and 4, together of length 5; the limits are 100 and 1.
+
+# %% tags=["classroom", "folded"]
+def slips_of_table(row, other):
+    """What a frequent slip would give as the rows of 2 and of 3."""
+    table, listed = np.array([3.0, 4.0]), np.sqrt(16 + 1 + 16)
+    found = {
+        "of letter 2 only the last slope is left; they add up": (-1, 4),
+        "the slopes of a letter are averaged; they add up": (1.5, 4),
+        "it is not shortened": table,
+        "its direction has changed: each row was shortened by itself; the "
+        "limit is for the whole table": (1, 1),
+        "too short: the length was measured before the slopes were added "
+        "up, and 4 and −1 were taken for more than 3": table / listed,
+        "a gradient shorter than the limit stays as it is": 20 * table,
+    }
+    reasons = [slip for slip, rows in found.items()
+               if np.allclose((row, other), rows, rtol=1e-4)]
+    return (reasons or ["add up, measure the whole, shorten it"])[0]
+
+# %% [markdown]
+# And now yours:
+
+# %% tags=["check"]
+places = np.array([[2, 3], [2, 1]])
+back = np.array([[[4.0], [4.0]], [[-1.0], [0.0]]])
+for most, wanted in ((100, (3, 4)), (1, (0.6, 0.8))):
+    given = np.asarray(table_gradient(places.copy(), back.copy(), 4, most))
+    assert given.shape == (4, 1), (
+        "for a table of 4 rows and 1 feature the gradient has shape "
+        f"(4, 1); yours is {given.shape}")
+    low, high = given[2:, 0]
+    assert np.allclose((low, high), wanted), (
+        f"limit {most}: the rows of letters 2 and 3 are {wanted[0]} and "
+        f"{wanted[1]}, not {low:.3g} and {high:.3g}: "
+        f"{slips_of_table(low, high)}")
+    assert not given[:2].any(), (
+        f"rows 0 and 1 got no slope but zeros, and are {given[:2, 0]}")
+
+# %% tags=["hidden"]
+some = encode(["Nováková", "Kowalska"], 8)
+back = np.random.default_rng(6).normal(size=(*some.shape, 5))
+total = np.eye(tokens)[some.ravel()].T @ back.reshape(-1, 5)
+for most in (2.0, 1e3):
+    given = np.asarray(table_gradient(some, back, tokens, most))
+    assert given.shape == total.shape, (
+        f"a table of {tokens} rows has a gradient of {tokens} rows, with "
+        f"zeros for letters that do not occur; yours has {len(given)}")
+    wanted = total * min(1, most / np.linalg.norm(total))
+    assert np.allclose(given, wanted), (
+        f"Nováková and Kowalska, limit {most:g}: another gradient")
+still = np.asarray(table_gradient(some, 0 * back, tokens, 1.0))
+assert np.array_equal(still, 0 * total), (
+    "all slopes are zero: so is the gradient; is something divided by its "
+    "length?")
+
+# %% tags=["pytorch", "wrong"] mistake="keeps the last of several slopes"
+def table_gradient(letters, slopes, rows, limit):
+    table = np.zeros((rows, slopes.shape[-1]))
+    table[letters] += slopes
+    length = np.linalg.norm(table)
+    return table * (limit / length) if length > limit else table
+
+# %% tags=["tensorflow", "wrong"] mistake="keeps the last of several slopes"
+def table_gradient(letters, slopes, rows, limit):
+    table = np.zeros((rows, slopes.shape[-1]))
+    table[letters] += slopes
+    length = np.linalg.norm(table)
+    return table * (limit / length) if length > limit else table
+
+# %% tags=["pytorch", "wrong"] mistake="averages the slopes of a letter"
+def table_gradient(letters, slopes, rows, limit):
+    table = np.zeros((rows, slopes.shape[-1]))
+    np.add.at(table, letters, slopes)
+    times = np.bincount(letters.ravel(), minlength=rows)[:, None]
+    table = table / np.maximum(times, 1)
+    length = np.linalg.norm(table)
+    return table * (limit / length) if length > limit else table
+
+# %% tags=["tensorflow", "wrong"] mistake="averages the slopes of a letter"
+def table_gradient(letters, slopes, rows, limit):
+    table = np.zeros((rows, slopes.shape[-1]))
+    np.add.at(table, letters, slopes)
+    times = np.bincount(letters.ravel(), minlength=rows)[:, None]
+    table = table / np.maximum(times, 1)
+    length = np.linalg.norm(table)
+    return table * (limit / length) if length > limit else table
+
+# %% tags=["pytorch", "wrong"] mistake="shortens each row by itself"
+def table_gradient(letters, slopes, rows, limit):
+    table = np.zeros((rows, slopes.shape[-1]))
+    np.add.at(table, letters, slopes)
+    lengths = np.linalg.norm(table, axis=1, keepdims=True)
+    return table * np.minimum(1, limit / np.maximum(lengths, 1e-12))
+
+# %% tags=["tensorflow", "wrong"] mistake="shortens each row by itself"
+def table_gradient(letters, slopes, rows, limit):
+    table = np.zeros((rows, slopes.shape[-1]))
+    np.add.at(table, letters, slopes)
+    lengths = np.linalg.norm(table, axis=1, keepdims=True)
+    return table * np.minimum(1, limit / np.maximum(lengths, 1e-12))
+
+# %% tags=["pytorch", "wrong"] mistake="measures before it adds up"
+def table_gradient(letters, slopes, rows, limit):
+    length = np.linalg.norm(slopes)
+    if length > limit:
+        slopes = slopes * (limit / length)
+    table = np.zeros((rows, slopes.shape[-1]))
+    np.add.at(table, letters, slopes)
+    return table
+
+# %% tags=["tensorflow", "wrong"] mistake="measures before it adds up"
+def table_gradient(letters, slopes, rows, limit):
+    length = np.linalg.norm(slopes)
+    if length > limit:
+        slopes = slopes * (limit / length)
+    table = np.zeros((rows, slopes.shape[-1]))
+    np.add.at(table, letters, slopes)
+    return table
+
+# %% tags=["pytorch", "wrong"] mistake="stretches short ones"
+def table_gradient(letters, slopes, rows, limit):
+    table = np.zeros((rows, slopes.shape[-1]))
+    np.add.at(table, letters, slopes)
+    return table * (limit / max(np.linalg.norm(table), 1e-12))
+
+# %% tags=["tensorflow", "wrong"] mistake="stretches short ones"
+def table_gradient(letters, slopes, rows, limit):
+    table = np.zeros((rows, slopes.shape[-1]))
+    np.add.at(table, letters, slopes)
+    return table * (limit / max(np.linalg.norm(table), 1e-12))
+
+# %% tags=["pytorch", "wrong"] mistake="ends its table at the last letter that occurs"
+def table_gradient(letters, slopes, rows, limit):
+    one_hot = np.eye(letters.max() + 1)[letters.ravel()]
+    table = one_hot.T @ slopes.reshape(-1, slopes.shape[-1])
+    length = np.linalg.norm(table)
+    return table * (limit / length) if length > limit else table
+
+# %% tags=["tensorflow", "wrong"] mistake="ends its table at the last letter that occurs"
+def table_gradient(letters, slopes, rows, limit):
+    one_hot = np.eye(letters.max() + 1)[letters.ravel()]
+    table = one_hot.T @ slopes.reshape(-1, slopes.shape[-1])
+    length = np.linalg.norm(table)
+    return table * (limit / length) if length > limit else table
+
+# %% tags=["pytorch", "wrong"] mistake="divides by a length of zero"
+def table_gradient(letters, slopes, rows, limit):
+    table = np.zeros((rows, slopes.shape[-1]))
+    np.add.at(table, letters, slopes)
+    length = np.linalg.norm(table)
+    with np.errstate(all="ignore"):
+        return table / length * min(length, limit)
+
+# %% tags=["tensorflow", "wrong"] mistake="divides by a length of zero"
+def table_gradient(letters, slopes, rows, limit):
+    table = np.zeros((rows, slopes.shape[-1]))
+    np.add.at(table, letters, slopes)
+    length = np.linalg.norm(table)
+    with np.errstate(all="ignore"):
+        return table / length * min(length, limit)
+
+# %% [markdown] tags=["exercise"] exercise="witnesses" points=3
+# ### Exercise 3: what naive Bayes goes by
+#
+# A network does not say why it says Swedish.
+# Naive Bayes can be asked, as its answer is a sum.
+# Why Swedish for *Lindqvist*, and not Finnish?
+#
+# `witnesses(counts, members, row, added, first, second)` takes $\log P(\text{first} \mid \text{name}) - \log P(\text{second} \mid \text{name})$ apart:
+#
+# - `counts` (pieces, languages): how often each piece occurs in the training names of each language; `members`: how many names each has;
+# - `row`: an array, the numbers of the pieces of one name, maybe none; one that occurs twice in the name stands there twice; `added`: the $a$ of the formula;
+# - `first` and `second`: the numbers of two languages.
+#
+# Return an array: first the priors' share, then that of each piece of `row`, in its order.
+# A share above zero speaks for `first`, and the sum says how sure the answer is.
+# The real counts are used: pieces of one to three letters of the 12,000 training names.
+
+# %% [markdown] tags=["hint"]
+# A difference of two logarithms for each share.
+# What is the same for both languages falls out: the constant, and the number of all names.
+
+# %% [markdown] tags=["hint"]
+# The denominator of a piece, "all counts of the language + $a$ · kinds of pieces", is not the same for both: the longer list has more counts.
+# Sum over *all* pieces of the table, not over those in `row`.
+
+# %% tags=["pytorch", "solution"]
+def witnesses(counts, members, row, added, first, second):
+    ### BEGIN SOLUTION
+    below = counts.sum(axis=0) + added * len(counts)
+    likely = np.log((counts[row] + added) / below)
+    prior = np.log(members[first] / members[second])
+    return np.append(prior, likely[:, first] - likely[:, second])
+    ### END SOLUTION
+
+# %% tags=["tensorflow", "solution"]
+def witnesses(counts, members, row, added, first, second):
+    ### BEGIN SOLUTION
+    below = counts.sum(axis=0) + added * len(counts)
+    likely = np.log((counts[row] + added) / below)
+    prior = np.log(members[first] / members[second])
+    return np.append(prior, likely[:, first] - likely[:, second])
+    ### END SOLUTION
+
+# %% [markdown]
+# The counts, as the lesson makes them:
+
+# %% tags=["classroom"]
+number_of_piece, pieces_read = {}, []
+for index in train_set:
+    for piece in pieces(names[index], 3):
+        number = number_of_piece.setdefault(piece, len(number_of_piece))
+        pieces_read.append((number, labels[index]))
+piece_counts = np.zeros((len(number_of_piece), len(languages)))
+np.add.at(piece_counts, tuple(np.transpose(pieces_read)), 1)
+members_of = np.bincount(labels[train_set], minlength=len(languages))
+
+# %% [markdown]
+# The same sum, and what frequent slips make of it:
+
+# %% tags=["classroom", "folded"]
+def shares_of(row, a, first, second, slip=""):
+    two = piece_counts[:, [first, second]]
+    a, prior = a * (slip != "nothing added"), members_of[[first, second]]
+    below = two.sum(0) + a * len(two)
+    if slip == "no a below":
+        below = two.sum(0)
+    if slip == "row below":
+        below = (two[row] + a).sum(0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        logs = np.log((two[row] + a) / (1 if slip == "no below" else below))
+        logs = np.vstack([np.log(prior), logs])
+        found = logs[:, 0] - logs[:, 1]
+    found[0] *= slip != "no prior"
+    return -found if slip == "exchanged" else found
+
+# %% [markdown]
+# What is said of each:
+
+# %% tags=["classroom", "folded"]
+slips_of_counts = {
+    "no prior": "the priors' share is missing: the names of one language to "
+    "those of the other",
+    "exchanged": "the sign: what speaks for `first` is above zero",
+    "nothing added": "a is missing above and below",
+    "no a below": "a is added above and not below, once for each kind",
+    "no below": "the denominators are missing; they differ",
+    "row below": "below stands the sum of all pieces of the language, not "
+    "of those in `row`",
+}
+no_slip = "log P under `first` less log P under `second`, each with its a"
+
+# %% [markdown]
+# And now yours: three names of the lesson, each between two languages.
+# Once it is right, look at your shares for *Lindqvist*: are the three that speak loudest three witnesses?
+
+# %% tags=["check"]
+for name, this, that, a in (("Lindqvist", "Swedish", "Finnish", 1),
+                            ("Mikulák", "Slovak", "Polish", 0.1),
+                            ("Lundkvist", "German", "Swedish", 0.1)):
+    heard = [one for one in pieces(name, 3) if one in number_of_piece]
+    row = np.array([number_of_piece[piece] for piece in heard])
+    case = row, a, languages.index(this), languages.index(that)
+    given = np.asarray(witnesses(
+        piece_counts.copy(), members_of.copy(), *case))
+    wanted = shares_of(*case)
+    assert given.shape == wanted.shape, (
+        f"{name}: the priors' share and {len(row)} pieces make "
+        f"{len(wanted)} numbers; yours has shape {given.shape}")
+    reasons = [sentence for slip, sentence in slips_of_counts.items()
+               if np.allclose(given, shares_of(*case, slip))]
+    off = np.abs(given - wanted)
+    at = int(off.argmax())
+    what = "the priors" if at == 0 else repr(heard[at - 1])
+    assert off.max() < 1e-9, (
+        f"{name}, {this} against {that}, a = {a}: the share of {what} is "
+        f"{wanted[at]:+.3f}, not {given[at]:+.3f}: "
+        f"{(reasons or [no_slip])[0]}")
+
+# %% tags=["hidden"]
+kept = piece_counts.copy(), members_of.copy()
+for row, a in (([], 1), ([5, 3, 5], 0.01)):
+    given = np.asarray(witnesses(
+        piece_counts, members_of, np.array(row, int), a, 3, 1))
+    same = all(map(np.array_equal, kept, (piece_counts, members_of)))
+    piece_counts[:], members_of[:] = kept
+    assert same, (
+        "the counts that were handed in have changed: the next name would "
+        "be judged by others; add a to a copy")
+    wanted = shares_of(np.array(row, int), a, 3, 1)
+    assert given.shape == wanted.shape, (
+        f"the pieces {row} give {len(wanted)} shares, not {given.size}")
+    assert np.allclose(given, wanted), f"the pieces {row}: other shares"
+
+# %% tags=["pytorch", "wrong"] mistake="has no prior"
+def witnesses(counts, members, row, added, first, second):
+    below = counts.sum(axis=0) + added * len(counts)
+    likely = np.log((counts[row] + added) / below)
+    return np.append(0, likely[:, first] - likely[:, second])
+
+# %% tags=["tensorflow", "wrong"] mistake="has no prior"
+def witnesses(counts, members, row, added, first, second):
+    below = counts.sum(axis=0) + added * len(counts)
+    likely = np.log((counts[row] + added) / below)
+    return np.append(0, likely[:, first] - likely[:, second])
+
+# %% tags=["pytorch", "wrong"] mistake="adds a above and not below"
+def witnesses(counts, members, row, added, first, second):
+    below = counts.sum(axis=0)
+    likely = np.log((counts[row] + added) / below)
+    prior = np.log(members[first] / members[second])
+    return np.append(prior, likely[:, first] - likely[:, second])
+
+# %% tags=["tensorflow", "wrong"] mistake="adds a above and not below"
+def witnesses(counts, members, row, added, first, second):
+    below = counts.sum(axis=0)
+    likely = np.log((counts[row] + added) / below)
+    prior = np.log(members[first] / members[second])
+    return np.append(prior, likely[:, first] - likely[:, second])
+
+# %% tags=["pytorch", "wrong"] mistake="leaves the denominators out"
+def witnesses(counts, members, row, added, first, second):
+    likely = np.log(counts[row] + added)
+    prior = np.log(members[first] / members[second])
+    return np.append(prior, likely[:, first] - likely[:, second])
+
+# %% tags=["tensorflow", "wrong"] mistake="leaves the denominators out"
+def witnesses(counts, members, row, added, first, second):
+    likely = np.log(counts[row] + added)
+    prior = np.log(members[first] / members[second])
+    return np.append(prior, likely[:, first] - likely[:, second])
+
+# %% tags=["pytorch", "wrong"] mistake="sums only the pieces of the name below"
+def witnesses(counts, members, row, added, first, second):
+    below = (counts[row] + added).sum(axis=0)
+    likely = np.log((counts[row] + added) / below)
+    prior = np.log(members[first] / members[second])
+    return np.append(prior, likely[:, first] - likely[:, second])
+
+# %% tags=["tensorflow", "wrong"] mistake="sums only the pieces of the name below"
+def witnesses(counts, members, row, added, first, second):
+    below = (counts[row] + added).sum(axis=0)
+    likely = np.log((counts[row] + added) / below)
+    prior = np.log(members[first] / members[second])
+    return np.append(prior, likely[:, first] - likely[:, second])
+
+# %% tags=["pytorch", "wrong"] mistake="speaks for the second"
+def witnesses(counts, members, row, added, first, second):
+    below = counts.sum(axis=0) + added * len(counts)
+    likely = np.log((counts[row] + added) / below)
+    prior = np.log(members[first] / members[second])
+    return -np.append(prior, likely[:, first] - likely[:, second])
+
+# %% tags=["tensorflow", "wrong"] mistake="speaks for the second"
+def witnesses(counts, members, row, added, first, second):
+    below = counts.sum(axis=0) + added * len(counts)
+    likely = np.log((counts[row] + added) / below)
+    prior = np.log(members[first] / members[second])
+    return -np.append(prior, likely[:, first] - likely[:, second])
+
+# %% tags=["pytorch", "wrong"] mistake="adds nothing"
+def witnesses(counts, members, row, added, first, second):
+    with np.errstate(all="ignore"):
+        likely = np.log(counts[row] / counts.sum(axis=0))
+    prior = np.log(members[first] / members[second])
+    return np.append(prior, likely[:, first] - likely[:, second])
+
+# %% tags=["tensorflow", "wrong"] mistake="adds nothing"
+def witnesses(counts, members, row, added, first, second):
+    with np.errstate(all="ignore"):
+        likely = np.log(counts[row] / counts.sum(axis=0))
+    prior = np.log(members[first] / members[second])
+    return np.append(prior, likely[:, first] - likely[:, second])
+
+# %% tags=["pytorch", "wrong"] mistake="adds a into the counts that it was given"
+def witnesses(counts, members, row, added, first, second):
+    counts += added
+    likely = np.log(counts[row] / counts.sum(axis=0))
+    prior = np.log(members[first] / members[second])
+    return np.append(prior, likely[:, first] - likely[:, second])
+
+# %% tags=["tensorflow", "wrong"] mistake="adds a into the counts that it was given"
+def witnesses(counts, members, row, added, first, second):
+    counts += added
+    likely = np.log(counts[row] / counts.sum(axis=0))
+    prior = np.log(members[first] / members[second])
+    return np.append(prior, likely[:, first] - likely[:, second])
+
+# %% tags=["pytorch", "wrong"] mistake="counts a piece that occurs twice once"
+def witnesses(counts, members, row, added, first, second):
+    below = counts.sum(axis=0) + added * len(counts)
+    row = sorted(set(row), key=list(row).index)
+    likely = np.log((counts[row] + added) / below)
+    prior = np.log(members[first] / members[second])
+    return np.append(prior, likely[:, first] - likely[:, second])
+
+# %% tags=["tensorflow", "wrong"] mistake="counts a piece that occurs twice once"
+def witnesses(counts, members, row, added, first, second):
+    below = counts.sum(axis=0) + added * len(counts)
+    row = sorted(set(row), key=list(row).index)
+    likely = np.log((counts[row] + added) / below)
+    prior = np.log(members[first] / members[second])
+    return np.append(prior, likely[:, first] - likely[:, second])
+
+# %% [markdown] tags=["after-exercises"]
 # ## What you learned
 #
 # - An embedding is a table of learnt vectors, one for each character; a recurrent cell reads them with the same weights at every moment.

@@ -1,5 +1,5 @@
 # ---
-# minutes: {read: 128, run: 2, exercises: 0}
+# minutes: {read: 128, run: 2, exercises: 75}
 # seconds: 90
 # memory_mb: 1300
 # needs: []
@@ -1614,6 +1614,1440 @@ if len(sides) == 2:
 # | a growing cache | room for the whole context, and a slice | room for the whole context, and a mask | in a graph, each new length is a new graph, or new memory |
 
 # %% [markdown]
+# ## Exercises
+#
+# Now you.
+# A check hands arrays to your answer and looks at the arrays that come back, so both notebooks ask the same.
+
+# %% tags=["pytorch", "classroom"]
+import math
+
+from tandem.exercises import attempt, difference, reference
+from tandem.pytorch import answers_and_gradients, on_arrays
+
+
+class Rows(nn.Module):
+    """A block, with its answers at all positions one below the other."""
+    def __init__(self, block):
+        super().__init__()
+        self.block = block
+
+    def forward(self, x):
+        return self.block(x).flatten(0, 1)
+
+# %% tags=["tensorflow", "classroom"]
+import math
+
+from tandem.exercises import attempt, difference, reference
+from tandem.tensorflow import answers_and_gradients, on_arrays
+
+
+class Rows(layers.Layer):
+    """A block, with its answers at all positions one below the other."""
+    def __init__(self, block):
+        super().__init__()
+        self.block = block
+
+    def call(self, x):
+        return ops.reshape(self.block(x), (-1, x.shape[-1]))
+
+# %% [markdown] tags=["exercise"] exercise="blank-page" points=4
+# ### Exercise 1: the blank page
+#
+# Write a block of a GPT with your own hands, without our `Block` and `attend_to_past`.
+#
+# `OwnBlock(width, heads)` turns `x` of shape (batch, time, width) into an array of the same shape, whatever the batch and the time.
+# It is the block of this lesson: pre-norm, causal attention with several heads, a feed-forward part four times as wide with the exact GELU, two residual connections, an $\epsilon$ of 1e-5, and no dropout.
+# Attend with the framework's layer, with the function below it, or by hand.
+#
+# Make its layers **in this order**, in which the check fills in its own weights: LayerNorm; query, key, value and output; LayerNorm; the two dense layers, all with biases.
+# (A framework's attention layer stands for its four. Three layers packed into one cannot be filled in.)
+
+# %% [markdown] tags=["hint"]
+# Two lines are the frame: `x = x + attention(norm(x))`, then `x = x + feed_forward(norm(x))`, each with its own norm.
+# The second starts from what the first has made.
+
+# %% [markdown] tags=["pytorch", "hint"]
+# For `F.scaled_dot_product_attention`: `unflatten(-1, (heads, -1))` cuts the width into heads, `transpose(1, 2)` puts them before the time.
+# Afterwards the other way round: `transpose(1, 2)`, `flatten(2)`.
+# For `nn.MultiheadAttention`: `batch_first=True`, and `True` means blocked.
+
+# %% [markdown] tags=["tensorflow", "hint"]
+# `layers.MultiHeadAttention` takes the size of *one* head, and `use_causal_mask=True` when it is called.
+# Two defaults make another network: the epsilon of `LayerNormalization`, and the form of `ops.gelu`.
+
+# %% tags=["pytorch", "solution"]
+class OwnBlock(nn.Module):
+    def __init__(self, width, heads):
+        super().__init__()
+        ### BEGIN SOLUTION
+        self.heads = heads
+        self.attention_norm = nn.LayerNorm(width)
+        self.dense = nn.ModuleList(nn.Linear(width, width) for _ in range(4))
+        self.feed_forward = nn.Sequential(
+            nn.LayerNorm(width), nn.Linear(width, 4 * width), nn.GELU(),
+            nn.Linear(4 * width, width),
+        )
+        ### END SOLUTION
+
+    def forward(self, x):
+        ### BEGIN SOLUTION
+        normed, (*three, output) = self.attention_norm(x), self.dense
+        each = (layer(normed).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+                for layer in three)  # query, key, value
+        mixed = F.scaled_dot_product_attention(*each, is_causal=True)
+        x = x + output(mixed.transpose(1, 2).flatten(2))
+        return x + self.feed_forward(x)
+        ### END SOLUTION
+
+# %% tags=["tensorflow", "solution"]
+class OwnBlock(layers.Layer):
+    def __init__(self, width, heads):
+        super().__init__()
+        ### BEGIN SOLUTION
+        self.attention_norm = layers.LayerNormalization(epsilon=1e-5)
+        self.attention = layers.MultiHeadAttention(heads, width // heads)
+        self.feed_forward_norm = layers.LayerNormalization(epsilon=1e-5)
+        # as an activation, "gelu" is the exact form
+        self.expand = layers.Dense(4 * width, "gelu")
+        self.contract = layers.Dense(width)
+        ### END SOLUTION
+
+    def call(self, x):
+        ### BEGIN SOLUTION
+        normed = self.attention_norm(x)
+        x = x + self.attention(normed, normed, use_causal_mask=True)
+        hidden = self.expand(self.feed_forward_norm(x))
+        return x + self.contract(hidden)
+        ### END SOLUTION
+
+# %% [markdown]
+# The check is the twin proof in small.
+# It fills its weights into your block and into one in NumPy, and compares answers and gradients: who passes it in both notebooks has written one block twice.
+# First the parts, each also with the slips that are made in it:
+
+# %% tags=["classroom", "folded"]
+def norm_by_hand(x, arrays, epsilon=1e-5):
+    centred = x - x.mean(-1, keepdims=True)
+    variance = (centred**2).mean(-1, keepdims=True)
+    normed = centred / np.sqrt(variance + epsilon)
+    return normed * arrays["gamma"] + arrays["beta"]
+
+
+def gelu_by_hand(x, slip=""):
+    if slip == "relu":
+        return np.maximum(x, 0)
+    if slip == "tanh":
+        inner = np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)
+        return x / 2 * (1 + np.tanh(inner))
+    return x / 2 * (1 + np.vectorize(math.erf)(x / np.sqrt(2)))
+
+
+def shares_by_hand(scores, axis=-1):
+    tall = np.exp(scores - scores.max(axis=axis, keepdims=True))
+    return tall / tall.sum(axis=axis, keepdims=True)
+
+# %% [markdown]
+# The attention, of `query`, `key` and `value` in the order (batch, heads, time, size):
+
+# %% tags=["classroom", "folded"]
+def past_by_hand(query, key, value, slip=""):
+    size = query.shape[-1]
+    if slip == "unscaled":
+        size = 1
+    if slip == "width":
+        size *= query.shape[1]
+    scores = query @ key.swapaxes(-1, -2) / np.sqrt(size)
+    past = np.tril(np.ones(scores.shape[-2:], bool))
+    if slip == "all":
+        past = np.ones_like(past)
+    if slip == "future":
+        past = ~past
+        past[-1] = True  # where nobody is left
+    if slip == "after":
+        return shares_by_hand(scores) * past @ value
+    axis = -2 if slip == "queries" else -1
+    return shares_by_hand(np.where(past, scores, -np.inf), axis) @ value
+
+# %% [markdown]
+# With the layers around it:
+
+# %% tags=["classroom", "folded"]
+def dense_by_hand(arrays, inputs):
+    return inputs @ arrays["kernel"] + arrays["bias"]
+
+
+def heads_by_hand(arrays, x, count, slip=""):
+    """Causal attention with `count` heads, or what a slip makes of it."""
+    cut = (*x.shape[:2], 1 if slip == "one head" else count, -1)
+    axes = (0, 1, 2, 3) if slip == "between" else (0, 2, 1, 3)
+    each = (dense_by_hand(arrays[part], x).reshape(cut).transpose(axes)
+            for part in ("query", "key", "value"))
+    mixed = past_by_hand(*each, slip).transpose(axes)
+    return dense_by_hand(arrays["output"], mixed.reshape(x.shape))
+
+# %% [markdown]
+# And the block:
+
+# %% tags=["classroom", "folded"]
+def block_by_hand(arrays, x, count, slip=""):
+    epsilon = {"1e-3": 1e-3, "1e-6": 1e-6}.get(slip, 1e-5)
+    first, second = (partial(norm_by_hand, arrays=arrays[name],
+                             epsilon=epsilon)
+                     for name in ("first norm", "second norm"))
+    attend = partial(heads_by_hand, arrays, count=count, slip=slip)
+
+    def think(inputs):
+        hidden = gelu_by_hand(dense_by_hand(arrays["expand"], inputs), slip)
+        return dense_by_hand(arrays["contract"], hidden)
+
+    if slip == "post":
+        middle = first(x + attend(x))
+        return second(middle + think(middle))
+    middle = attend(first(x)) + (slip != "no bridge") * x
+    return middle + think(second(x if slip == "old x" else middle))
+
+# %% [markdown]
+# What the check says to each slip, and weights for a small block:
+
+# %% tags=["classroom", "folded"]
+SLIPS = {
+    "all": "no mask: position 0 sees the answer",
+    "future": "the mask is the wrong way round: what does `True` mean here?",
+    "after": "masked after softmax, the shares do not add up to one",
+    "queries": "softmax runs over those who look; each row of shares is one",
+    "between": "the heads attend to each other; the order of the axes?",
+    "one head": "all heads are one; cut the width into heads first",
+    "unscaled": "the scores are not divided by the root of a head's size",
+    "width": "divided by the root of the width; a head's size is meant",
+    "post": "the norm comes after the part; pre-norm has it before",
+    "old x": "the second part reads the x from before the attention",
+    "no bridge": "attention replaces x; it is to be added to it",
+    "1e-3": "the norm's epsilon is 1e-3",
+    "1e-6": "the norm's epsilon is 1e-6",
+    "tanh": "that is the GELU through tanh; the exact one is wanted",
+    "relu": "that is a ReLU; the exact GELU is wanted",
+}
+
+# %% [markdown]
+# Biases and factors are drawn too, so that none is missed:
+
+# %% tags=["classroom", "folded"]
+def block_arrays(wide, seed):
+    """Weights of a block, those of a norm and biases drawn as well."""
+    rng = weights.generator(seed)
+    start = {"first norm": weights.layer_norm(wide)}
+    for part in ("query", "key", "value", "output"):
+        start[part] = weights.dense(rng, wide, wide)
+    start["second norm"] = weights.layer_norm(wide)
+    start["expand"] = weights.dense(rng, wide, 4 * wide)
+    start["contract"] = weights.dense(rng, 4 * wide, wide)
+    for arrays in start.values():
+        for kind in arrays.keys() - {"kernel"}:
+            drawn = 0.3 * rng.normal(size=arrays[kind].shape)
+            arrays[kind] = (arrays[kind] + drawn).astype("float32")
+    return start
+
+# %% [markdown]
+# Where answers part it tries the slips, at the positions between the first and the last:
+
+# %% tags=["classroom", "folded"]
+def reason_for(rows, arrays, x, count):
+    for slip, sentence in SLIPS.items():
+        expected = block_by_hand(arrays, x, count, slip)[:, 1:-1]
+        if np.allclose(rows.reshape(x.shape)[:, 1:-1], expected, atol=2e-6):
+            return sentence
+    return "look at the order of the layers, and at each part by itself"
+
+# %% [markdown]
+# And now yours, with two heads and five positions:
+
+# %% tags=["check"]
+rng = np.random.default_rng(8)
+some = (0.1 * rng.normal(size=(2, 5, 6))).astype("float32")
+aims = rng.integers(0, 6, 10)
+drawn = block_arrays(6, 1)
+shape = np.shape(on_arrays(OwnBlock(6, 2), some))
+assert shape == some.shape, (
+    f"x has shape {some.shape}, your answer {shape}: keep the shape")
+wanted = reference(lambda arrays, x: block_by_hand(
+    arrays, x, 2).reshape(-1, 6), drawn, some, aims)
+given = answers_and_gradients(Rows(OwnBlock(6, 2)), drawn, some, aims)
+assert not np.isnan(given[0]).any(), (
+    "some answers are not a number: is anybody left to attend to?")
+problem = difference(given, wanted)
+if problem.startswith("from the same"):
+    problem += f": {reason_for(given[0], drawn, some, 2)}"
+assert not problem, problem
+
+# %% tags=["hidden"]
+rng = np.random.default_rng(9)
+longer = rng.normal(size=(1, 7, 8)).astype("float32")
+aims, drawn = rng.integers(0, 8, 7), block_arrays(8, 2)
+wanted = block_by_hand(drawn, longer, 4).reshape(-1, 8)
+given, _ = answers_and_gradients(Rows(OwnBlock(8, 4)), drawn, longer, aims)
+assert np.allclose(given, wanted, atol=1e-5), (
+    "four heads, seven positions, one text: other answers than ours")
+alone, _ = answers_and_gradients(
+    Rows(OwnBlock(8, 4)), drawn, longer[:, :1], aims[:1])
+assert np.allclose(alone, wanted[:1], atol=1e-5), (
+    "the first position, alone, gets another answer than in the text")
+changed = longer.copy()
+changed[:, -1] = -changed[:, -1]
+for part in ("query", "key"):
+    drawn[part]["kernel"] = 20 * drawn[part]["kernel"]
+before, after = (answers_and_gradients(
+    Rows(OwnBlock(8, 4)), drawn, x, aims)[0] for x in (longer, changed))
+assert np.isfinite(before).all(), "scores of hundreds: no numbers come out"
+assert np.abs(before - after)[:-1].max() < 1e-5, (
+    "with scores of hundreds the past sees the last position: what is "
+    "blocked has to stay blocked, whatever the scores")
+
+# %% tags=["pytorch", "wrong"] mistake="puts the norm behind each part"
+class OwnBlock(nn.Module):
+    def __init__(self, width, heads):
+        super().__init__()
+        self.heads = heads
+        self.attention_norm = nn.LayerNorm(width)
+        self.query = nn.Linear(width, width)
+        self.key = nn.Linear(width, width)
+        self.value = nn.Linear(width, width)
+        self.output = nn.Linear(width, width)
+        self.feed_forward_norm = nn.LayerNorm(width)
+        self.feed_forward = nn.Sequential(
+            nn.Linear(width, 4 * width), nn.GELU(),
+            nn.Linear(4 * width, width),
+        )
+
+    def forward(self, x):
+        query, key, value = (
+            layer(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            for layer in (self.query, self.key, self.value)
+        )
+        mixed = F.scaled_dot_product_attention(
+            query, key, value, is_causal=True
+        )
+        mixed = self.output(mixed.transpose(1, 2).flatten(2))
+        x = self.attention_norm(x + mixed)
+        return self.feed_forward_norm(x + self.feed_forward(x))
+
+# %% tags=["tensorflow", "wrong"] mistake="puts the norm behind each part"
+class OwnBlock(layers.Layer):
+    def __init__(self, width, heads):
+        super().__init__()
+        self.attention_norm = layers.LayerNormalization(epsilon=1e-5)
+        self.attention = layers.MultiHeadAttention(heads, width // heads)
+        self.feed_forward_norm = layers.LayerNormalization(epsilon=1e-5)
+        # as an activation, "gelu" is the exact form
+        self.expand = layers.Dense(4 * width, "gelu")
+        self.contract = layers.Dense(width)
+
+    def call(self, x):
+        mixed = self.attention(x, x, use_causal_mask=True)
+        x = self.attention_norm(x + mixed)
+        hidden = self.contract(self.expand(x))
+        return self.feed_forward_norm(x + hidden)
+
+# %% tags=["pytorch", "wrong"] mistake="lets the second part read the old x"
+class OwnBlock(nn.Module):
+    def __init__(self, width, heads):
+        super().__init__()
+        self.heads = heads
+        self.attention_norm = nn.LayerNorm(width)
+        self.query = nn.Linear(width, width)
+        self.key = nn.Linear(width, width)
+        self.value = nn.Linear(width, width)
+        self.output = nn.Linear(width, width)
+        self.feed_forward_norm = nn.LayerNorm(width)
+        self.feed_forward = nn.Sequential(
+            nn.Linear(width, 4 * width), nn.GELU(),
+            nn.Linear(4 * width, width),
+        )
+
+    def forward(self, x):
+        normed = self.attention_norm(x)
+        query, key, value = (
+            layer(normed).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            for layer in (self.query, self.key, self.value)
+        )
+        mixed = F.scaled_dot_product_attention(
+            query, key, value, is_causal=True
+        )
+        mixed = self.output(mixed.transpose(1, 2).flatten(2))
+        return x + mixed + self.feed_forward(self.feed_forward_norm(x))
+
+# %% tags=["tensorflow", "wrong"] mistake="lets the second part read the old x"
+class OwnBlock(layers.Layer):
+    def __init__(self, width, heads):
+        super().__init__()
+        self.attention_norm = layers.LayerNormalization(epsilon=1e-5)
+        self.attention = layers.MultiHeadAttention(heads, width // heads)
+        self.feed_forward_norm = layers.LayerNormalization(epsilon=1e-5)
+        # as an activation, "gelu" is the exact form
+        self.expand = layers.Dense(4 * width, "gelu")
+        self.contract = layers.Dense(width)
+
+    def call(self, x):
+        normed = self.attention_norm(x)
+        mixed = self.attention(normed, normed, use_causal_mask=True)
+        hidden = self.expand(self.feed_forward_norm(x))
+        return x + mixed + self.contract(hidden)
+
+# %% tags=["pytorch", "wrong"] mistake="keeps the mask the wrong way round"
+class OwnBlock(nn.Module):
+    def __init__(self, width, heads):
+        super().__init__()
+        self.heads = heads
+        self.attention_norm = nn.LayerNorm(width)
+        self.attention = nn.MultiheadAttention(
+            width, heads, batch_first=True
+        )
+        self.feed_forward_norm = nn.LayerNorm(width)
+        self.feed_forward = nn.Sequential(
+            nn.Linear(width, 4 * width), nn.GELU(),
+            nn.Linear(4 * width, width),
+        )
+
+    def forward(self, x):
+        normed = self.attention_norm(x)
+        past = torch.ones(x.shape[1], x.shape[1]).bool().tril()
+        mixed, _ = self.attention(normed, normed, normed, attn_mask=past,
+                                  need_weights=False)
+        x = x + mixed
+        return x + self.feed_forward(self.feed_forward_norm(x))
+
+# %% tags=["tensorflow", "wrong"] mistake="keeps the mask the wrong way round"
+class OwnBlock(layers.Layer):
+    def __init__(self, width, heads):
+        super().__init__()
+        self.attention_norm = layers.LayerNormalization(epsilon=1e-5)
+        self.attention = layers.MultiHeadAttention(heads, width // heads)
+        self.feed_forward_norm = layers.LayerNormalization(epsilon=1e-5)
+        # as an activation, "gelu" is the exact form
+        self.expand = layers.Dense(4 * width, "gelu")
+        self.contract = layers.Dense(width)
+
+    def call(self, x):
+        normed = self.attention_norm(x)
+        time = x.shape[1]
+        past = np.tril(np.ones((1, time, time), bool))
+        x = x + self.attention(normed, normed, attention_mask=~past)
+        hidden = self.expand(self.feed_forward_norm(x))
+        return x + self.contract(hidden)
+
+# %% tags=["pytorch", "wrong"] mistake="takes softmax over the queries"
+class OwnBlock(nn.Module):
+    def __init__(self, width, heads):
+        super().__init__()
+        self.heads = heads
+        self.attention_norm = nn.LayerNorm(width)
+        self.query = nn.Linear(width, width)
+        self.key = nn.Linear(width, width)
+        self.value = nn.Linear(width, width)
+        self.output = nn.Linear(width, width)
+        self.feed_forward_norm = nn.LayerNorm(width)
+        self.feed_forward = nn.Sequential(
+            nn.Linear(width, 4 * width), nn.GELU(),
+            nn.Linear(4 * width, width),
+        )
+
+    def forward(self, x):
+        normed = self.attention_norm(x)
+        query, key, value = (
+            layer(normed).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            for layer in (self.query, self.key, self.value)
+        )
+        scores = query @ key.transpose(-2, -1) / query.shape[-1] ** 0.5
+        past = torch.ones_like(scores).bool().tril()
+        scores = scores.masked_fill(~past, float("-inf"))
+        mixed = scores.softmax(dim=-2) @ value
+        x = x + self.output(mixed.transpose(1, 2).flatten(2))
+        return x + self.feed_forward(self.feed_forward_norm(x))
+
+# %% tags=["tensorflow", "wrong"] mistake="takes softmax over the queries"
+class OwnBlock(layers.Layer):
+    def __init__(self, width, heads):
+        super().__init__()
+        self.attention_norm = layers.LayerNormalization(epsilon=1e-5)
+        self.heads, self.size = heads, width // heads
+        self.query = layers.Dense(width)
+        self.key = layers.Dense(width)
+        self.value = layers.Dense(width)
+        self.output_layer = layers.Dense(width)
+        self.feed_forward_norm = layers.LayerNormalization(epsilon=1e-5)
+        # as an activation, "gelu" is the exact form
+        self.expand = layers.Dense(4 * width, "gelu")
+        self.contract = layers.Dense(width)
+
+    def call(self, x):
+        normed = self.attention_norm(x)
+        cut = (x.shape[0], x.shape[1], self.heads, self.size)
+        query, key, value = (
+            ops.reshape(layer(normed), cut)
+            for layer in (self.query, self.key, self.value)
+        )
+        products = ops.einsum("bqhd,bkhd->bhqk", query, key)
+        scores = products / self.size ** 0.5
+        past = np.tril(np.ones((x.shape[1], x.shape[1]), bool))
+        scores = ops.where(past, scores, float("-inf"))
+        shares = ops.softmax(scores, axis=-2)
+        mixed = ops.einsum("bhqk,bkhd->bqhd", shares, value)
+        x = x + self.output_layer(ops.reshape(mixed, x.shape))
+        hidden = self.expand(self.feed_forward_norm(x))
+        return x + self.contract(hidden)
+
+# %% tags=["pytorch", "wrong"] mistake="masks after softmax"
+class OwnBlock(nn.Module):
+    def __init__(self, width, heads):
+        super().__init__()
+        self.heads = heads
+        self.attention_norm = nn.LayerNorm(width)
+        self.query = nn.Linear(width, width)
+        self.key = nn.Linear(width, width)
+        self.value = nn.Linear(width, width)
+        self.output = nn.Linear(width, width)
+        self.feed_forward_norm = nn.LayerNorm(width)
+        self.feed_forward = nn.Sequential(
+            nn.Linear(width, 4 * width), nn.GELU(),
+            nn.Linear(4 * width, width),
+        )
+
+    def forward(self, x):
+        normed = self.attention_norm(x)
+        query, key, value = (
+            layer(normed).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            for layer in (self.query, self.key, self.value)
+        )
+        scores = query @ key.transpose(-2, -1) / query.shape[-1] ** 0.5
+        past = torch.ones_like(scores).bool().tril()
+        mixed = scores.softmax(dim=-1) * past @ value
+        x = x + self.output(mixed.transpose(1, 2).flatten(2))
+        return x + self.feed_forward(self.feed_forward_norm(x))
+
+# %% tags=["tensorflow", "wrong"] mistake="masks after softmax"
+class OwnBlock(layers.Layer):
+    def __init__(self, width, heads):
+        super().__init__()
+        self.attention_norm = layers.LayerNormalization(epsilon=1e-5)
+        self.heads, self.size = heads, width // heads
+        self.query = layers.Dense(width)
+        self.key = layers.Dense(width)
+        self.value = layers.Dense(width)
+        self.output_layer = layers.Dense(width)
+        self.feed_forward_norm = layers.LayerNormalization(epsilon=1e-5)
+        # as an activation, "gelu" is the exact form
+        self.expand = layers.Dense(4 * width, "gelu")
+        self.contract = layers.Dense(width)
+
+    def call(self, x):
+        normed = self.attention_norm(x)
+        cut = (x.shape[0], x.shape[1], self.heads, self.size)
+        query, key, value = (
+            ops.reshape(layer(normed), cut)
+            for layer in (self.query, self.key, self.value)
+        )
+        products = ops.einsum("bqhd,bkhd->bhqk", query, key)
+        scores = products / self.size ** 0.5
+        past = np.tril(np.ones((x.shape[1], x.shape[1]), bool))
+        shares = ops.softmax(scores) * ops.cast(past, scores.dtype)
+        mixed = ops.einsum("bhqk,bkhd->bqhd", shares, value)
+        x = x + self.output_layer(ops.reshape(mixed, x.shape))
+        hidden = self.expand(self.feed_forward_norm(x))
+        return x + self.contract(hidden)
+
+# %% tags=["pytorch", "wrong"] mistake="takes the approximate GELU"
+class OwnBlock(nn.Module):
+    def __init__(self, width, heads):
+        super().__init__()
+        self.heads = heads
+        self.attention_norm = nn.LayerNorm(width)
+        self.query = nn.Linear(width, width)
+        self.key = nn.Linear(width, width)
+        self.value = nn.Linear(width, width)
+        self.output = nn.Linear(width, width)
+        self.feed_forward_norm = nn.LayerNorm(width)
+        self.feed_forward = nn.Sequential(
+            nn.Linear(width, 4 * width), nn.GELU("tanh"),
+            nn.Linear(4 * width, width),
+        )
+
+    def forward(self, x):
+        normed = self.attention_norm(x)
+        query, key, value = (
+            layer(normed).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            for layer in (self.query, self.key, self.value)
+        )
+        mixed = F.scaled_dot_product_attention(
+            query, key, value, is_causal=True
+        )
+        x = x + self.output(mixed.transpose(1, 2).flatten(2))
+        return x + self.feed_forward(self.feed_forward_norm(x))
+
+# %% tags=["tensorflow", "wrong"] mistake="takes the approximate GELU"
+class OwnBlock(layers.Layer):
+    def __init__(self, width, heads):
+        super().__init__()
+        self.attention_norm = layers.LayerNormalization(epsilon=1e-5)
+        self.attention = layers.MultiHeadAttention(heads, width // heads)
+        self.feed_forward_norm = layers.LayerNormalization(epsilon=1e-5)
+        self.expand = layers.Dense(4 * width)
+        self.contract = layers.Dense(width)
+
+    def call(self, x):
+        normed = self.attention_norm(x)
+        x = x + self.attention(normed, normed, use_causal_mask=True)
+        hidden = ops.gelu(self.expand(self.feed_forward_norm(x)))
+        return x + self.contract(hidden)
+
+# %% tags=["pytorch", "wrong"] mistake="lets the heads attend to each other"
+class OwnBlock(nn.Module):
+    def __init__(self, width, heads):
+        super().__init__()
+        self.heads = heads
+        self.attention_norm = nn.LayerNorm(width)
+        self.query = nn.Linear(width, width)
+        self.key = nn.Linear(width, width)
+        self.value = nn.Linear(width, width)
+        self.output = nn.Linear(width, width)
+        self.feed_forward_norm = nn.LayerNorm(width)
+        self.feed_forward = nn.Sequential(
+            nn.Linear(width, 4 * width), nn.GELU(),
+            nn.Linear(4 * width, width),
+        )
+
+    def forward(self, x):
+        normed = self.attention_norm(x)
+        query, key, value = (
+            layer(normed).unflatten(-1, (self.heads, -1))
+            for layer in (self.query, self.key, self.value)
+        )
+        mixed = F.scaled_dot_product_attention(
+            query, key, value, is_causal=True
+        )
+        x = x + self.output(mixed.flatten(2))
+        return x + self.feed_forward(self.feed_forward_norm(x))
+
+# %% tags=["tensorflow", "wrong"] mistake="lets the heads attend to each other"
+class OwnBlock(layers.Layer):
+    def __init__(self, width, heads):
+        super().__init__()
+        self.attention_norm = layers.LayerNormalization(epsilon=1e-5)
+        self.heads, self.size = heads, width // heads
+        self.query = layers.Dense(width)
+        self.key = layers.Dense(width)
+        self.value = layers.Dense(width)
+        self.output_layer = layers.Dense(width)
+        self.feed_forward_norm = layers.LayerNormalization(epsilon=1e-5)
+        # as an activation, "gelu" is the exact form
+        self.expand = layers.Dense(4 * width, "gelu")
+        self.contract = layers.Dense(width)
+
+    def call(self, x):
+        normed = self.attention_norm(x)
+        cut = (x.shape[0], x.shape[1], self.heads, self.size)
+        query, key, value = (
+            ops.reshape(layer(normed), cut)
+            for layer in (self.query, self.key, self.value)
+        )
+        query, key, value = (
+            ops.transpose(one, (0, 2, 1, 3)) for one in (query, key, value)
+        )
+        mixed = ops.dot_product_attention(query, key, value, is_causal=True)
+        mixed = ops.transpose(mixed, (0, 2, 1, 3))
+        x = x + self.output_layer(ops.reshape(mixed, x.shape))
+        hidden = self.expand(self.feed_forward_norm(x))
+        return x + self.contract(hidden)
+
+# %% tags=["pytorch", "wrong"] mistake="takes the other framework's epsilon"
+class OwnBlock(nn.Module):
+    def __init__(self, width, heads):
+        super().__init__()
+        self.heads = heads
+        self.attention_norm = nn.LayerNorm(width, eps=1e-3)
+        self.query = nn.Linear(width, width)
+        self.key = nn.Linear(width, width)
+        self.value = nn.Linear(width, width)
+        self.output = nn.Linear(width, width)
+        self.feed_forward_norm = nn.LayerNorm(width, eps=1e-3)
+        self.feed_forward = nn.Sequential(
+            nn.Linear(width, 4 * width), nn.GELU(),
+            nn.Linear(4 * width, width),
+        )
+
+    def forward(self, x):
+        normed = self.attention_norm(x)
+        query, key, value = (
+            layer(normed).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            for layer in (self.query, self.key, self.value)
+        )
+        mixed = F.scaled_dot_product_attention(
+            query, key, value, is_causal=True
+        )
+        x = x + self.output(mixed.transpose(1, 2).flatten(2))
+        return x + self.feed_forward(self.feed_forward_norm(x))
+
+# %% tags=["tensorflow", "wrong"] mistake="takes the other framework's epsilon"
+class OwnBlock(layers.Layer):
+    def __init__(self, width, heads):
+        super().__init__()
+        self.attention_norm = layers.LayerNormalization()
+        self.attention = layers.MultiHeadAttention(heads, width // heads)
+        self.feed_forward_norm = layers.LayerNormalization()
+        # as an activation, "gelu" is the exact form
+        self.expand = layers.Dense(4 * width, "gelu")
+        self.contract = layers.Dense(width)
+
+    def call(self, x):
+        normed = self.attention_norm(x)
+        x = x + self.attention(normed, normed, use_causal_mask=True)
+        hidden = self.expand(self.feed_forward_norm(x))
+        return x + self.contract(hidden)
+
+# %% tags=["pytorch", "wrong"] mistake="has no mask"
+class OwnBlock(nn.Module):
+    def __init__(self, width, heads):
+        super().__init__()
+        self.heads = heads
+        self.attention_norm = nn.LayerNorm(width)
+        self.query = nn.Linear(width, width)
+        self.key = nn.Linear(width, width)
+        self.value = nn.Linear(width, width)
+        self.output = nn.Linear(width, width)
+        self.feed_forward_norm = nn.LayerNorm(width)
+        self.feed_forward = nn.Sequential(
+            nn.Linear(width, 4 * width), nn.GELU(),
+            nn.Linear(4 * width, width),
+        )
+
+    def forward(self, x):
+        normed = self.attention_norm(x)
+        query, key, value = (
+            layer(normed).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            for layer in (self.query, self.key, self.value)
+        )
+        mixed = F.scaled_dot_product_attention(query, key, value)
+        x = x + self.output(mixed.transpose(1, 2).flatten(2))
+        return x + self.feed_forward(self.feed_forward_norm(x))
+
+# %% tags=["tensorflow", "wrong"] mistake="has no mask"
+class OwnBlock(layers.Layer):
+    def __init__(self, width, heads):
+        super().__init__()
+        self.attention_norm = layers.LayerNormalization(epsilon=1e-5)
+        self.attention = layers.MultiHeadAttention(heads, width // heads)
+        self.feed_forward_norm = layers.LayerNormalization(epsilon=1e-5)
+        # as an activation, "gelu" is the exact form
+        self.expand = layers.Dense(4 * width, "gelu")
+        self.contract = layers.Dense(width)
+
+    def call(self, x):
+        normed = self.attention_norm(x)
+        x = x + self.attention(normed, normed)
+        hidden = self.expand(self.feed_forward_norm(x))
+        return x + self.contract(hidden)
+
+# %% tags=["pytorch", "wrong"] mistake="blocks with -100 instead of minus infinity"
+class OwnBlock(nn.Module):
+    def __init__(self, width, heads):
+        super().__init__()
+        self.heads = heads
+        self.attention_norm = nn.LayerNorm(width)
+        self.query = nn.Linear(width, width)
+        self.key = nn.Linear(width, width)
+        self.value = nn.Linear(width, width)
+        self.output = nn.Linear(width, width)
+        self.feed_forward_norm = nn.LayerNorm(width)
+        self.feed_forward = nn.Sequential(
+            nn.Linear(width, 4 * width), nn.GELU(),
+            nn.Linear(4 * width, width),
+        )
+
+    def forward(self, x):
+        normed = self.attention_norm(x)
+        query, key, value = (
+            layer(normed).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            for layer in (self.query, self.key, self.value)
+        )
+        scores = query @ key.transpose(-2, -1) / query.shape[-1] ** 0.5
+        past = torch.ones_like(scores).bool().tril()
+        mixed = (scores - 100.0 * ~past).softmax(dim=-1) @ value
+        x = x + self.output(mixed.transpose(1, 2).flatten(2))
+        return x + self.feed_forward(self.feed_forward_norm(x))
+
+# %% tags=["tensorflow", "wrong"] mistake="blocks with -100 instead of minus infinity"
+class OwnBlock(layers.Layer):
+    def __init__(self, width, heads):
+        super().__init__()
+        self.attention_norm = layers.LayerNormalization(epsilon=1e-5)
+        self.heads, self.size = heads, width // heads
+        self.query = layers.Dense(width)
+        self.key = layers.Dense(width)
+        self.value = layers.Dense(width)
+        self.output_layer = layers.Dense(width)
+        self.feed_forward_norm = layers.LayerNormalization(epsilon=1e-5)
+        # as an activation, "gelu" is the exact form
+        self.expand = layers.Dense(4 * width, "gelu")
+        self.contract = layers.Dense(width)
+
+    def call(self, x):
+        normed = self.attention_norm(x)
+        cut = (x.shape[0], x.shape[1], self.heads, self.size)
+        query, key, value = (
+            ops.reshape(layer(normed), cut)
+            for layer in (self.query, self.key, self.value)
+        )
+        products = ops.einsum("bqhd,bkhd->bhqk", query, key)
+        scores = products / self.size ** 0.5
+        past = np.tril(np.ones((x.shape[1], x.shape[1]), bool))
+        shares = ops.softmax(scores - 100.0 * ~past)
+        mixed = ops.einsum("bhqk,bkhd->bqhd", shares, value)
+        x = x + self.output_layer(ops.reshape(mixed, x.shape))
+        hidden = self.expand(self.feed_forward_norm(x))
+        return x + self.contract(hidden)
+
+# %% [markdown] tags=["exercise"] exercise="cache" points=3
+# ### Exercise 2: one more character
+#
+# The key-value cache of one block, without a framework.
+#
+# `attend_next(keys, values, filled, query, key, value)` takes one step of writing.
+# `keys` and `values`, of shape (heads, room, size), are the cache: the first `filled` slots of its time axis hold what was read, the others whatever memory held before: any number, or `nan`.
+# `query`, `key` and `value`, of shape (heads, size), belong to the new character.
+# Write its key and value into the next slot, **in the arrays that you were given**, and return what the new position gets by attention: shape (heads, size).
+# The caller counts `filled`; there is always room for one more.
+
+# %% [markdown] tags=["hint"]
+# The new character may look at itself: it sees `filled + 1` slots.
+# A slice ends there; no mask is needed.
+
+# %% [markdown] tags=["hint"]
+# `keys[:, : filled + 1] @ query[..., None]` are the products of all heads, of shape (heads, filled + 1, 1).
+# What does softmax run over, and by what are the products divided?
+
+# %% tags=["pytorch", "solution"]
+def attend_next(keys, values, filled, query, key, value):
+    ### BEGIN SOLUTION
+    keys[:, filled], values[:, filled] = key, value
+    seen = slice(0, filled + 1)
+    scores = keys[:, seen] @ query[..., None] / np.sqrt(query.shape[-1])
+    shares = np.exp(scores - scores.max(axis=1, keepdims=True))
+    shares = shares / shares.sum(axis=1, keepdims=True)
+    return (shares * values[:, seen]).sum(axis=1)
+    ### END SOLUTION
+
+# %% tags=["tensorflow", "solution"]
+def attend_next(keys, values, filled, query, key, value):
+    ### BEGIN SOLUTION
+    keys[:, filled], values[:, filled] = key, value
+    seen = slice(0, filled + 1)
+    scores = keys[:, seen] @ query[..., None] / np.sqrt(query.shape[-1])
+    shares = np.exp(scores - scores.max(axis=1, keepdims=True))
+    shares = shares / shares.sum(axis=1, keepdims=True)
+    return (shares * values[:, seen]).sum(axis=1)
+    ### END SOLUTION
+
+# %% [markdown]
+# The check reads a text character by character through your function, and all at once through the causal attention of exercise 1's check.
+# The cache starts full of nines:
+
+# %% tags=["classroom", "folded"]
+def read_on(function, three, room, rest=9.0):
+    """What function gives at each position, and the cache at the end."""
+    count, time, size = three[0].shape
+    cache = [np.full((count, room, size), rest) for _ in range(2)]
+    results = []
+    for position in range(time):
+        query, key, value = (part[:, position].copy() for part in three)
+        results.append(function(*cache, position, query, key, value))
+        assert np.shape(results[-1]) == (count, size), (
+            f"{count} heads of size {size} get an array of shape "
+            f"{(count, size)}, not {np.shape(results[-1])}")
+    return np.stack(results, axis=1), cache
+
+# %% [markdown]
+# Where a result parts it looks for the reason:
+
+# %% tags=["classroom", "folded"]
+def slots_reason(slots, part, name):
+    """What is wrong with a cache that began full of nines, or ""."""
+    time, room = part.shape[1], slots.shape[1]
+    if np.all(slots == 9):
+        return f"no {name} has arrived in the array that you were given"
+    untouched = [n for n in range(time) if np.all(slots[:, n] == 9)]
+    if untouched:
+        return (f"after {time} characters slot {untouched[0]} is untouched: "
+                "each character has its own slot")
+    wrong = [n for n in range(time) if not np.all(slots[:, n] == part[:, n])]
+    if wrong:
+        return f"slot {wrong[0]} does not hold the {name} of its character"
+    spilt = [n for n in range(time, room) if not np.all(slots[:, n] == 9)]
+    return f"a {name} was written into slot {spilt[0]}" if spilt else ""
+
+# %% [markdown]
+# Of the slots, and of what comes out:
+
+# %% tags=["classroom", "folded"]
+def result_reason(given, three):
+    """The slip behind these results, as far as it can be told."""
+    for slip, divisor in (("unscaled", "nothing"), ("width", "the width's")):
+        made = past_by_hand(*three[:, None], slip)[0]
+        if np.allclose(given, made):
+            return (f"you divide by {divisor}; the root of a head's size "
+                    "is wanted")
+    if not np.allclose(given[:, 0], three[2][:, 0]):
+        return ("the first character sees only itself, so its own value is "
+                "wanted, in each head")
+    if np.allclose(given[:, 1], three[2][:, 0]):
+        return "the second character does not see itself"
+    return "which slots does it see, and over which does softmax run?"
+
+# %% [markdown]
+# And now yours, with two heads of three numbers, and room for eight:
+
+# %% tags=["check"]
+three = np.random.default_rng(4).normal(0, 1.5, (3, 2, 6, 3))
+given, cache = read_on(attend_next, three, 8)
+for name, slots, part in zip(("key", "value"), cache, three[1:]):
+    problem = slots_reason(slots, part, name)
+    assert not problem, problem
+wanted = past_by_hand(*three)
+apart_by = np.abs(given - wanted).max((0, 2))
+off = np.flatnonzero(~(apart_by < 1e-9))
+assert not len(off), (
+    f"position {off[0]} parts by {apart_by[off[0]]:.2g} from attention "
+    f"over the whole text: {result_reason(given, three)}")
+
+# %% tags=["hidden"]
+for rest in (0.0, -50.0, np.nan):
+    given, _ = read_on(attend_next, three, 7, rest)
+    assert np.allclose(given, wanted), (
+        f"slots that are not yet filled hold {rest}, and that shows")
+one = np.random.default_rng(5).normal(size=(3, 1, 4, 5)) * 60
+given, _ = read_on(attend_next, one, 4)
+assert np.allclose(given, past_by_hand(*one)), (
+    "one head, long vectors, a cache that gets full: another result")
+
+# %% tags=["pytorch", "wrong"] mistake="overwrites slot 0"
+def attend_next(keys, values, filled, query, key, value):
+    keys[:, 0], values[:, 0] = key, value
+    seen = slice(0, filled + 1)
+    scores = keys[:, seen] @ query[..., None] / np.sqrt(query.shape[-1])
+    shares = np.exp(scores - scores.max(axis=1, keepdims=True))
+    shares = shares / shares.sum(axis=1, keepdims=True)
+    return (shares * values[:, seen]).sum(axis=1)
+
+
+# %% tags=["tensorflow", "wrong"] mistake="overwrites slot 0"
+def attend_next(keys, values, filled, query, key, value):
+    keys[:, 0], values[:, 0] = key, value
+    seen = slice(0, filled + 1)
+    scores = keys[:, seen] @ query[..., None] / np.sqrt(query.shape[-1])
+    shares = np.exp(scores - scores.max(axis=1, keepdims=True))
+    shares = shares / shares.sum(axis=1, keepdims=True)
+    return (shares * values[:, seen]).sum(axis=1)
+
+
+# %% tags=["pytorch", "wrong"] mistake="attends to slots that are not filled"
+def attend_next(keys, values, filled, query, key, value):
+    keys[:, filled], values[:, filled] = key, value
+    seen = slice(None)
+    scores = keys[:, seen] @ query[..., None] / np.sqrt(query.shape[-1])
+    shares = np.exp(scores - scores.max(axis=1, keepdims=True))
+    shares = shares / shares.sum(axis=1, keepdims=True)
+    return (shares * values[:, seen]).sum(axis=1)
+
+
+# %% tags=["tensorflow", "wrong"] mistake="attends to slots that are not filled"
+def attend_next(keys, values, filled, query, key, value):
+    keys[:, filled], values[:, filled] = key, value
+    seen = slice(None)
+    scores = keys[:, seen] @ query[..., None] / np.sqrt(query.shape[-1])
+    shares = np.exp(scores - scores.max(axis=1, keepdims=True))
+    shares = shares / shares.sum(axis=1, keepdims=True)
+    return (shares * values[:, seen]).sum(axis=1)
+
+
+# %% tags=["pytorch", "wrong"] mistake="does not see itself"
+def attend_next(keys, values, filled, query, key, value):
+    keys[:, filled], values[:, filled] = key, value
+    seen = slice(0, max(filled, 1))
+    scores = keys[:, seen] @ query[..., None] / np.sqrt(query.shape[-1])
+    shares = np.exp(scores - scores.max(axis=1, keepdims=True))
+    shares = shares / shares.sum(axis=1, keepdims=True)
+    return (shares * values[:, seen]).sum(axis=1)
+
+
+# %% tags=["tensorflow", "wrong"] mistake="does not see itself"
+def attend_next(keys, values, filled, query, key, value):
+    keys[:, filled], values[:, filled] = key, value
+    seen = slice(0, max(filled, 1))
+    scores = keys[:, seen] @ query[..., None] / np.sqrt(query.shape[-1])
+    shares = np.exp(scores - scores.max(axis=1, keepdims=True))
+    shares = shares / shares.sum(axis=1, keepdims=True)
+    return (shares * values[:, seen]).sum(axis=1)
+
+
+# %% tags=["pytorch", "wrong"] mistake="does not divide"
+def attend_next(keys, values, filled, query, key, value):
+    keys[:, filled], values[:, filled] = key, value
+    seen = slice(0, filled + 1)
+    scores = keys[:, seen] @ query[..., None]
+    shares = np.exp(scores - scores.max(axis=1, keepdims=True))
+    shares = shares / shares.sum(axis=1, keepdims=True)
+    return (shares * values[:, seen]).sum(axis=1)
+
+
+# %% tags=["tensorflow", "wrong"] mistake="does not divide"
+def attend_next(keys, values, filled, query, key, value):
+    keys[:, filled], values[:, filled] = key, value
+    seen = slice(0, filled + 1)
+    scores = keys[:, seen] @ query[..., None]
+    shares = np.exp(scores - scores.max(axis=1, keepdims=True))
+    shares = shares / shares.sum(axis=1, keepdims=True)
+    return (shares * values[:, seen]).sum(axis=1)
+
+
+# %% tags=["pytorch", "wrong"] mistake="writes into copies"
+def attend_next(keys, values, filled, query, key, value):
+    keys, values = keys.copy(), values.copy()
+    keys[:, filled], values[:, filled] = key, value
+    seen = slice(0, filled + 1)
+    scores = keys[:, seen] @ query[..., None] / np.sqrt(query.shape[-1])
+    shares = np.exp(scores - scores.max(axis=1, keepdims=True))
+    shares = shares / shares.sum(axis=1, keepdims=True)
+    return (shares * values[:, seen]).sum(axis=1)
+
+
+# %% tags=["tensorflow", "wrong"] mistake="writes into copies"
+def attend_next(keys, values, filled, query, key, value):
+    keys, values = keys.copy(), values.copy()
+    keys[:, filled], values[:, filled] = key, value
+    seen = slice(0, filled + 1)
+    scores = keys[:, seen] @ query[..., None] / np.sqrt(query.shape[-1])
+    shares = np.exp(scores - scores.max(axis=1, keepdims=True))
+    shares = shares / shares.sum(axis=1, keepdims=True)
+    return (shares * values[:, seen]).sum(axis=1)
+
+
+# %% tags=["pytorch", "wrong"] mistake="takes softmax over the heads"
+def attend_next(keys, values, filled, query, key, value):
+    keys[:, filled], values[:, filled] = key, value
+    seen = slice(0, filled + 1)
+    scores = keys[:, seen] @ query[..., None] / np.sqrt(query.shape[-1])
+    shares = np.exp(scores - scores.max(axis=0))
+    shares = shares / shares.sum(axis=0)
+    return (shares * values[:, seen]).sum(axis=1)
+
+
+# %% tags=["tensorflow", "wrong"] mistake="takes softmax over the heads"
+def attend_next(keys, values, filled, query, key, value):
+    keys[:, filled], values[:, filled] = key, value
+    seen = slice(0, filled + 1)
+    scores = keys[:, seen] @ query[..., None] / np.sqrt(query.shape[-1])
+    shares = np.exp(scores - scores.max(axis=0))
+    shares = shares / shares.sum(axis=0)
+    return (shares * values[:, seen]).sum(axis=1)
+
+
+# %% tags=["pytorch", "wrong"] mistake="multiplies what is not filled by zero"
+def attend_next(keys, values, filled, query, key, value):
+    keys[:, filled], values[:, filled] = key, value
+    seen = (np.arange(keys.shape[1]) <= filled)[:, None]
+    scores = keys @ query[..., None] / np.sqrt(query.shape[-1])
+    scores = np.where(seen, scores, -np.inf)
+    shares = np.exp(scores - scores.max(axis=1, keepdims=True))
+    shares = shares / shares.sum(axis=1, keepdims=True)
+    return (shares * values).sum(axis=1)
+
+
+# %% tags=["tensorflow", "wrong"] mistake="multiplies what is not filled by zero"
+def attend_next(keys, values, filled, query, key, value):
+    keys[:, filled], values[:, filled] = key, value
+    seen = (np.arange(keys.shape[1]) <= filled)[:, None]
+    scores = keys @ query[..., None] / np.sqrt(query.shape[-1])
+    scores = np.where(seen, scores, -np.inf)
+    shares = np.exp(scores - scores.max(axis=1, keepdims=True))
+    shares = shares / shares.sum(axis=1, keepdims=True)
+    return (shares * values).sum(axis=1)
+
+
+# %% tags=["pytorch", "wrong"] mistake="takes softmax without the largest"
+def attend_next(keys, values, filled, query, key, value):
+    keys[:, filled], values[:, filled] = key, value
+    seen = slice(0, filled + 1)
+    scores = keys[:, seen] @ query[..., None] / np.sqrt(query.shape[-1])
+    shares = np.exp(scores)
+    shares = shares / shares.sum(axis=1, keepdims=True)
+    return (shares * values[:, seen]).sum(axis=1)
+
+
+# %% tags=["tensorflow", "wrong"] mistake="takes softmax without the largest"
+def attend_next(keys, values, filled, query, key, value):
+    keys[:, filled], values[:, filled] = key, value
+    seen = slice(0, filled + 1)
+    scores = keys[:, seen] @ query[..., None] / np.sqrt(query.shape[-1])
+    shares = np.exp(scores)
+    shares = shares / shares.sum(axis=1, keepdims=True)
+    return (shares * values[:, seen]).sum(axis=1)
+
+# %% [markdown] tags=["exercise"] exercise="who-sees-whom" points=3
+# ### Exercise 3: who sees whom
+#
+# `knows_the_future` changes the last character and nothing else.
+# A network in which only the first few characters see each other passes it, and cheats all the same.
+# A complete test changes every character.
+#
+# `sees(read, tokens)`: `read` takes tokens, an array of whole numbers of shape (time,), and gives the logits (time, characters).
+# Return an array of booleans (time, time), like the masks of this lesson: row $i$, column $j$ is `True` if the logits at position $i$ change, somewhere by more than 1e-5, when the token at position $j$ alone is exchanged for another.
+# The tokens themselves stay as they are.
+#
+# The check asks the shipped network, with masks of several kinds.
+
+# %% [markdown] tags=["hint"]
+# One reading of the text as it is, and one for each position, from a fresh copy.
+# Each fills a *column*.
+
+# %% [markdown] tags=["hint"]
+# *Another* token: not this or that one, which may be what stands there already; and one that exists.
+# `plain.shape[1]` is how many there are.
+
+# %% tags=["pytorch", "solution"]
+def sees(read, tokens):
+    ### BEGIN SOLUTION
+    plain = read(tokens)
+    seen = np.zeros((len(tokens), len(tokens)), dtype=bool)
+    for place in range(len(tokens)):
+        changed = tokens.copy()
+        changed[place] = (tokens[place] + 1) % plain.shape[1]
+        apart = np.abs(read(changed) - plain).max(axis=1)
+        seen[:, place] = apart > 1e-5
+    return seen
+    ### END SOLUTION
+
+# %% tags=["tensorflow", "solution"]
+def sees(read, tokens):
+    ### BEGIN SOLUTION
+    plain = read(tokens)
+    seen = np.zeros((len(tokens), len(tokens)), dtype=bool)
+    for place in range(len(tokens)):
+        changed = tokens.copy()
+        changed[place] = (tokens[place] + 1) % plain.shape[1]
+        apart = np.abs(read(changed) - plain).max(axis=1)
+        seen[:, place] = apart > 1e-5
+    return seen
+    ### END SOLUTION
+
+# %% [markdown]
+# The shipped network once more, which reads with whatever mask it is given, `True` where one may attend:
+
+# %% tags=["pytorch", "classroom", "folded"]
+shipped = build_gpt(data.shakespeare_gpt(), heads=3)
+
+
+def reading_with(may_attend_here):
+    def attend(query, key, value):
+        there = torch.as_tensor(may_attend_here, device=device)
+        return F.scaled_dot_product_attention(query, key, value,
+                                              attn_mask=there)
+
+    @torch.inference_mode()
+    def read(tokens):
+        assert np.min(tokens) >= 0 and np.max(tokens) < len(characters), (
+            f"there is no token {np.max(tokens)}; the last is 77")
+        text = torch.tensor(tokens, device=device)
+        ways = [attend] * len(shipped.blocks)
+        return shipped(text[None], ways)[0].numpy(force=True)
+
+    return read
+
+# %% tags=["tensorflow", "classroom", "folded"]
+shipped = build_gpt(data.shakespeare_gpt(), heads=3)
+
+
+def reading_with(may_attend_here):
+    def attend(query, key, value):
+        there = may_attend_here[None, None]
+        return ops.dot_product_attention(query, key, value, mask=there)
+
+    def read(tokens):
+        assert np.min(tokens) >= 0 and np.max(tokens) < len(characters), (
+            f"there is no token {np.max(tokens)}; the last is 77")
+        text = tf.constant(tokens)
+        ways = [attend] * len(shipped.blocks)
+        return shipped(text[None], attends=ways)[0].numpy()
+
+    return read
+
+# %% [markdown]
+# What is said where a network and its mask do not agree:
+
+# %% tags=["classroom", "folded"]
+def seen_reason(seen, wanted):
+    """Where, and why, these are not the ones wanted; "" where they are."""
+    kind, off = getattr(seen, "dtype", None), "are earlier ones undone?"
+    if np.shape(seen) != wanted.shape or kind != bool:
+        return (f"booleans of shape {wanted.shape} are wanted, not {kind} "
+                f"of shape {np.shape(seen)}")
+    if np.array_equal(seen, wanted):
+        return ""
+    if np.array_equal(seen, wanted.T):
+        return "rows and columns are exchanged: a row is who looks"
+    if np.array_equal(seen[:, -1], wanted[:, -1]) and not seen[:, :-1].any():
+        return "only the last token was exchanged; each is to be, in turn"
+    row, column = np.argwhere(seen != wanted)[0]
+    if not seen.diagonal().all():
+        row = column = np.flatnonzero(~seen.diagonal())[0]
+        off = "was its token really exchanged for another?"
+    elif wanted[row, column]:
+        off = "are all rows compared, and all logits of each?"
+    return (f"position {row} does {'' if wanted[row, column] else 'not '}"
+            f"see token {column}, and you say otherwise: {off}")
+
+# %% [markdown]
+# And now yours: with the causal mask, and with one in which the first five see each other.
+
+# %% tags=["check"]
+verse_part = encode("To-morrow,")
+causal = np.tri(len(verse_part), dtype=bool)
+prefix = causal.copy()
+prefix[:5, :5] = True
+for name, wanted in (("causal", causal), ("first five", prefix)):
+    given = sees(reading_with(wanted), verse_part)
+    problem = seen_reason(given, wanted)
+    assert not problem, f"with the mask '{name}': {problem}"
+    assert np.array_equal(verse_part, encode("To-morrow,")), (
+        "the tokens have been changed: exchange them in a copy")
+
+# %% tags=["hidden"]
+# Each block looks one character back; four of them, one after the other, four.
+oath = encode("Zounds,\n")
+back = np.subtract.outer(np.arange(8), np.arange(8))
+wanted = (back >= 0) & (back <= 4)
+problem = seen_reason(sees(reading_with((back >= 0) & (back <= 1)), oath), wanted)
+assert not problem, f"with a mask of two characters: {problem}"
+alone = sees(reading_with(np.ones((1, 1), bool)), encode("Z"))
+assert np.array_equal(alone, [[True]]), "a text of one character sees itself"
+last = np.array([len(characters) - 1, 0], "int64")
+problem = seen_reason(sees(reading_with(np.ones((2, 2), bool)), last),
+                      np.ones((2, 2), bool))
+assert not problem, f"the last token and the first: {problem}"
+
+# %% tags=["pytorch", "wrong"] mistake="changes the last character only"
+def sees(read, tokens):
+    plain = read(tokens)
+    seen = np.zeros((len(tokens), len(tokens)), dtype=bool)
+    for place in [len(tokens) - 1]:
+        changed = tokens.copy()
+        changed[place] = (tokens[place] + 1) % plain.shape[1]
+        apart = np.abs(read(changed) - plain).max(axis=1)
+        seen[:, place] = apart > 1e-5
+    return seen
+
+
+# %% tags=["tensorflow", "wrong"] mistake="changes the last character only"
+def sees(read, tokens):
+    plain = read(tokens)
+    seen = np.zeros((len(tokens), len(tokens)), dtype=bool)
+    for place in [len(tokens) - 1]:
+        changed = tokens.copy()
+        changed[place] = (tokens[place] + 1) % plain.shape[1]
+        apart = np.abs(read(changed) - plain).max(axis=1)
+        seen[:, place] = apart > 1e-5
+    return seen
+
+
+# %% tags=["pytorch", "wrong"] mistake="exchanges rows and columns"
+def sees(read, tokens):
+    plain = read(tokens)
+    seen = np.zeros((len(tokens), len(tokens)), dtype=bool)
+    for place in range(len(tokens)):
+        changed = tokens.copy()
+        changed[place] = (tokens[place] + 1) % plain.shape[1]
+        apart = np.abs(read(changed) - plain).max(axis=1)
+        seen[place] = apart > 1e-5
+    return seen
+
+
+# %% tags=["tensorflow", "wrong"] mistake="exchanges rows and columns"
+def sees(read, tokens):
+    plain = read(tokens)
+    seen = np.zeros((len(tokens), len(tokens)), dtype=bool)
+    for place in range(len(tokens)):
+        changed = tokens.copy()
+        changed[place] = (tokens[place] + 1) % plain.shape[1]
+        apart = np.abs(read(changed) - plain).max(axis=1)
+        seen[place] = apart > 1e-5
+    return seen
+
+
+# %% tags=["pytorch", "wrong"] mistake="leaves earlier exchanges in"
+def sees(read, tokens):
+    plain = read(tokens)
+    seen = np.zeros((len(tokens), len(tokens)), dtype=bool)
+    changed = tokens.copy()
+    for place in range(len(tokens)):
+        changed[place] = (tokens[place] + 1) % plain.shape[1]
+        apart = np.abs(read(changed) - plain).max(axis=1)
+        seen[:, place] = apart > 1e-5
+    return seen
+
+
+# %% tags=["tensorflow", "wrong"] mistake="leaves earlier exchanges in"
+def sees(read, tokens):
+    plain = read(tokens)
+    seen = np.zeros((len(tokens), len(tokens)), dtype=bool)
+    changed = tokens.copy()
+    for place in range(len(tokens)):
+        changed[place] = (tokens[place] + 1) % plain.shape[1]
+        apart = np.abs(read(changed) - plain).max(axis=1)
+        seen[:, place] = apart > 1e-5
+    return seen
+
+
+# %% tags=["pytorch", "wrong"] mistake="writes into the tokens"
+def sees(read, tokens):
+    plain = read(tokens)
+    seen = np.zeros((len(tokens), len(tokens)), dtype=bool)
+    for place in range(len(tokens)):
+        changed = tokens
+        changed[place] = (tokens[place] + 1) % plain.shape[1]
+        apart = np.abs(read(changed) - plain).max(axis=1)
+        seen[:, place] = apart > 1e-5
+    return seen
+
+
+# %% tags=["tensorflow", "wrong"] mistake="writes into the tokens"
+def sees(read, tokens):
+    plain = read(tokens)
+    seen = np.zeros((len(tokens), len(tokens)), dtype=bool)
+    for place in range(len(tokens)):
+        changed = tokens
+        changed[place] = (tokens[place] + 1) % plain.shape[1]
+        apart = np.abs(read(changed) - plain).max(axis=1)
+        seen[:, place] = apart > 1e-5
+    return seen
+
+
+# %% tags=["pytorch", "wrong"] mistake="puts a Z in the place of each"
+def sees(read, tokens):
+    plain = read(tokens)
+    seen = np.zeros((len(tokens), len(tokens)), dtype=bool)
+    for place in range(len(tokens)):
+        changed = tokens.copy()
+        changed[place] = index_of["Z"]
+        apart = np.abs(read(changed) - plain).max(axis=1)
+        seen[:, place] = apart > 1e-5
+    return seen
+
+
+# %% tags=["tensorflow", "wrong"] mistake="puts a Z in the place of each"
+def sees(read, tokens):
+    plain = read(tokens)
+    seen = np.zeros((len(tokens), len(tokens)), dtype=bool)
+    for place in range(len(tokens)):
+        changed = tokens.copy()
+        changed[place] = index_of["Z"]
+        apart = np.abs(read(changed) - plain).max(axis=1)
+        seen[:, place] = apart > 1e-5
+    return seen
+
+
+# %% tags=["pytorch", "wrong"] mistake="puts a line break in the place of each"
+def sees(read, tokens):
+    plain = read(tokens)
+    seen = np.zeros((len(tokens), len(tokens)), dtype=bool)
+    for place in range(len(tokens)):
+        changed = tokens.copy()
+        changed[place] = 0
+        apart = np.abs(read(changed) - plain).max(axis=1)
+        seen[:, place] = apart > 1e-5
+    return seen
+
+
+# %% tags=["tensorflow", "wrong"] mistake="puts a line break in the place of each"
+def sees(read, tokens):
+    plain = read(tokens)
+    seen = np.zeros((len(tokens), len(tokens)), dtype=bool)
+    for place in range(len(tokens)):
+        changed = tokens.copy()
+        changed[place] = 0
+        apart = np.abs(read(changed) - plain).max(axis=1)
+        seen[:, place] = apart > 1e-5
+    return seen
+
+
+# %% tags=["pytorch", "wrong"] mistake="takes a token that does not exist"
+def sees(read, tokens):
+    plain = read(tokens)
+    seen = np.zeros((len(tokens), len(tokens)), dtype=bool)
+    for place in range(len(tokens)):
+        changed = tokens.copy()
+        changed[place] = (tokens[place] + 1)
+        apart = np.abs(read(changed) - plain).max(axis=1)
+        seen[:, place] = apart > 1e-5
+    return seen
+
+
+# %% tags=["tensorflow", "wrong"] mistake="takes a token that does not exist"
+def sees(read, tokens):
+    plain = read(tokens)
+    seen = np.zeros((len(tokens), len(tokens)), dtype=bool)
+    for place in range(len(tokens)):
+        changed = tokens.copy()
+        changed[place] = (tokens[place] + 1)
+        apart = np.abs(read(changed) - plain).max(axis=1)
+        seen[:, place] = apart > 1e-5
+    return seen
+
+
+# %% tags=["pytorch", "wrong"] mistake="looks at the most likely character only"
+def sees(read, tokens):
+    plain = read(tokens)
+    seen = np.zeros((len(tokens), len(tokens)), dtype=bool)
+    for place in range(len(tokens)):
+        changed = tokens.copy()
+        changed[place] = (tokens[place] + 1) % plain.shape[1]
+        apart = read(changed).argmax(1) != plain.argmax(1)
+        seen[:, place] = apart > 1e-5
+    return seen
+
+
+# %% tags=["tensorflow", "wrong"] mistake="looks at the most likely character only"
+def sees(read, tokens):
+    plain = read(tokens)
+    seen = np.zeros((len(tokens), len(tokens)), dtype=bool)
+    for place in range(len(tokens)):
+        changed = tokens.copy()
+        changed[place] = (tokens[place] + 1) % plain.shape[1]
+        apart = read(changed).argmax(1) != plain.argmax(1)
+        seen[:, place] = apart > 1e-5
+    return seen
+
+
+# %% tags=["pytorch", "wrong"] mistake="returns the differences"
+def sees(read, tokens):
+    plain = read(tokens)
+    seen = np.zeros((len(tokens), len(tokens)))
+    for place in range(len(tokens)):
+        changed = tokens.copy()
+        changed[place] = (tokens[place] + 1) % plain.shape[1]
+        apart = np.abs(read(changed) - plain).max(axis=1)
+        seen[:, place] = apart
+    return seen
+
+
+# %% tags=["tensorflow", "wrong"] mistake="returns the differences"
+def sees(read, tokens):
+    plain = read(tokens)
+    seen = np.zeros((len(tokens), len(tokens)))
+    for place in range(len(tokens)):
+        changed = tokens.copy()
+        changed[place] = (tokens[place] + 1) % plain.shape[1]
+        apart = np.abs(read(changed) - plain).max(axis=1)
+        seen[:, place] = apart
+    return seen
+
+# %% [markdown] tags=["after-exercises"]
 # ## What you learned
 #
 # - Attention is an average of values, weighted by softmax of query times key; $\sqrt d$ keeps softmax soft; heads make several averages.

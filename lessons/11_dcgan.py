@@ -1,5 +1,5 @@
 # ---
-# minutes: {read: 128, run: 2, exercises: 0}
+# minutes: {read: 128, run: 2, exercises: 60}
 # seconds: 180
 # memory_mb: 1300
 # needs: []
@@ -1452,6 +1452,692 @@ for one in sorted(counted, key=lambda one: one["framework"]):
 # | Adam's epsilon, LeakyReLU's slope | 1e-7 before the bias correction, .3: set to 1e-12, .2 | 1e-8 after it, .01: set to 1e-12, .2 | the second losses part; another network |
 
 # %% [markdown]
+# ## Exercises
+#
+# Now you.
+
+# %% tags=["classroom"]
+from tandem.exercises import attempt
+
+# %% [markdown] tags=["exercise"] exercise="blank-page" points=4
+# ### Exercise 1: the blank page
+#
+# The whole game, with five numbers.
+# The forger draws numbers, $G(z) = a z + c$; the critic's logit for a number is $\ell(x) = u x^2 + v x + t$, positive where he takes it for real.
+#
+# `play(real, noise, forger, critic, rate)` takes **one** move of each, by plain gradient descent, with the gradients of your framework:
+#
+# 1. the critic moves: his loss is the mean of $-\log D$ over `real` plus the mean of $-\log(1 - D)$ over the drawings, and the forger does not move with it;
+# 2. then the forger moves, against the critic *as he is now*, by the non-saturating loss, and the critic does not move.
+#
+# `real` and `noise` are arrays of any length, `forger` is the array $(a, c)$, `critic` is $(u, v, t)$, all of float32.
+# Return four things: the critic's loss, the forger's loss (two numbers), the new forger and the new critic (NumPy arrays).
+# The arrays that were given stay as they are, and both losses are numbers even for logits of hundreds.
+
+# %% [markdown] tags=["pytorch", "hint"]
+# $-\log D = \mathrm{softplus}(-\ell)$ and $-\log(1 - D) = \mathrm{softplus}(\ell)$.
+# `torch.autograd.grad(loss, critic)` gives the critic's gradient and leaves the forger alone.
+
+# %% [markdown] tags=["tensorflow", "hint"]
+# $-\log D = \mathrm{softplus}(-\ell)$ and $-\log(1 - D) = \mathrm{softplus}(\ell)$.
+# One tape for each move; `tape.gradient(loss, critic)` gives the critic's gradient and leaves the forger alone.
+
+# %% tags=["pytorch", "solution"]
+def play(real, noise, forger, critic, rate):
+    ### BEGIN SOLUTION
+    real, noise = torch.tensor(real), torch.tensor(noise)
+    forger = torch.tensor(forger, requires_grad=True)
+    critic = torch.tensor(critic, requires_grad=True)
+
+    def draw():
+        return forger[0] * noise + forger[1]
+
+    def score(x):
+        return critic[0] * x**2 + critic[1] * x + critic[2]
+
+    critics_loss = (F.softplus(-score(real)).mean()
+                    + F.softplus(score(draw().detach())).mean())
+    slope, = torch.autograd.grad(critics_loss, critic)
+    with torch.no_grad():
+        critic -= rate * slope
+    forgers_loss = F.softplus(-score(draw())).mean()
+    slope, = torch.autograd.grad(forgers_loss, forger)
+    with torch.no_grad():
+        forger -= rate * slope
+    return (critics_loss.item(), forgers_loss.item(),
+            forger.numpy(force=True), critic.numpy(force=True))
+    ### END SOLUTION
+
+# %% tags=["tensorflow", "solution"]
+def play(real, noise, forger, critic, rate):
+    ### BEGIN SOLUTION
+    forger, critic = tf.Variable(forger), tf.Variable(critic)
+
+    def draw():
+        return forger[0] * noise + forger[1]
+
+    def score(x):
+        return critic[0] * x**2 + critic[1] * x + critic[2]
+
+    with tf.GradientTape() as tape:
+        critics_loss = (tf.reduce_mean(tf.nn.softplus(-score(real)))
+                        + tf.reduce_mean(tf.nn.softplus(score(draw()))))
+    critic.assign_sub(rate * tape.gradient(critics_loss, critic))
+    with tf.GradientTape() as tape:
+        forgers_loss = tf.reduce_mean(tf.nn.softplus(-score(draw())))
+    forger.assign_sub(rate * tape.gradient(forgers_loss, forger))
+    return (float(critics_loss), float(forgers_loss),
+            forger.numpy(), critic.numpy())
+    ### END SOLUTION
+
+# %% [markdown]
+# The check plays the same two moves in NumPy, in float64 and with the gradients by formula.
+# Who passes it in both notebooks has written one game twice:
+
+# %% tags=["classroom", "folded"]
+def terms(x):
+    return np.stack([x**2, x, np.ones_like(x)])
+
+
+def sure(logit):  # D, without e to the power of hundreds
+    return (1 + np.tanh(logit / 2)) / 2
+
+
+def by_formula(real, noise, forger, critic, rate):
+    """What `play` has to return, in float64."""
+    real, noise, forger, critic = (np.asarray(one, "float64") for one in
+                                   (real, noise, forger, critic))
+    drawn = forger[0] * noise + forger[1]
+    says, of_drawn = critic @ terms(real), critic @ terms(drawn)
+    critics_loss = (np.logaddexp(0, -says).mean()
+                    + np.logaddexp(0, of_drawn).mean())
+    critic = critic - rate * (
+        (terms(real) * (sure(says) - 1)).mean(1)
+        + (terms(drawn) * sure(of_drawn)).mean(1))
+    of_drawn = critic @ terms(drawn)
+    back = (sure(of_drawn) - 1) * (2 * critic[0] * drawn + critic[1])
+    moved = forger - rate * np.array([(back * noise).mean(), back.mean()])
+    return critics_loss, np.logaddexp(0, -of_drawn).mean(), moved, critic
+
+# %% [markdown]
+# And now yours:
+
+# %% tags=["check"]
+rng = np.random.default_rng(1)
+pile = rng.normal(2, 0.5, 40).astype("float32")
+chance = rng.normal(size=30).astype("float32")
+five = np.array([1, 0], "float32"), np.array([0.1, 0.3, -0.2], "float32")
+kept = [one.copy() for one in five]
+wanted = by_formula(pile, chance, *five, 0.5)
+moves = play(pile, chance, *five, 0.5)
+assert len(moves) == 4, "two losses, the new forger, the new critic"
+assert all(map(np.array_equal, five, kept)), (
+    "the arrays that were given have changed; copy them")
+assert np.isclose(moves[0], wanted[0], 1e-4), (
+    f"the critic's loss is {wanted[0]:.4f}, not {moves[0]:.4f}: the "
+    "mean over the real ones plus the mean over the drawings")
+assert np.allclose(moves[3], wanted[3], 1e-4, 1e-6), (
+    f"the new critic is {wanted[3].round(4)}, not {moves[3].round(4)}: "
+    "one step downhill on his own loss, and no other")
+before = np.logaddexp(0, -kept[1] @ terms(chance)).mean()
+assert not np.isclose(moves[1], before, 1e-4), (
+    f"{before:.4f} is the loss against the critic as he was; he has moved")
+assert np.isclose(moves[1], wanted[1], 1e-4), (
+    f"the forger's loss is {wanted[1]:.4f}, not {moves[1]:.4f}: the "
+    "mean of -log D, with the label turned round")
+assert np.allclose(moves[2], wanted[2], 1e-4, 1e-6), (
+    f"the new forger is {wanted[2].round(4)}, not {moves[2].round(4)}: "
+    "one step downhill on his loss; he is not moved by the critic's")
+
+# %% tags=["hidden"]
+far = np.array([40, 10], "float32"), np.array([-1, 2, 30], "float32")
+wanted = by_formula(pile[:7], chance, *far, 0.01)
+moves = play(pile[:7], chance, *far, 0.01)
+assert np.isfinite(np.array(moves[:2])).all(), (
+    f"with logits of thousands the losses are {moves[:2]}: compute them "
+    "from the logits, without a logarithm of D")
+assert all(np.allclose(one, other, 1e-3) for one, other in
+           zip(moves, wanted)), "other numbers where the critic is very sure"
+
+# %% tags=["pytorch", "wrong"] mistake="takes the saturating loss"
+def play(real, noise, forger, critic, rate):
+    real, noise = torch.tensor(real), torch.tensor(noise)
+    forger = torch.tensor(forger, requires_grad=True)
+    critic = torch.tensor(critic, requires_grad=True)
+
+    def draw():
+        return forger[0] * noise + forger[1]
+
+    def score(x):
+        return critic[0] * x**2 + critic[1] * x + critic[2]
+
+    critics_loss = (F.softplus(-score(real)).mean()
+                    + F.softplus(score(draw().detach())).mean())
+    slope, = torch.autograd.grad(critics_loss, critic)
+    with torch.no_grad():
+        critic -= rate * slope
+    forgers_loss = -F.softplus(score(draw())).mean()
+    slope, = torch.autograd.grad(forgers_loss, forger)
+    with torch.no_grad():
+        forger -= rate * slope
+    return (critics_loss.item(), forgers_loss.item(),
+            forger.numpy(force=True), critic.numpy(force=True))
+
+# %% tags=["tensorflow", "wrong"] mistake="takes the saturating loss"
+def play(real, noise, forger, critic, rate):
+    forger, critic = tf.Variable(forger), tf.Variable(critic)
+
+    def draw():
+        return forger[0] * noise + forger[1]
+
+    def score(x):
+        return critic[0] * x**2 + critic[1] * x + critic[2]
+
+    with tf.GradientTape() as tape:
+        critics_loss = (tf.reduce_mean(tf.nn.softplus(-score(real)))
+                        + tf.reduce_mean(tf.nn.softplus(score(draw()))))
+    critic.assign_sub(rate * tape.gradient(critics_loss, critic))
+    with tf.GradientTape() as tape:
+        forgers_loss = -tf.reduce_mean(tf.nn.softplus(score(draw())))
+    forger.assign_sub(rate * tape.gradient(forgers_loss, forger))
+    return (float(critics_loss), float(forgers_loss),
+            forger.numpy(), critic.numpy())
+
+# %% tags=["pytorch", "wrong"] mistake="plays against the critic as he was"
+def play(real, noise, forger, critic, rate):
+    real, noise = torch.tensor(real), torch.tensor(noise)
+    forger = torch.tensor(forger, requires_grad=True)
+    critic = torch.tensor(critic, requires_grad=True)
+
+    def draw():
+        return forger[0] * noise + forger[1]
+
+    def score(x):
+        return critic[0] * x**2 + critic[1] * x + critic[2]
+
+    critics_loss = (F.softplus(-score(real)).mean()
+                    + F.softplus(score(draw().detach())).mean())
+    slope, = torch.autograd.grad(critics_loss, critic)
+    step = rate * slope
+    forgers_loss = F.softplus(-score(draw())).mean()
+    slope, = torch.autograd.grad(forgers_loss, forger)
+    with torch.no_grad():
+        forger -= rate * slope
+        critic -= step
+    return (critics_loss.item(), forgers_loss.item(),
+            forger.numpy(force=True), critic.numpy(force=True))
+
+# %% tags=["tensorflow", "wrong"] mistake="plays against the critic as he was"
+def play(real, noise, forger, critic, rate):
+    forger, critic = tf.Variable(forger), tf.Variable(critic)
+
+    def draw():
+        return forger[0] * noise + forger[1]
+
+    def score(x):
+        return critic[0] * x**2 + critic[1] * x + critic[2]
+
+    with tf.GradientTape() as tape:
+        critics_loss = (tf.reduce_mean(tf.nn.softplus(-score(real)))
+                        + tf.reduce_mean(tf.nn.softplus(score(draw()))))
+    step = rate * tape.gradient(critics_loss, critic)
+    with tf.GradientTape() as tape:
+        forgers_loss = tf.reduce_mean(tf.nn.softplus(-score(draw())))
+    forger.assign_sub(rate * tape.gradient(forgers_loss, forger))
+    critic.assign_sub(step)
+    return (float(critics_loss), float(forgers_loss),
+            forger.numpy(), critic.numpy())
+
+# %% tags=["pytorch", "wrong"] mistake="lets the forger move with the critic's loss"
+def play(real, noise, forger, critic, rate):
+    real, noise = torch.tensor(real), torch.tensor(noise)
+    forger = torch.tensor(forger, requires_grad=True)
+    critic = torch.tensor(critic, requires_grad=True)
+
+    def draw():
+        return forger[0] * noise + forger[1]
+
+    def score(x):
+        return critic[0] * x**2 + critic[1] * x + critic[2]
+
+    critics_loss = (F.softplus(-score(real)).mean()
+                    + F.softplus(score(draw())).mean())
+    slope, other = torch.autograd.grad(critics_loss, [critic, forger])
+    with torch.no_grad():
+        critic -= rate * slope
+        forger -= rate * other
+    forgers_loss = F.softplus(-score(draw())).mean()
+    slope, = torch.autograd.grad(forgers_loss, forger)
+    with torch.no_grad():
+        forger -= rate * slope
+    return (critics_loss.item(), forgers_loss.item(),
+            forger.numpy(force=True), critic.numpy(force=True))
+
+# %% tags=["tensorflow", "wrong"] mistake="lets the forger move with the critic's loss"
+def play(real, noise, forger, critic, rate):
+    forger, critic = tf.Variable(forger), tf.Variable(critic)
+
+    def draw():
+        return forger[0] * noise + forger[1]
+
+    def score(x):
+        return critic[0] * x**2 + critic[1] * x + critic[2]
+
+    with tf.GradientTape() as tape:
+        critics_loss = (tf.reduce_mean(tf.nn.softplus(-score(real)))
+                        + tf.reduce_mean(tf.nn.softplus(score(draw()))))
+    slope, other = tape.gradient(critics_loss, [critic, forger])
+    critic.assign_sub(rate * slope)
+    forger.assign_sub(rate * other)
+    with tf.GradientTape() as tape:
+        forgers_loss = tf.reduce_mean(tf.nn.softplus(-score(draw())))
+    forger.assign_sub(rate * tape.gradient(forgers_loss, forger))
+    return (float(critics_loss), float(forgers_loss),
+            forger.numpy(), critic.numpy())
+
+# %% tags=["pytorch", "wrong"] mistake="adds up instead of taking means"
+def play(real, noise, forger, critic, rate):
+    real, noise = torch.tensor(real), torch.tensor(noise)
+    forger = torch.tensor(forger, requires_grad=True)
+    critic = torch.tensor(critic, requires_grad=True)
+
+    def draw():
+        return forger[0] * noise + forger[1]
+
+    def score(x):
+        return critic[0] * x**2 + critic[1] * x + critic[2]
+
+    critics_loss = (F.softplus(-score(real)).sum()
+                    + F.softplus(score(draw().detach())).sum())
+    slope, = torch.autograd.grad(critics_loss, critic)
+    with torch.no_grad():
+        critic -= rate * slope
+    forgers_loss = F.softplus(-score(draw())).sum()
+    slope, = torch.autograd.grad(forgers_loss, forger)
+    with torch.no_grad():
+        forger -= rate * slope
+    return (critics_loss.item(), forgers_loss.item(),
+            forger.numpy(force=True), critic.numpy(force=True))
+
+# %% tags=["tensorflow", "wrong"] mistake="adds up instead of taking means"
+def play(real, noise, forger, critic, rate):
+    forger, critic = tf.Variable(forger), tf.Variable(critic)
+
+    def draw():
+        return forger[0] * noise + forger[1]
+
+    def score(x):
+        return critic[0] * x**2 + critic[1] * x + critic[2]
+
+    with tf.GradientTape() as tape:
+        critics_loss = (tf.reduce_sum(tf.nn.softplus(-score(real)))
+                        + tf.reduce_sum(tf.nn.softplus(score(draw()))))
+    critic.assign_sub(rate * tape.gradient(critics_loss, critic))
+    with tf.GradientTape() as tape:
+        forgers_loss = tf.reduce_sum(tf.nn.softplus(-score(draw())))
+    forger.assign_sub(rate * tape.gradient(forgers_loss, forger))
+    return (float(critics_loss), float(forgers_loss),
+            forger.numpy(), critic.numpy())
+
+# %% tags=["pytorch", "wrong"] mistake="takes the logarithm of the probability"
+def play(real, noise, forger, critic, rate):
+    real, noise = torch.tensor(real), torch.tensor(noise)
+    forger = torch.tensor(forger, requires_grad=True)
+    critic = torch.tensor(critic, requires_grad=True)
+
+    def draw():
+        return forger[0] * noise + forger[1]
+
+    def score(x):
+        return critic[0] * x**2 + critic[1] * x + critic[2]
+
+    critics_loss = (-torch.log(torch.sigmoid(score(real))).mean()
+                    + -torch.log(
+                        1 - torch.sigmoid(score(draw().detach()))).mean())
+    slope, = torch.autograd.grad(critics_loss, critic)
+    with torch.no_grad():
+        critic -= rate * slope
+    forgers_loss = -torch.log(torch.sigmoid(score(draw()))).mean()
+    slope, = torch.autograd.grad(forgers_loss, forger)
+    with torch.no_grad():
+        forger -= rate * slope
+    return (critics_loss.item(), forgers_loss.item(),
+            forger.numpy(force=True), critic.numpy(force=True))
+
+# %% tags=["tensorflow", "wrong"] mistake="takes the logarithm of the probability"
+def play(real, noise, forger, critic, rate):
+    forger, critic = tf.Variable(forger), tf.Variable(critic)
+
+    def draw():
+        return forger[0] * noise + forger[1]
+
+    def score(x):
+        return critic[0] * x**2 + critic[1] * x + critic[2]
+
+    with tf.GradientTape() as tape:
+        critics_loss = (-tf.reduce_mean(tf.math.log(tf.sigmoid(score(real))))
+                        - tf.reduce_mean(tf.math.log(1 - tf.sigmoid(score(draw())))))
+    critic.assign_sub(rate * tape.gradient(critics_loss, critic))
+    with tf.GradientTape() as tape:
+        forgers_loss = -tf.reduce_mean(tf.math.log(tf.sigmoid(score(draw()))))
+    forger.assign_sub(rate * tape.gradient(forgers_loss, forger))
+    return (float(critics_loss), float(forgers_loss),
+            forger.numpy(), critic.numpy())
+
+# %% [markdown] tags=["exercise"] exercise="stamps" points=3
+# ### Exercise 2: stamps
+#
+# The transposed convolution in two dimensions, in NumPy.
+#
+# `stamped(picture, kernel, stride, cut)` takes a picture (height, width) and a kernel (rows, columns).
+# Each pixel stamps a copy of the kernel, times its value, onto the output; the stamps are `stride` pixels apart in both directions, and where they overlap they add.
+# Of the full result, `cut` pixels are cut off at each of the four edges.
+
+# %% [markdown] tags=["hint"]
+# How large is the full result? The last stamp begins at `stride * (height - 1)` and has `rows` pixels.
+
+# %% tags=["pytorch", "solution"]
+def stamped(picture, kernel, stride, cut):
+    ### BEGIN SOLUTION
+    (height, width), (rows, columns) = picture.shape, kernel.shape
+    full = np.zeros((stride * (height - 1) + rows,
+                     stride * (width - 1) + columns))
+    for row, column in np.ndindex(height, width):
+        down, right = stride * row, stride * column
+        full[down:down + rows, right:right + columns] += (
+            picture[row, column] * kernel)
+    return full[cut:len(full) - cut, cut:full.shape[1] - cut]
+    ### END SOLUTION
+
+# %% tags=["tensorflow", "solution"]
+def stamped(picture, kernel, stride, cut):
+    ### BEGIN SOLUTION
+    (height, width), (rows, columns) = picture.shape, kernel.shape
+    full = np.zeros((stride * (height - 1) + rows,
+                     stride * (width - 1) + columns))
+    for row, column in np.ndindex(height, width):
+        down, right = stride * row, stride * column
+        full[down:down + rows, right:right + columns] += (
+            picture[row, column] * kernel)
+    return full[cut:len(full) - cut, cut:full.shape[1] - cut]
+    ### END SOLUTION
+
+# %% [markdown]
+# The check has pictures of which the answer can be written down:
+
+# %% tags=["check"]
+bright = np.zeros((2, 3))
+bright[0, 1] = 2
+numbered = np.arange(1.0, 17).reshape(4, 4)
+stamps = stamped(bright, numbered, 2, 1)
+assert np.shape(stamps) == (4, 6), (
+    "2 × 3 pixels with stride 2, kernel 4 and a pixel cut become 4 × 6, "
+    f"not {np.shape(stamps)}")
+assert np.isclose(stamps[0, 1], 2 * 5 * 1 + 0), (
+    "the bright pixel's stamp begins one row above the picture, at column "
+    f"1: its second row's first number, 5, times 2 is 10, not "
+    f"{stamps[0, 1]:.0f}")
+ones = stamped(np.ones((3, 3)), np.ones((4, 4)), 2, 0)
+assert np.isclose(ones[3, 3], 4), (
+    "in the middle four stamps of ones lie on each other, and add up to "
+    f"4, not {ones[3, 3]:.0f}")
+assert np.isclose(stamped(np.ones((1, 1)), numbered, 2, 0)[0, 3], 4), (
+    "a single pixel leaves the kernel as it is, not turned round")
+
+# %% tags=["hidden"]
+rng = np.random.default_rng(8)
+picture, kernel = rng.normal(size=(4, 2)), rng.normal(size=(2, 5))
+stamps = stamped(picture, kernel, 3, 0)
+assert np.shape(stamps) == (11, 8), (
+    f"4 × 2 pixels, kernel 2 × 5, stride 3: (11, 8), not {np.shape(stamps)}")
+assert np.isclose(stamps[9, 3], picture[3, 0] * kernel[0, 3]
+                  + picture[3, 1] * kernel[0, 0]), (
+    "an oblong kernel is laid down otherwise")
+assert np.shape(stamped(picture, kernel, 3, 2)) == (7, 4), "cut at each edge"
+
+# %% tags=["pytorch", "wrong"] mistake="lays stamps over each other instead of adding"
+def stamped(picture, kernel, stride, cut):
+    (height, width), (rows, columns) = picture.shape, kernel.shape
+    full = np.zeros((stride * (height - 1) + rows,
+                     stride * (width - 1) + columns))
+    for row, column in np.ndindex(height, width):
+        down, right = stride * row, stride * column
+        full[down:down + rows, right:right + columns] = (
+            picture[row, column] * kernel)
+    return full[cut:len(full) - cut, cut:full.shape[1] - cut]
+
+# %% tags=["tensorflow", "wrong"] mistake="lays stamps over each other instead of adding"
+def stamped(picture, kernel, stride, cut):
+    (height, width), (rows, columns) = picture.shape, kernel.shape
+    full = np.zeros((stride * (height - 1) + rows,
+                     stride * (width - 1) + columns))
+    for row, column in np.ndindex(height, width):
+        down, right = stride * row, stride * column
+        full[down:down + rows, right:right + columns] = (
+            picture[row, column] * kernel)
+    return full[cut:len(full) - cut, cut:full.shape[1] - cut]
+
+# %% tags=["pytorch", "wrong"] mistake="turns the kernel round"
+def stamped(picture, kernel, stride, cut):
+    (height, width), (rows, columns) = picture.shape, kernel.shape
+    full = np.zeros((stride * (height - 1) + rows,
+                     stride * (width - 1) + columns))
+    for row, column in np.ndindex(height, width):
+        down, right = stride * row, stride * column
+        full[down:down + rows, right:right + columns] += (
+            picture[row, column] * kernel[::-1, ::-1])
+    return full[cut:len(full) - cut, cut:full.shape[1] - cut]
+
+# %% tags=["tensorflow", "wrong"] mistake="turns the kernel round"
+def stamped(picture, kernel, stride, cut):
+    (height, width), (rows, columns) = picture.shape, kernel.shape
+    full = np.zeros((stride * (height - 1) + rows,
+                     stride * (width - 1) + columns))
+    for row, column in np.ndindex(height, width):
+        down, right = stride * row, stride * column
+        full[down:down + rows, right:right + columns] += (
+            picture[row, column] * kernel[::-1, ::-1])
+    return full[cut:len(full) - cut, cut:full.shape[1] - cut]
+
+# %% tags=["pytorch", "wrong"] mistake="cuts at the right and below only"
+def stamped(picture, kernel, stride, cut):
+    (height, width), (rows, columns) = picture.shape, kernel.shape
+    full = np.zeros((stride * (height - 1) + rows,
+                     stride * (width - 1) + columns))
+    for row, column in np.ndindex(height, width):
+        down, right = stride * row, stride * column
+        full[down:down + rows, right:right + columns] += (
+            picture[row, column] * kernel)
+    return full[:len(full) - 2 * cut, :full.shape[1] - 2 * cut]
+
+# %% tags=["tensorflow", "wrong"] mistake="cuts at the right and below only"
+def stamped(picture, kernel, stride, cut):
+    (height, width), (rows, columns) = picture.shape, kernel.shape
+    full = np.zeros((stride * (height - 1) + rows,
+                     stride * (width - 1) + columns))
+    for row, column in np.ndindex(height, width):
+        down, right = stride * row, stride * column
+        full[down:down + rows, right:right + columns] += (
+            picture[row, column] * kernel)
+    return full[:len(full) - 2 * cut, :full.shape[1] - 2 * cut]
+
+# %% tags=["pytorch", "wrong"] mistake="takes every kernel for a square"
+def stamped(picture, kernel, stride, cut):
+    (height, width), rows = picture.shape, len(kernel)
+    columns = rows
+    full = np.zeros((stride * (height - 1) + rows,
+                     stride * (width - 1) + columns))
+    for row, column in np.ndindex(height, width):
+        down, right = stride * row, stride * column
+        full[down:down + rows, right:right + columns] += (
+            picture[row, column] * kernel[:, :rows])
+    return full[cut:len(full) - cut, cut:full.shape[1] - cut]
+
+# %% tags=["tensorflow", "wrong"] mistake="takes every kernel for a square"
+def stamped(picture, kernel, stride, cut):
+    (height, width), rows = picture.shape, len(kernel)
+    columns = rows
+    full = np.zeros((stride * (height - 1) + rows,
+                     stride * (width - 1) + columns))
+    for row, column in np.ndindex(height, width):
+        down, right = stride * row, stride * column
+        full[down:down + rows, right:right + columns] += (
+            picture[row, column] * kernel[:, :rows])
+    return full[cut:len(full) - cut, cut:full.shape[1] - cut]
+
+# %% [markdown] tags=["exercise"] exercise="suspects" points=3
+# ### Exercise 3: did it copy?
+#
+# A drawing that is nearer to a photograph than photographs are to each other is under suspicion.
+#
+# `suspects(drawn, photographs)` takes two piles of pictures, (m, height, width) and (n, height, width), and returns m truth values: whether the distance of a drawing to its nearest photograph (the root of the mean squared difference of pixels) is *smaller than the smallest distance between two different photographs*.
+
+# %% [markdown] tags=["hint"]
+# Flatten the pictures; `np.linalg.norm(photographs - one, axis=1)` has the distances of one picture to all.
+# Which of the distances between photographs are not between two *different* ones?
+
+# %% tags=["pytorch", "solution"]
+def suspects(drawn, photographs):
+    ### BEGIN SOLUTION
+    drawn = drawn.reshape(len(drawn), -1)
+    photographs = photographs.reshape(len(photographs), -1)
+    usual = min(
+        np.sqrt(((photographs[n + 1:] - one) ** 2).mean(1)).min()
+        for n, one in enumerate(photographs[:-1]))
+    nearest = [np.sqrt(((photographs - one) ** 2).mean(1)).min()
+               for one in drawn]
+    return np.array(nearest) < usual
+    ### END SOLUTION
+
+# %% tags=["tensorflow", "solution"]
+def suspects(drawn, photographs):
+    ### BEGIN SOLUTION
+    drawn = drawn.reshape(len(drawn), -1)
+    photographs = photographs.reshape(len(photographs), -1)
+    usual = min(
+        np.sqrt(((photographs[n + 1:] - one) ** 2).mean(1)).min()
+        for n, one in enumerate(photographs[:-1]))
+    nearest = [np.sqrt(((photographs - one) ** 2).mean(1)).min()
+               for one in drawn]
+    return np.array(nearest) < usual
+    ### END SOLUTION
+
+# %% [markdown]
+# The check hides two copies with a little noise among photographs that the pile does not hold:
+
+# %% tags=["check"]
+pile = train_images[:300]
+drawn = train_images[300:310].copy()
+rng = np.random.default_rng(5)
+for place, source in ((3, 17), (8, 120)):
+    drawn[place] = pile[source] + rng.normal(0, 0.02, (28, 28))
+found = np.asarray(suspects(drawn, pile))
+assert found.shape == (10,) and found.dtype == bool, (
+    f"ten truth values, not {found.dtype} of shape {found.shape}")
+assert found.any(), (
+    "nobody is under suspicion: a photograph is at distance 0 from "
+    "itself; that is no distance between two different ones")
+assert found[3] and found[8], (
+    "pictures 3 and 8 are photographs 17 and 120 with a little noise; "
+    f"under suspicion are {np.flatnonzero(found)}")
+assert found.sum() == 2, (
+    f"the other eight are photographs of other clothes, and "
+    f"{found.sum() - 2} of them are under suspicion")
+
+# %% tags=["hidden"]
+three = np.zeros((3, 2, 4))
+three[1], three[2] = 1, 5
+drawn = np.stack([three[0] + 0.5, three[2] + 2, three[1] - 0.9, three[2]])
+found = np.asarray(suspects(drawn, three))
+assert list(found) == [True, False, True, True], (
+    "photographs of 0, 1 and 5, drawings of .5, 7, .1 and 5: all but the 7 "
+    f"are nearer than 1 to one of them; yours: {list(found)}")
+
+# %% tags=["pytorch", "wrong"] mistake="compares photographs with themselves, too"
+def suspects(drawn, photographs):
+    drawn = drawn.reshape(len(drawn), -1)
+    photographs = photographs.reshape(len(photographs), -1)
+    usual = min(
+        np.sqrt(((photographs - one) ** 2).mean(1)).min()
+        for n, one in enumerate(photographs[:-1]))
+    nearest = [np.sqrt(((photographs - one) ** 2).mean(1)).min()
+               for one in drawn]
+    return np.array(nearest) < usual
+
+# %% tags=["tensorflow", "wrong"] mistake="compares photographs with themselves, too"
+def suspects(drawn, photographs):
+    drawn = drawn.reshape(len(drawn), -1)
+    photographs = photographs.reshape(len(photographs), -1)
+    usual = min(
+        np.sqrt(((photographs - one) ** 2).mean(1)).min()
+        for n, one in enumerate(photographs[:-1]))
+    nearest = [np.sqrt(((photographs - one) ** 2).mean(1)).min()
+               for one in drawn]
+    return np.array(nearest) < usual
+
+# %% tags=["pytorch", "wrong"] mistake="compares with the mean photograph"
+def suspects(drawn, photographs):
+    drawn = drawn.reshape(len(drawn), -1)
+    photographs = photographs.reshape(len(photographs), -1)
+    usual = min(
+        np.sqrt(((photographs[n + 1:] - one) ** 2).mean(1)).min()
+        for n, one in enumerate(photographs[:-1]))
+    nearest = [np.sqrt(((photographs.mean(0) - one) ** 2).mean())
+               for one in drawn]
+    return np.array(nearest) < usual
+
+# %% tags=["tensorflow", "wrong"] mistake="compares with the mean photograph"
+def suspects(drawn, photographs):
+    drawn = drawn.reshape(len(drawn), -1)
+    photographs = photographs.reshape(len(photographs), -1)
+    usual = min(
+        np.sqrt(((photographs[n + 1:] - one) ** 2).mean(1)).min()
+        for n, one in enumerate(photographs[:-1]))
+    nearest = [np.sqrt(((photographs.mean(0) - one) ** 2).mean())
+               for one in drawn]
+    return np.array(nearest) < usual
+
+# %% tags=["pytorch", "wrong"] mistake="takes the usual distance for the smallest"
+def suspects(drawn, photographs):
+    drawn = drawn.reshape(len(drawn), -1)
+    photographs = photographs.reshape(len(photographs), -1)
+    usual = np.mean([
+        np.sqrt(((photographs[n + 1:] - one) ** 2).mean(1)).min()
+        for n, one in enumerate(photographs[:-1])])
+    nearest = [np.sqrt(((photographs - one) ** 2).mean(1)).min()
+               for one in drawn]
+    return np.array(nearest) < usual
+
+# %% tags=["tensorflow", "wrong"] mistake="takes the usual distance for the smallest"
+def suspects(drawn, photographs):
+    drawn = drawn.reshape(len(drawn), -1)
+    photographs = photographs.reshape(len(photographs), -1)
+    usual = np.mean([
+        np.sqrt(((photographs[n + 1:] - one) ** 2).mean(1)).min()
+        for n, one in enumerate(photographs[:-1])])
+    nearest = [np.sqrt(((photographs - one) ** 2).mean(1)).min()
+               for one in drawn]
+    return np.array(nearest) < usual
+
+# %% tags=["pytorch", "wrong"] mistake="looks at neighbours in the pile only"
+def suspects(drawn, photographs):
+    drawn = drawn.reshape(len(drawn), -1)
+    photographs = photographs.reshape(len(photographs), -1)
+    usual = np.sqrt(((photographs[1:] - photographs[:-1]) ** 2).mean(1).max())
+    nearest = [np.sqrt(((photographs - one) ** 2).mean(1)).min()
+               for one in drawn]
+    return np.array(nearest) < usual
+
+# %% tags=["tensorflow", "wrong"] mistake="looks at neighbours in the pile only"
+def suspects(drawn, photographs):
+    drawn = drawn.reshape(len(drawn), -1)
+    photographs = photographs.reshape(len(photographs), -1)
+    usual = np.sqrt(((photographs[1:] - photographs[:-1]) ** 2).mean(1).max())
+    nearest = [np.sqrt(((photographs - one) ** 2).mean(1)).min()
+               for one in drawn]
+    return np.array(nearest) < usual
+
+# %% [markdown] tags=["after-exercises"]
 # ## What you learned
 #
 # - A generator and a discriminator, with a loss for each, learn to draw without a single right answer.
