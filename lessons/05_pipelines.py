@@ -1722,7 +1722,9 @@ def as_files(images):
     return found
 
 
-ten_images, ten_labels = train_images[::200][:10], train_labels[::200][:10]
+every_tenth = slice(None, None, picture_count // 10)
+ten_images, ten_labels = (
+    array[every_tenth][:10] for array in (train_images, train_labels))
 ten_files = as_files(ten_images)
 
 # %% [markdown] tags=["exercise"] exercise="blank-page" points=4
@@ -1787,21 +1789,28 @@ assert apart < 1e-6, (
     "the order that was asked for, and divided by 255?")
 
 # %% tags=["hidden"]
-class Counted(list):
-    taken = 0
-
-    def __getitem__(self, index):
-        self.taken += 1
-        return super().__getitem__(index)
-
-
 rest = [len(labels) for _, labels in
         batches_of(ten_files, ten_labels, np.arange(10), 4)]
-assert rest == [4, 4, 2], f"ten pictures by four are 4, 4 and 2, not {rest}"
-counted = Counted(ten_files)
-next(batches_of(counted, ten_labels, np.arange(10), 2))
-assert counted.taken <= 2, (
-    f"for the first two pictures {counted.taken} files were opened")
+assert rest == [4, 4, 2], (
+    f"ten pictures by four are 4, 4 and 2, not {rest}")
+asked = np.array([3, 3, 7])  # fewer than there are files, and one twice
+few = list(batches_of(ten_files, ten_labels, asked, 2))
+sizes = [len(labels) for _, labels in few]
+assert sizes == [2, 1], (
+    f"three pictures of ten are asked for, by two: 2 and 1, not {sizes}; "
+    "it is `order` that says how many there are")
+pictures = np.concatenate([images for images, _ in few])
+assert np.abs(pictures - ten_images[asked]).max() < 1e-6, (
+    "for the order 3, 3, 7 other pictures came")
+half = [*ten_files[:2], *(content[:60] for content in ten_files[2:])]
+try:
+    early = not next(iter(batches_of(half, ten_labels, np.arange(10), 2)))
+except OSError:  # the pixels of the third are missing
+    early = True
+assert not early, (
+    "asked for its first batch of two, the pipeline decodes pictures of "
+    "later batches, too: decode inside of the loop over batches, and "
+    "yield")
 
 # %% tags=["pytorch", "wrong"] mistake="leaves the pixels at 0 to 255"
 def batches_of(files, labels, order, size):
@@ -1881,6 +1890,44 @@ def batches_of(files, labels, order, size):
                   for index in chosen]
         yield np.stack(images).astype("float32") / 255, labels[chosen]
 
+# %% tags=["pytorch", "wrong"] mistake="counts the files, not the order"
+def batches_of(files, labels, order, size):
+    for first in range(0, len(files), size):
+        chosen = order[first:first + size]
+        images = [np.asarray(Image.open(io.BytesIO(files[index])))
+                  for index in chosen]
+        if images:
+            yield np.stack(images).astype("float32") / 255, labels[chosen]
+        else:
+            yield np.zeros((0, 28, 28), "float32"), labels[:0]
+
+# %% tags=["tensorflow", "wrong"] mistake="counts the files, not the order"
+def batches_of(files, labels, order, size):
+    for first in range(0, len(files), size):
+        chosen = order[first:first + size]
+        images = [np.asarray(Image.open(io.BytesIO(files[index])))
+                  for index in chosen]
+        if images:
+            yield np.stack(images).astype("float32") / 255, labels[chosen]
+        else:
+            yield np.zeros((0, 28, 28), "float32"), labels[:0]
+
+# %% tags=["pytorch", "wrong"] mistake="goes through all files first"
+def batches_of(files, labels, order, size):
+    images = np.stack([np.asarray(Image.open(io.BytesIO(content)))
+                       for content in files]).astype("float32") / 255
+    for first in range(0, len(order), size):
+        chosen = order[first:first + size]
+        yield images[chosen], labels[chosen]
+
+# %% tags=["tensorflow", "wrong"] mistake="goes through all files first"
+def batches_of(files, labels, order, size):
+    images = np.stack([np.asarray(Image.open(io.BytesIO(content)))
+                       for content in files]).astype("float32") / 255
+    for first in range(0, len(order), size):
+        chosen = order[first:first + size]
+        yield images[chosen], labels[chosen]
+
 # %% [markdown] tags=["exercise"] exercise="equal-changes" points=3
 # ### Exercise 2: the same changes, a third time
 #
@@ -1952,14 +1999,18 @@ assert np.isclose(both_ways[10, 21], 0.4), (
 several = train_images[::100]
 table = [column[:len(several)] for column in draw_changes(3, 1)]
 kept = several.copy()
-given_back = changed(several, *table, largest_shift)
-assert np.array_equal(several, kept), "the given pictures have changed"
-for number, one in enumerate(given_back):
-    flip, top, left, bright = (column[number] for column in table)
-    still = np.pad(several[number][:, ::-1] if flip else several[number],
-                   largest_shift)[top:top + 28, left:left + 28]
-    assert np.array_equal(one, np.clip(still * bright, 0, 1)), (
-        f"picture {number}, flip {flip}, top {top}, left {left}: other pixels")
+for border in (largest_shift, largest_shift + 3):
+    given_back = changed(several, *table, border)
+    assert np.array_equal(several, kept), (
+        "the pictures that were given have changed: flip a copy")
+    for number, one in enumerate(given_back):
+        flip, top, left, bright = (column[number] for column in table)
+        seen = several[number][:, ::-1] if flip else several[number]
+        cut = np.pad(seen, border)[top:top + 28, left:left + 28]
+        apart = np.abs(one - np.clip(cut * bright, 0, 1)).max()
+        assert apart == 0, (
+            f"picture {number} (flip {flip}, top {top}, left {left}, "
+            f"border {border}): a pixel is {apart:.2g} off")
 
 # %% tags=["pytorch", "wrong"] mistake="shifts first, then flips"
 def changed(images, flip, top, left, brightness, border):
@@ -2057,15 +2108,39 @@ def changed(images, flip, top, left, brightness, border):
         found.append(np.clip(image * brightness[number], 0, 1))
     return np.stack(found)
 
+# %% tags=["pytorch", "wrong"] mistake="has a border of two whatever it is told"
+def changed(images, flip, top, left, brightness, border):
+    found = []
+    for number, image in enumerate(images):
+        if flip[number]:
+            image = image[:, ::-1]
+        image = np.pad(image, 2)
+        down, right = top[number], left[number]
+        image = image[down:down + 28, right:right + 28]
+        found.append(np.clip(image * brightness[number], 0, 1))
+    return np.stack(found)
+
+# %% tags=["tensorflow", "wrong"] mistake="has a border of two whatever it is told"
+def changed(images, flip, top, left, brightness, border):
+    found = []
+    for number, image in enumerate(images):
+        if flip[number]:
+            image = image[:, ::-1]
+        image = np.pad(image, 2)
+        down, right = top[number], left[number]
+        image = image[down:down + 28, right:right + 28]
+        found.append(np.clip(image * brightness[number], 0, 1))
+    return np.stack(found)
+
 # %% [markdown] tags=["exercise"] exercise="ahead" points=3
 # ### Exercise 3: what fetching ahead gains
 #
 # Before you write a prefetch you can work out what it would give.
 #
-# `ends(loads, trainings, ahead)` gets the seconds in which each batch is loaded and those in which it is trained on (two arrays, one number a batch), and returns an array: when each training step ends, counted from the start of the first load.
+# `step_ends(loads, trainings, ahead)` gets the times that each batch takes to be loaded and those that it takes to be trained on (two arrays, one number a batch), and returns an array: when each training step ends, counted from the start of the first load.
 #
 # - `ahead=False`: load, train, load, train, in turn.
-# - `ahead=True`: somebody else loads, and holds **one** finished batch: he begins the next load when the network *takes* the last one.
+# - `ahead=True`: somebody else loads, and holds **one** finished batch, and begins the next load when the network *takes* the last one.
 
 # %% [markdown] tags=["hint"]
 # Two clocks: when the batch is there, and when the network is free.
@@ -2075,7 +2150,7 @@ def changed(images, flip, top, left, brightness, border):
 # The next batch is there at *the beginning of this step* plus its load.
 
 # %% tags=["pytorch", "solution"]
-def ends(loads, trainings, ahead):
+def step_ends(loads, trainings, ahead):
     ### BEGIN SOLUTION
     if not ahead:
         return np.cumsum(np.add(loads, trainings))
@@ -2088,7 +2163,7 @@ def ends(loads, trainings, ahead):
     ### END SOLUTION
 
 # %% tags=["tensorflow", "solution"]
-def ends(loads, trainings, ahead):
+def step_ends(loads, trainings, ahead):
     ### BEGIN SOLUTION
     if not ahead:
         return np.cumsum(np.add(loads, trainings))
@@ -2105,35 +2180,35 @@ def ends(loads, trainings, ahead):
 
 # %% tags=["check"]
 thirty, twenty = np.full(12, 30.0), np.full(12, 20.0)
-by_turns = ends(thirty, twenty, False)
+by_turns = step_ends(thirty, twenty, False)
 assert np.shape(by_turns) == (12,), (
     f"twelve ends, one a batch; yours have shape {np.shape(by_turns)}")
 assert np.allclose(by_turns, 50 * np.arange(1, 13)), (
     f"in turn a batch takes 30 + 20 ms: 50, 100, … 600, not {by_turns}")
-at_once = ends(thirty, twenty, True)
+at_once = step_ends(thirty, twenty, True)
 assert at_once[0] == 50, (
     f"the first batch is loaded before anything is trained on: it ends at "
     f"50, not at {at_once[0]:.0f}")
 assert at_once[-1] == 380, (
     "ahead, the loads of 30 ms follow each other, and the last training "
     f"is behind them: 12 × 30 + 20 = 380 ms, not {at_once[-1]:.0f}")
-at_once = ends(twenty, thirty, True)
+at_once = step_ends(twenty, thirty, True)
 assert at_once[-1] == 380, (
     "with loads of 20 and trainings of 30 the first load is before them: "
     f"20 + 12 × 30 = 380 ms, not {at_once[-1]:.0f}")
 
 # %% tags=["hidden"]
-late = ends(np.array([10.0, 10, 10, 80]), np.full(4, 50.0), True)
+late = step_ends(np.array([10.0, 10, 10, 80]), np.full(4, 50.0), True)
 assert np.allclose(late, [60, 110, 160, 240]), (
     "loads of 10, 10, 10 and 80 ms, trainings of 50: the long load begins "
     "at 110, when the third batch is taken, is done at 190 and trained on "
     f"until 240; yours: {late}")
-uneven = ends(np.array([5.0, 40, 5]), np.array([10.0, 10, 60]), True)
+uneven = step_ends(np.array([5.0, 40, 5]), np.array([10.0, 10, 60]), True)
 assert np.allclose(uneven, [15, 55, 115]), (
     f"uneven times: 15, 55 and 115 ms, not {uneven}")
 
 # %% tags=["pytorch", "wrong"] mistake="forgets the first load"
-def ends(loads, trainings, ahead):
+def step_ends(loads, trainings, ahead):
     if not ahead:
         return np.cumsum(np.add(loads, trainings))
     found, begun, free = [], -loads[0], 0
@@ -2144,7 +2219,7 @@ def ends(loads, trainings, ahead):
     return np.array(found)
 
 # %% tags=["tensorflow", "wrong"] mistake="forgets the first load"
-def ends(loads, trainings, ahead):
+def step_ends(loads, trainings, ahead):
     if not ahead:
         return np.cumsum(np.add(loads, trainings))
     found, begun, free = [], -loads[0], 0
@@ -2155,19 +2230,19 @@ def ends(loads, trainings, ahead):
     return np.array(found)
 
 # %% tags=["pytorch", "wrong"] mistake="takes the longer of the two for every batch"
-def ends(loads, trainings, ahead):
+def step_ends(loads, trainings, ahead):
     if not ahead:
         return np.cumsum(np.add(loads, trainings))
     return np.cumsum(np.maximum(loads, trainings))
 
 # %% tags=["tensorflow", "wrong"] mistake="takes the longer of the two for every batch"
-def ends(loads, trainings, ahead):
+def step_ends(loads, trainings, ahead):
     if not ahead:
         return np.cumsum(np.add(loads, trainings))
     return np.cumsum(np.maximum(loads, trainings))
 
 # %% tags=["pytorch", "wrong"] mistake="adds although they overlap"
-def ends(loads, trainings, ahead):
+def step_ends(loads, trainings, ahead):
     if True:
         return np.cumsum(np.add(loads, trainings))
     found, begun, free = [], 0, 0
@@ -2178,7 +2253,7 @@ def ends(loads, trainings, ahead):
     return np.array(found)
 
 # %% tags=["tensorflow", "wrong"] mistake="adds although they overlap"
-def ends(loads, trainings, ahead):
+def step_ends(loads, trainings, ahead):
     if True:
         return np.cumsum(np.add(loads, trainings))
     found, begun, free = [], 0, 0
@@ -2189,7 +2264,7 @@ def ends(loads, trainings, ahead):
     return np.array(found)
 
 # %% tags=["pytorch", "wrong"] mistake="loads without end, as if it could hold all batches"
-def ends(loads, trainings, ahead):
+def step_ends(loads, trainings, ahead):
     if not ahead:
         return np.cumsum(np.add(loads, trainings))
     found, there, free = [], 0, 0
@@ -2200,7 +2275,7 @@ def ends(loads, trainings, ahead):
     return np.array(found)
 
 # %% tags=["tensorflow", "wrong"] mistake="loads without end, as if it could hold all batches"
-def ends(loads, trainings, ahead):
+def step_ends(loads, trainings, ahead):
     if not ahead:
         return np.cumsum(np.add(loads, trainings))
     found, there, free = [], 0, 0
