@@ -433,7 +433,7 @@ for name, who in leaders.items():
 
 # %% [markdown]
 # Eager against eager PyTorch is several times faster, and that is the comparison that a newcomer makes by accident.
-# Only that mode turns the order round; in the other three rows it is the network that decides: the convolutional one is faster in PyTorch, the transformer in TensorFlow, the dense one in TensorFlow or in neither.
+# Only that mode turns the order round for all three; in the other rows it depends on the network who is ahead, if anybody is beyond what the control is off.
 # A verdict on such a claim needs the network's name and the mode's, and still holds for one machine, one thread and two versions; lesson 20 lists studies that came out on either side.
 
 # %% tags=["folded"]
