@@ -739,7 +739,7 @@ except RuntimeError as error:
     print(str(error).splitlines()[0])
 twin = records.load("20_speed", other, parameters_used)
 if twin:  # PyTorch measured it
-    unfair["other threads"] = twin["scores"]["other_threads_factor"]
+    unfair["other threads"] = twin["scores"]["other_threads_factor"][0]
 
 # %% [markdown] tags=["tensorflow"]
 # In TensorFlow the number is fixed as soon as anything was computed, so whoever compares needs another process for each number.
@@ -1733,7 +1733,7 @@ for kind in builders:
 scores["peak_gflops"] = [by_product, by_convolution]
 scores["unfair_factors"] = list(unfair.values())
 if "other threads" in unfair:
-    scores["other_threads_factor"] = unfair["other threads"]
+    scores["other_threads_factor"] = [unfair["other threads"]]
 
 # %% [markdown]
 # And the comparison with the twin:
