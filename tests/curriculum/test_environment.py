@@ -17,7 +17,9 @@ from tandem.tools.pins import NOT_PINNED, SHIPPING, canonical, direct, installed
 WITHOUT_FRAMEWORK = ("data", "weights", "plots", "records", "parameters", "exercises", "threads",
                      "judge")
 FRAMEWORK_PACKAGES = {"torch", "tensorflow", "keras"}
-ONLY_FOR_TESTS = {"pytest", "pytest-xdist", "nbval", "jupyter-repo2docker", "ruff", "playwright", "filelock"}
+NOT_ON_BINDER = {"pytest", "pytest-xdist", "nbval", "jupyter-repo2docker", "ruff", "playwright", "filelock", "beautifulsoup4",
+                 "sphinx", "myst-parser", "pydata-sphinx-theme", "sphinx-copybutton", "docutils"}
+"""What only the tests and the web page need."""
 CONFLICTS = {
     "litert-torch 0.10.0 requires fire, which is not installed.",
     "litert-torch 0.10.0 requires jaxtyping, which is not installed.",
@@ -76,11 +78,11 @@ def test_conda_installs_the_same_requirements():
     assert {"pip": ["-r requirements.txt"]} in environment["dependencies"]
 
 
-def test_binder_installs_the_same_versions_and_leaves_out_the_tests_alone():
+def test_binder_installs_the_same_versions_and_leaves_out_what_only_tests_and_page_need():
     local, binder = pins("requirements.txt"), pins("binder/requirements.txt")
     post_build = read("binder/postBuild")
     binder |= dict(re.findall(r"(torch)==([\d.]+)", post_build))
-    assert {name: version for name, version in local.items() if name not in ONLY_FOR_TESTS} == {
+    assert {name: version for name, version in local.items() if name not in NOT_ON_BINDER} == {
         name: version for name, version in binder.items() if name != "uv"}
     assert "-c ../constraints.txt" in read("binder/requirements.txt")
 

@@ -87,10 +87,10 @@ def test_it_is_as_small_as_promised(made):
 
 
 def test_a_folder_with_something_else_is_left_alone(tmp_path):
-    (tmp_path / "thesis.txt").write_text("mine")
+    (tmp_path / "thesis.txt").write_text("mine", encoding="utf-8")
     with pytest.raises(site.SiteError, match="name another folder"):
         site.build(tmp_path)
-    assert (tmp_path / "thesis.txt").read_text() == "mine"
+    assert (tmp_path / "thesis.txt").read_text(encoding="utf-8") == "mine"
 
 
 def test_a_notebook_that_its_source_does_not_make_is_named(monkeypatch, tmp_path):
