@@ -1681,32 +1681,32 @@ def without_none(function, *arguments):
 w, b = np.array([[-0.5], [0.5]], "float32"), np.array([0.3], "float32")
 setting = inputs, answers[:, 0], w, b, 1.5
 wanted, before = by_numpy(*setting, 12), [w.copy(), b.copy()]
-given = without_none(learn, *setting, 12)
-parts = [np.shape(part) for part in given]
+learned = without_none(learn, *setting, 12)
+parts = [np.shape(part) for part in learned]
 assert parts == [(12,), (2, 1), (1,)], (
     "12 losses, a kernel of shape (2, 1) and a bias of shape (1,) are "
     f"wanted; yours have the shapes {parts}")
-kinds = {type(part).__name__ for part in given[1:]}
+kinds = {type(part).__name__ for part in learned[1:]}
 assert kinds == {"ndarray"}, (
     "kernel and bias are to come back as NumPy arrays, not as "
     f"{' and '.join(sorted(kinds - {'ndarray'}))}")
 assert all(map(np.array_equal, (w, b), before)), (
     "the arrays that were given have changed: your tensors share their "
     "memory; copy them")
-problem = what_is_wrong(given, wanted, *setting)
+problem = what_is_wrong(learned, wanted, *setting)
 assert not problem, problem
 
 # %% tags=["hidden"]
 four = standardise(all_measurements, like=all_measurements)[40:]
 sure = np.array([[-300], [200], [-100], [50]], "float32")
 start_here = four, answers[40:, 0], sure, np.array([5], "float32"), 2.0
-wanted, given = by_numpy(*start_here, 5), learn(*start_here, 5)
-losses = np.array(given[0], "float64")
+wanted, learned = by_numpy(*start_here, 5), learn(*start_here, 5)
+losses = np.array(learned[0], "float64")
 assert losses.shape == (5,), f"five steps, but {losses.shape} losses"
 assert np.isfinite(losses).all(), (
     f"with logits of hundreds the first losses are {losses[:2]}: the loss "
     "is to be computed from the logit, without a logarithm of p")
-problem = what_is_wrong(given, wanted, *start_here)
+problem = what_is_wrong(learned, wanted, *start_here)
 assert not problem, f"four measurements, 302 birds: {problem}"
 
 # %% tags=["pytorch", "wrong"] mistake="compares every bird with all answers"

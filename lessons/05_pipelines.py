@@ -1974,8 +1974,8 @@ def changed(images, flip, top, left, brightness, border):
 # %% tags=["check"]
 dot = np.zeros((3, 28, 28), "float32")
 dot[:, 10, 4] = 0.8
-columns = ([False, True, False], [2, 2, 0], [2, 2, 3], [1.0, 1.0, 1.5])
-given_back = changed(dot, *map(np.array, columns), 2)
+moves = ([False, True, False], [2, 2, 0], [2, 2, 3], [1.0, 1.0, 1.5])
+given_back = changed(dot, *map(np.array, moves), 2)
 assert np.shape(given_back) == (3, 28, 28), (
     f"three pictures of 28 × 28, not {np.shape(given_back)}")
 places = [tuple(int(at) for at in np.argwhere(one > 0)[0])

@@ -1465,7 +1465,7 @@ from tandem.exercises import attempt
 # The whole game, with five numbers.
 # The forger draws numbers, $G(z) = a z + c$; the critic's logit for a number is $\ell(x) = u x^2 + v x + t$, positive where he takes it for real.
 #
-# `play(real, noise, forger, critic, rate)` takes **one** move of each, by plain gradient descent, with the gradients of your framework:
+# `one_move(real, noise, forger, critic, rate)` takes **one** move of each, by plain gradient descent, with the gradients of your framework:
 #
 # 1. the critic moves: his loss is the mean of $-\log D$ over `real` plus the mean of $-\log(1 - D)$ over the drawings, and the forger does not move with it;
 # 2. then the forger moves, against the critic *as he is now*, by the non-saturating loss, and the critic does not move.
@@ -1483,7 +1483,7 @@ from tandem.exercises import attempt
 # One tape for each move; `tape.gradient(loss, critic)` gives the critic's gradient and leaves the forger alone.
 
 # %% tags=["pytorch", "solution"]
-def play(real, noise, forger, critic, rate):
+def one_move(real, noise, forger, critic, rate):
     ### BEGIN SOLUTION
     real, noise = torch.tensor(real), torch.tensor(noise)
     forger = torch.tensor(forger, requires_grad=True)
@@ -1509,7 +1509,7 @@ def play(real, noise, forger, critic, rate):
     ### END SOLUTION
 
 # %% tags=["tensorflow", "solution"]
-def play(real, noise, forger, critic, rate):
+def one_move(real, noise, forger, critic, rate):
     ### BEGIN SOLUTION
     forger, critic = tf.Variable(forger), tf.Variable(critic)
 
@@ -1544,7 +1544,7 @@ def sure(logit):  # D, without e to the power of hundreds
 
 
 def by_formula(real, noise, forger, critic, rate):
-    """What `play` has to return, in float64."""
+    """What `one_move` has to return, in float64."""
     real, noise, forger, critic = (np.asarray(one, "float64") for one in
                                    (real, noise, forger, critic))
     drawn = forger[0] * noise + forger[1]
@@ -1569,8 +1569,7 @@ chance = rng.normal(size=30).astype("float32")
 five = np.array([1, 0], "float32"), np.array([0.1, 0.3, -0.2], "float32")
 kept = [one.copy() for one in five]
 wanted = by_formula(pile, chance, *five, 0.5)
-moves = play(pile, chance, *five, 0.5)
-assert len(moves) == 4, "two losses, the new forger, the new critic"
+moves = one_move(pile, chance, *five, 0.5)
 assert all(map(np.array_equal, five, kept)), (
     "the arrays that were given have changed; copy them")
 assert np.isclose(moves[0], wanted[0], 1e-4), (
@@ -1579,12 +1578,12 @@ assert np.isclose(moves[0], wanted[0], 1e-4), (
 assert np.allclose(moves[3], wanted[3], 1e-4, 1e-6), (
     f"the new critic is {wanted[3].round(4)}, not {moves[3].round(4)}: "
     "one step downhill on his own loss, and no other")
-before = np.logaddexp(0, -kept[1] @ terms(chance)).mean()
-assert not np.isclose(moves[1], before, 1e-4), (
-    f"{before:.4f} is the loss against the critic as he was; he has moved")
+old = np.logaddexp(0, -kept[1] @ terms(chance)).mean()
+assert not np.isclose(moves[1], old, 1e-4), (
+    f"{old:.4f} is the loss against the critic as he was; he has moved")
 assert np.isclose(moves[1], wanted[1], 1e-4), (
     f"the forger's loss is {wanted[1]:.4f}, not {moves[1]:.4f}: the "
-    "mean of -log D, with the label turned round")
+    "mean of -log D; and he stood still while the critic moved")
 assert np.allclose(moves[2], wanted[2], 1e-4, 1e-6), (
     f"the new forger is {wanted[2].round(4)}, not {moves[2].round(4)}: "
     "one step downhill on his loss; he is not moved by the critic's")
@@ -1592,7 +1591,7 @@ assert np.allclose(moves[2], wanted[2], 1e-4, 1e-6), (
 # %% tags=["hidden"]
 far = np.array([40, 10], "float32"), np.array([-1, 2, 30], "float32")
 wanted = by_formula(pile[:7], chance, *far, 0.01)
-moves = play(pile[:7], chance, *far, 0.01)
+moves = one_move(pile[:7], chance, *far, 0.01)
 assert np.isfinite(np.array(moves[:2])).all(), (
     f"with logits of thousands the losses are {moves[:2]}: compute them "
     "from the logits, without a logarithm of D")
@@ -1600,7 +1599,7 @@ assert all(np.allclose(one, other, 1e-3) for one, other in
            zip(moves, wanted)), "other numbers where the critic is very sure"
 
 # %% tags=["pytorch", "wrong"] mistake="takes the saturating loss"
-def play(real, noise, forger, critic, rate):
+def one_move(real, noise, forger, critic, rate):
     real, noise = torch.tensor(real), torch.tensor(noise)
     forger = torch.tensor(forger, requires_grad=True)
     critic = torch.tensor(critic, requires_grad=True)
@@ -1624,7 +1623,7 @@ def play(real, noise, forger, critic, rate):
             forger.numpy(force=True), critic.numpy(force=True))
 
 # %% tags=["tensorflow", "wrong"] mistake="takes the saturating loss"
-def play(real, noise, forger, critic, rate):
+def one_move(real, noise, forger, critic, rate):
     forger, critic = tf.Variable(forger), tf.Variable(critic)
 
     def draw():
@@ -1644,7 +1643,7 @@ def play(real, noise, forger, critic, rate):
             forger.numpy(), critic.numpy())
 
 # %% tags=["pytorch", "wrong"] mistake="plays against the critic as he was"
-def play(real, noise, forger, critic, rate):
+def one_move(real, noise, forger, critic, rate):
     real, noise = torch.tensor(real), torch.tensor(noise)
     forger = torch.tensor(forger, requires_grad=True)
     critic = torch.tensor(critic, requires_grad=True)
@@ -1668,7 +1667,7 @@ def play(real, noise, forger, critic, rate):
             forger.numpy(force=True), critic.numpy(force=True))
 
 # %% tags=["tensorflow", "wrong"] mistake="plays against the critic as he was"
-def play(real, noise, forger, critic, rate):
+def one_move(real, noise, forger, critic, rate):
     forger, critic = tf.Variable(forger), tf.Variable(critic)
 
     def draw():
@@ -1689,7 +1688,7 @@ def play(real, noise, forger, critic, rate):
             forger.numpy(), critic.numpy())
 
 # %% tags=["pytorch", "wrong"] mistake="lets the forger move with the critic's loss"
-def play(real, noise, forger, critic, rate):
+def one_move(real, noise, forger, critic, rate):
     real, noise = torch.tensor(real), torch.tensor(noise)
     forger = torch.tensor(forger, requires_grad=True)
     critic = torch.tensor(critic, requires_grad=True)
@@ -1714,7 +1713,7 @@ def play(real, noise, forger, critic, rate):
             forger.numpy(force=True), critic.numpy(force=True))
 
 # %% tags=["tensorflow", "wrong"] mistake="lets the forger move with the critic's loss"
-def play(real, noise, forger, critic, rate):
+def one_move(real, noise, forger, critic, rate):
     forger, critic = tf.Variable(forger), tf.Variable(critic)
 
     def draw():
@@ -1736,7 +1735,7 @@ def play(real, noise, forger, critic, rate):
             forger.numpy(), critic.numpy())
 
 # %% tags=["pytorch", "wrong"] mistake="adds up instead of taking means"
-def play(real, noise, forger, critic, rate):
+def one_move(real, noise, forger, critic, rate):
     real, noise = torch.tensor(real), torch.tensor(noise)
     forger = torch.tensor(forger, requires_grad=True)
     critic = torch.tensor(critic, requires_grad=True)
@@ -1760,7 +1759,7 @@ def play(real, noise, forger, critic, rate):
             forger.numpy(force=True), critic.numpy(force=True))
 
 # %% tags=["tensorflow", "wrong"] mistake="adds up instead of taking means"
-def play(real, noise, forger, critic, rate):
+def one_move(real, noise, forger, critic, rate):
     forger, critic = tf.Variable(forger), tf.Variable(critic)
 
     def draw():
@@ -1780,7 +1779,7 @@ def play(real, noise, forger, critic, rate):
             forger.numpy(), critic.numpy())
 
 # %% tags=["pytorch", "wrong"] mistake="takes the logarithm of the probability"
-def play(real, noise, forger, critic, rate):
+def one_move(real, noise, forger, critic, rate):
     real, noise = torch.tensor(real), torch.tensor(noise)
     forger = torch.tensor(forger, requires_grad=True)
     critic = torch.tensor(critic, requires_grad=True)
@@ -1805,7 +1804,7 @@ def play(real, noise, forger, critic, rate):
             forger.numpy(force=True), critic.numpy(force=True))
 
 # %% tags=["tensorflow", "wrong"] mistake="takes the logarithm of the probability"
-def play(real, noise, forger, critic, rate):
+def one_move(real, noise, forger, critic, rate):
     forger, critic = tf.Variable(forger), tf.Variable(critic)
 
     def draw():
@@ -1878,6 +1877,8 @@ assert np.isclose(stamps[0, 1], 2 * 5 * 1 + 0), (
     f"1: its second row's first number, 5, times 2 is 10, not "
     f"{stamps[0, 1]:.0f}")
 ones = stamped(np.ones((3, 3)), np.ones((4, 4)), 2, 0)
+assert np.shape(ones) == (8, 8), (
+    f"with nothing cut 3 × 3 pixels become 8 × 8, not {np.shape(ones)}")
 assert np.isclose(ones[3, 3], 4), (
     "in the middle four stamps of ones lie on each other, and add up to "
     f"4, not {ones[3, 3]:.0f}")
@@ -1961,6 +1962,17 @@ def stamped(picture, kernel, stride, cut):
             picture[row, column] * kernel)
     return full[:len(full) - 2 * cut, :full.shape[1] - 2 * cut]
 
+# %% tags=["pytorch", "wrong"] mistake="cuts with a minus, also where nothing is to be cut"
+def stamped(picture, kernel, stride, cut):
+    (height, width), (rows, columns) = picture.shape, kernel.shape
+    full = np.zeros((stride * (height - 1) + rows,
+                     stride * (width - 1) + columns))
+    for row, column in np.ndindex(height, width):
+        down, right = stride * row, stride * column
+        full[down:down + rows, right:right + columns] += (
+            picture[row, column] * kernel)
+    return full[cut:-cut, cut:-cut]
+
 # %% tags=["pytorch", "wrong"] mistake="takes every kernel for a square"
 def stamped(picture, kernel, stride, cut):
     (height, width), rows = picture.shape, len(kernel)
@@ -1972,6 +1984,17 @@ def stamped(picture, kernel, stride, cut):
         full[down:down + rows, right:right + columns] += (
             picture[row, column] * kernel[:, :rows])
     return full[cut:len(full) - cut, cut:full.shape[1] - cut]
+
+# %% tags=["tensorflow", "wrong"] mistake="cuts with a minus, also where nothing is to be cut"
+def stamped(picture, kernel, stride, cut):
+    (height, width), (rows, columns) = picture.shape, kernel.shape
+    full = np.zeros((stride * (height - 1) + rows,
+                     stride * (width - 1) + columns))
+    for row, column in np.ndindex(height, width):
+        down, right = stride * row, stride * column
+        full[down:down + rows, right:right + columns] += (
+            picture[row, column] * kernel)
+    return full[cut:-cut, cut:-cut]
 
 # %% tags=["tensorflow", "wrong"] mistake="takes every kernel for a square"
 def stamped(picture, kernel, stride, cut):
@@ -2035,8 +2058,8 @@ found = np.asarray(suspects(drawn, pile))
 assert found.shape == (10,) and found.dtype == bool, (
     f"ten truth values, not {found.dtype} of shape {found.shape}")
 assert found.any(), (
-    "nobody is under suspicion: a photograph is at distance 0 from "
-    "itself; that is no distance between two different ones")
+    "nobody is under suspicion. A photograph is at distance 0 from "
+    "itself: that is no distance between two different ones")
 assert found[3] and found[8], (
     "pictures 3 and 8 are photographs 17 and 120 with a little noise; "
     f"under suspicion are {np.flatnonzero(found)}")
@@ -2046,11 +2069,11 @@ assert found.sum() == 2, (
 
 # %% tags=["hidden"]
 three = np.zeros((3, 2, 4))
-three[1], three[2] = 1, 5
-drawn = np.stack([three[0] + 0.5, three[2] + 2, three[1] - 0.9, three[2]])
+three[1], three[2] = 5, 1
+drawn = np.stack([three[0] + 0.5, three[1] + 2, three[2] - 0.9, three[1]])
 found = np.asarray(suspects(drawn, three))
 assert list(found) == [True, False, True, True], (
-    "photographs of 0, 1 and 5, drawings of .5, 7, .1 and 5: all but the 7 "
+    "photographs of 0, 5 and 1, drawings of .5, 7, .1 and 5: all but the 7 "
     f"are nearer than 1 to one of them; yours: {list(found)}")
 
 # %% tags=["pytorch", "wrong"] mistake="compares photographs with themselves, too"
@@ -2123,7 +2146,7 @@ def suspects(drawn, photographs):
 def suspects(drawn, photographs):
     drawn = drawn.reshape(len(drawn), -1)
     photographs = photographs.reshape(len(photographs), -1)
-    usual = np.sqrt(((photographs[1:] - photographs[:-1]) ** 2).mean(1).max())
+    usual = np.sqrt(((photographs[1:] - photographs[:-1]) ** 2).mean(1).min())
     nearest = [np.sqrt(((photographs - one) ** 2).mean(1)).min()
                for one in drawn]
     return np.array(nearest) < usual
@@ -2132,7 +2155,7 @@ def suspects(drawn, photographs):
 def suspects(drawn, photographs):
     drawn = drawn.reshape(len(drawn), -1)
     photographs = photographs.reshape(len(photographs), -1)
-    usual = np.sqrt(((photographs[1:] - photographs[:-1]) ** 2).mean(1).max())
+    usual = np.sqrt(((photographs[1:] - photographs[:-1]) ** 2).mean(1).min())
     nearest = [np.sqrt(((photographs - one) ** 2).mean(1)).min()
                for one in drawn]
     return np.array(nearest) < usual
