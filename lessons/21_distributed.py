@@ -1390,15 +1390,15 @@ from group import dist, finish, total
 network = build()
 
 
-def median_time(function, repeats=9):
-    function()
-    times = []
-    for _ in range(repeats):
+def median_times(function, inputs, rounds=15):
+    """Seconds of function(*inputs[key]) for each key, taken in turn."""
+    times = {key: [] for key in inputs}
+    for key in list(inputs) * (rounds + 1):
         dist.barrier()
         begin = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - begin)
-    return statistics.median(times)
+        function(*inputs[key])
+        times[key].append(time.perf_counter() - begin)
+    return {key: statistics.median(one[1:]) for key, one in times.items()}
 
 
 def compute(images, labels):
@@ -1406,27 +1406,30 @@ def compute(images, labels):
     return torch.autograd.grad(loss, list(network.parameters()))
 
 # %% [markdown] tags=["pytorch"]
-# What is measured: shares from 8 to 128 images without any talk, and arrays from 8 kB to 2.4 MB without computing.
-# At last both, a share and one all-reduce of all its gradients in one array, to test the model with:
+# What is measured: shares from 8 to 128 images without any talk, arrays from 8 kB to 2.4 MB without computing, and both, a share and one all-reduce of all its gradients in one array, to test the model with.
+# All sizes are taken in turn, as in lesson 20: whatever else the machine does for a moment then falls on each of them.
 
 # %% tags=["pytorch"]
 %%write measuring.py
-from measure import (compute, finish, median_time, network, np, torch,
+from measure import (compute, finish, median_times, network, np, torch,
                      total)
 
+
+def compute_and_talk(images, labels):
+    gradients = compute(images, labels)
+    return total(torch.cat([one.ravel() for one in gradients]))
+
+
 rng = np.random.default_rng(0)
-found = {"compute": {}, "talk": {}, "both": {}}
-for size in (8, 16, 32, 64, 128):
-    images = torch.as_tensor(rng.random((size, 28, 28)))
-    labels = torch.as_tensor(rng.integers(0, 10, size))
-    found["compute"][size] = median_time(lambda: compute(images, labels))
-    found["both"][size] = median_time(lambda: total(torch.cat(
-        [one.ravel() for one in compute(images, labels)])))
-for count in (1_000, 3_000, 10_000, 30_000, 100_000, 300_000):
-    array = torch.ones(count)
-    found["talk"][8 * count] = median_time(lambda: total(array))
-found["bytes"] = 8 * sum(one.numel() for one in network.parameters())
-finish(found)
+shares = {size: (torch.as_tensor(rng.random((size, 28, 28))),
+                 torch.as_tensor(rng.integers(0, 10, size)))
+          for size in (8, 16, 32, 64, 128)}
+arrays = {8 * count: (torch.ones(count),)
+          for count in (1_000, 3_000, 10_000, 30_000, 100_000, 300_000)}
+finish({"compute": median_times(compute, shares),
+        "both": median_times(compute_and_talk, shares),
+        "talk": median_times(total, arrays),
+        "bytes": 8 * sum(one.numel() for one in network.parameters())})
 
 # %% tags=["tensorflow"]
 %%write measure.py
@@ -1441,24 +1444,22 @@ network = build()
 compute = gradient_function(network)
 
 
-def median_time(function, repeats=9):
-    function()
-    times = []
-    for _ in range(repeats):
+def median_times(function, inputs, rounds=15):
+    """Seconds of function(*inputs[key]) for each key, taken in turn."""
+    times = {key: [] for key in inputs}
+    for key in list(inputs) * (rounds + 1):
         total(np.zeros(1))  # all begin together
         begin = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - begin)
-    return statistics.median(times)
+        function(*inputs[key])
+        times[key].append(time.perf_counter() - begin)
+    return {key: statistics.median(one[1:]) for key, one in times.items()}
 
 # %% [markdown] tags=["tensorflow"]
-# What is measured: shares from 8 to 128 images without any talk, and arrays from 8 kB to 2.4 MB without computing, by the strategy's all-reduce.
-# At last both, a share and one all-reduce of all its gradients in one array, to test the model with:
+# Talk is here the strategy's all-reduce, and the third function does both, a share and one all-reduce of all its gradients in one array:
 
 # %% tags=["tensorflow"]
-%%write measuring.py
-from measure import (compute, finish, median_time, network, np, strategy,
-                     tf)
+%%write talk.py
+from measure import compute, strategy, tf
 
 
 def on_replica(array):
@@ -1466,21 +1467,33 @@ def on_replica(array):
     return context.all_reduce("SUM", tf.identity(array))
 
 
-any_length = tf.TensorSpec([None], tf.float64)
-talk = tf.function(lambda array: strategy.run(on_replica, (array,)),
-                   input_signature=[any_length])
+@tf.function(input_signature=[tf.TensorSpec([None], tf.float64)])
+def talk(array):
+    return strategy.run(on_replica, (array,))
+
+
+def compute_and_talk(images, labels):
+    gradients = compute(images, labels)[1]
+    return talk(tf.concat([tf.reshape(one, -1) for one in gradients], 0))
+
+# %% [markdown] tags=["tensorflow"]
+# What is measured: shares from 8 to 128 images without any talk, arrays from 8 kB to 2.4 MB without computing, and shares with both, to test the model with.
+# All sizes are taken in turn, as in lesson 20: whatever else the machine does for a moment then falls on each of them.
+
+# %% tags=["tensorflow"]
+%%write measuring.py
+from measure import compute, finish, median_times, network, np, tf
+from talk import compute_and_talk, talk
+
 rng = np.random.default_rng(0)
-found = {"compute": {}, "talk": {}, "both": {}}
-for size in (8, 16, 32, 64, 128):
-    batch = rng.random((size, 28, 28)), rng.integers(0, 10, size)
-    found["compute"][size] = median_time(lambda: compute(*batch))
-    found["both"][size] = median_time(lambda: talk(tf.concat(
-        [tf.reshape(one, -1) for one in compute(*batch)[1]], 0)))
-for count in (1_000, 3_000, 10_000, 30_000, 100_000, 300_000):
-    array = tf.ones(count, tf.float64)
-    found["talk"][8 * count] = median_time(lambda: talk(array))
-found["bytes"] = 8 * sum(one.numpy().size for one in network.variables)
-finish(found)
+shares = {size: (rng.random((size, 28, 28)), rng.integers(0, 10, size))
+          for size in (8, 16, 32, 64, 128)}
+arrays = {8 * count: (tf.ones(count, tf.float64),)
+          for count in (1_000, 3_000, 10_000, 30_000, 100_000, 300_000)}
+finish({"compute": median_times(compute, shares),
+        "both": median_times(compute_and_talk, shares),
+        "talk": median_times(talk, arrays),
+        "bytes": 8 * sum(one.numpy().size for one in network.variables)})
 
 # %% [markdown]
 # Two lines are fitted, each with *relative* errors, so that small times count as much as large ones:
