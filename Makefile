@@ -4,13 +4,15 @@ LESSON ?= 01
 BIN := $(if $(filter Windows_NT,$(OS)),.venv/Scripts,.venv/bin)
 INSTALLED := .venv/installed
 
-.PHONY: help setup lab test proof bench build site pins
+.PHONY: help setup lab test proof bench build site pins teach grade
 
 help:
 	@echo "make lab [LESSON=11]   open a lesson's two notebooks side by side"
 	@echo "make test              run everything: every notebook, the twin proof, the tools"
 	@echo "make proof             how far the twins part in float64, a line a lesson"
 	@echo "make bench [LESSON=02] how long the twins take alone, and side by side"
+	@echo "make teach LESSON=02   for instructors: an assignment of the lesson's exercises, in both frameworks"
+	@echo "make grade LESSON=02 SUBMISSIONS=folder   grade what came back"
 	@echo "make build             for authors: rebuild the notebooks whose lessons changed"
 	@echo "make site              for authors: the web page, in site/, from lessons/ and notebooks/; runs nothing"
 	@echo "make pins              for maintainers: renew constraints.txt from the installed environment"
@@ -23,6 +25,7 @@ lab: $(INSTALLED)
 
 test: $(INSTALLED)
 	@$(BIN)/python -m tandem install
+	@$(BIN)/python -m tandem.tools.classroom
 	$(BIN)/python -m pytest $(TESTS)
 
 proof: $(INSTALLED)
@@ -30,6 +33,13 @@ proof: $(INSTALLED)
 
 bench: $(INSTALLED)
 	@$(BIN)/python -m tandem bench $(LESSON)
+
+teach: $(INSTALLED)
+	@$(BIN)/python -m tandem install $(LESSON)
+	@$(BIN)/python -m tandem teach $(LESSON) $(if $(SEED),--seed $(SEED))
+
+grade: $(INSTALLED)
+	@$(BIN)/python -m tandem grade $(LESSON) "$(SUBMISSIONS)"
 
 build: $(INSTALLED)
 	@$(BIN)/python -m tandem install

@@ -1,4 +1,4 @@
-"""The command line: python -m tandem lab | install | run | sweep | compare | bench | build | site | proof."""
+"""The command line: python -m tandem lab | install | run | sweep | compare | bench | build | site | proof | teach | grade."""
 import argparse
 import ast
 import os
@@ -64,6 +64,19 @@ def main(arguments=None):
     site = commands.add_parser("site", help="for authors: make the web page from lessons/ and notebooks/; runs nothing")
     site.add_argument("--output", metavar="FOLDER", default="site", help="where it goes (default: site/)")
     site.set_defaults(command=_site)
+
+    teach = commands.add_parser("teach", help="for instructors: make the assignment of a lesson's exercises, in both frameworks")
+    teach.add_argument("lesson", help="its number, such as 02")
+    teach.add_argument("--folder", default="classroom", help="where assignments and grades are kept (default: classroom/)")
+    teach.add_argument("--seed", type=int, default=0, help="other numbers in the hidden checks than those in the public lesson")
+    teach.set_defaults(command=_teach)
+
+    grade = commands.add_parser("grade", help="for instructors: grade what students handed in")
+    grade.add_argument("lesson", help="its number, such as 02")
+    grade.add_argument("submissions", help="the folder with their notebooks: a folder for each student, or all in one")
+    grade.add_argument("--folder", default="classroom", help="where assignments and grades are kept (default: classroom/)")
+    grade.add_argument("--seconds", type=_count, default=30, help="the longest that a cell may take (default: 30)")
+    grade.set_defaults(command=_grade)
 
     bench = commands.add_parser("bench", help="how long a lesson's twins take alone, and side by side as in the laboratory")
     bench.add_argument("lesson", nargs="?", default="02", help="its number, such as 11 (default: 02)")
@@ -147,6 +160,22 @@ def _site(chosen, _):
     from tandem.tools import site
 
     site.build(chosen.output)
+
+
+def _teach(chosen, _):
+    from tandem.tools import classroom, install
+
+    lesson = source.find(chosen.lesson)
+    install.require(lesson)
+    classroom.teach(lesson, chosen.folder, chosen.seed)
+
+
+def _grade(chosen, _):
+    from tandem.tools import classroom, install
+
+    lesson = source.find(chosen.lesson)
+    install.require(lesson)
+    classroom.grade(lesson, chosen.submissions, chosen.folder, chosen.seconds)
 
 
 def _bench(chosen, _):

@@ -130,11 +130,20 @@ def outcomes(lesson, framework):
                 for one in of_lesson(lesson)}
 
 
-def tried(lesson, framework):
-    """`outcomes` in a process of its own, on the CPU. Raises TandemError, with what the process said, where it fails."""
+def with_seed(lesson, seed):
+    """The lesson with other random numbers in its hidden checks: `seed` is added to every `default_rng(7)` of theirs."""
+    def other(code):
+        return re.sub(r"default_rng\((\d+)\)", lambda found: f"default_rng({int(found[1]) + seed})", code)
+
+    cells = (replace(cell, source=other(cell.source)) if "hidden" in cell.tags else cell for cell in lesson.cells)
+    return replace(lesson, cells=tuple(cells))
+
+
+def tried(lesson, framework, seed=0):
+    """`outcomes` in a process of its own, on the CPU; seed: see `with_seed`. TandemError, with what it said, if it fails."""
     paths = os.pathsep.join(filter(None, sys.path))
     environment = os.environ | {"CUDA_VISIBLE_DEVICES": "-1", "MPLBACKEND": "agg", "PYTHONPATH": paths}
-    command = [sys.executable, "-m", "tandem.tools.exercises", str(lesson.path), framework]
+    command = [sys.executable, "-m", "tandem.tools.exercises", str(lesson.path), framework, str(seed)]
     done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", env=environment)
     if done.returncode:
         raise TandemError(f"{lesson.path.name}, {FRAMEWORK_NAMES[framework]}: exercises cannot be tried.\n{done.stderr.strip()}")
@@ -154,8 +163,9 @@ def right_verdict(answer, outcome):
 def main(arguments):
     from tandem.tools import source  # which reads this module
 
-    if len(arguments) == 2 and arguments[1] in FRAMEWORKS:  # what `tried` starts
-        print(json.dumps(outcomes(source.read(tandem.ROOT / arguments[0]), arguments[1])))
+    if len(arguments) == 3 and arguments[1] in FRAMEWORKS:  # what `tried` starts
+        path, framework, seed = arguments
+        print(json.dumps(outcomes(with_seed(source.read(tandem.ROOT / path), int(seed)), framework)))
         return 0
     failed = 0
     for lesson in map(source.find, arguments) if arguments else source.all_lessons():

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import tandem
 from tandem import FRAMEWORK_NAMES, TandemError
-from tandem.tools import exercises, notebook, source
+from tandem.tools import exercises, notebook, slides, source
 
 GITHUB = f"https://github.com/{notebook.REPOSITORY}"
 PICTURES = {"image/png": "png", "image/jpeg": "jpg"}
@@ -45,6 +45,7 @@ def build(folder="site", report=print):
                               capture_output=True, text=True, encoding="utf-8")
         if done.returncode:
             raise SiteError(f"Sphinx could not make the page:\n{done.stderr.strip() or done.stdout.strip()}")
+        slides.write(source.all_lessons(), f"{place}/out")
         shutil.rmtree(folder, ignore_errors=True)
         shutil.move(f"{place}/out", folder)
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
@@ -161,7 +162,8 @@ def _links(lesson):
     links = [f"[{FRAMEWORK_NAMES.get(framework, 'the')} notebook]({place}/{lesson.notebook_name(framework)})"
              for framework in lesson.frameworks]
     minutes = f"About {round(sum(lesson.header.minutes.values()), -1)} minutes"
-    return ":::{container} links\n" + " · ".join([minutes, *links, f"[Binder]({notebook.binder_link(lesson)})"]) + "\n:::"
+    links += [f"[Binder]({notebook.binder_link(lesson)})", f'<a href="slides/{lesson.name}.html">Slides</a>']
+    return ":::{container} links\n" + " · ".join([minutes, *links]) + "\n:::"
 
 
 def _with_links(text, place):

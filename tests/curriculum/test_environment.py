@@ -18,7 +18,7 @@ WITHOUT_FRAMEWORK = ("data", "weights", "plots", "records", "parameters", "exerc
                      "judge")
 FRAMEWORK_PACKAGES = {"torch", "tensorflow", "keras"}
 NOT_ON_BINDER = {"pytest", "pytest-xdist", "nbval", "jupyter-repo2docker", "ruff", "playwright", "filelock", "beautifulsoup4",
-                 "sphinx", "myst-parser", "pydata-sphinx-theme", "sphinx-copybutton", "docutils"}
+                 "sphinx", "myst-parser", "pydata-sphinx-theme", "sphinx-copybutton", "sphinx-revealjs", "docutils"}
 """What only the tests and the web page need."""
 CONFLICTS = {
     "litert-torch 0.10.0 requires fire, which is not installed.",

@@ -1,4 +1,4 @@
-"""The web page: all that the notebooks hold is on it, it loads nothing from elsewhere, and a reader can use it."""
+"""The page and the slides: what the notebooks hold is on them, a slide fits, nothing comes from elsewhere, a reader can read."""
 import base64
 import hashlib
 import re
@@ -12,8 +12,17 @@ from bs4 import BeautifulSoup
 
 import tandem
 from tandem import browser
-from tandem.tools import notebook, site, source
+from tandem.tools import notebook, site, slides, source
 
+TOO_LARGE = """() => Reveal.getSlides().filter(slide => {
+    const {h, v} = Reveal.getIndices(slide);
+    Reveal.slide(h, v);
+    const scale = Reveal.getScale(), box = slide.getBoundingClientRect();
+    return [...slide.querySelectorAll(":scope > :not(aside), :scope > :not(aside) *")].some(one => {
+        const place = one.getBoundingClientRect();
+        return (place.bottom - box.top) / scale > 720 || (place.right - box.left) / scale > 1282 || one.scrollWidth > 1282;
+    });
+}).map(slide => slide.querySelector("h1, h2, h3").textContent)"""
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium or Chrome here: what a reader sees is not looked at")
 pytestmark = pytest.mark.xdist_group("site")  # one worker makes it, once
@@ -31,6 +40,12 @@ def made(tmp_path_factory):
 def soups(made):
     """{name: a page, read}."""
     return {path.stem: BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser") for path in made.glob("*.html")}
+
+
+@pytest.fixture(scope="module")
+def decks(made):
+    """{name: a deck, read}."""
+    return {path.stem: BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser") for path in made.glob("slides/*.html")}
 
 
 @pytest.fixture(scope="module")
@@ -64,8 +79,27 @@ def test_every_cell_and_output_of_the_notebooks_is_on_the_page(lesson, soups, ma
                     assert output.metadata["image/png"]["alt"] in alts, cell.source[:200]
 
 
-def test_the_page_loads_nothing_from_elsewhere(soups):
-    loaded = [(name, tag.name, tag.get("src") or tag.get("href")) for name, soup in soups.items()
+@pytest.mark.parametrize("lesson", source.all_lessons(), ids=lambda lesson: lesson.name)
+def test_a_deck_has_every_section_figure_and_paragraph_of_its_page(lesson, soups, decks):
+    page, deck = soups[lesson.name].find("article"), decks[lesson.name]
+    left_out = [section for section in page.find_all("section") if section.find("h2", recursive=False)
+                and section.h2.get_text().rstrip("#") in slides.LEFT_OUT]
+    for section in [*left_out, *page.find_all("details")]:
+        section.decompose()
+    headings = {words(heading.get_text()) for heading in deck.find_all(["h1", "h2", "h3"])}
+    assert not {words(heading.get_text().rstrip("#")) for heading in page.find_all(["h1", "h2", "h3"])} - headings
+    assert {f"../{picture['src']}" for picture in page.find_all("img")} == {picture["src"] for picture in deck.find_all("img")}
+    said = words(deck.get_text())
+    assert not [one.get_text() for one in page.select("section > p") if words(one.get_text()) not in said]
+
+
+def test_a_slide_shows_both_frameworks_beside_each_other(decks):
+    beside = decks["02_training"].select(".twins.beside")
+    assert beside and all([half["class"][-1] for half in one.select(".half")] == ["pytorch", "tensorflow"] for one in beside)
+
+
+def test_the_page_loads_nothing_from_elsewhere(soups, decks):
+    loaded = [(name, tag.name, tag.get("src") or tag.get("href")) for name, soup in [*soups.items(), *decks.items()]
               for tag in soup.find_all(["script", "link", "img", "iframe", "source"])]
     assert not [one for one in loaded if re.match("(https?:)?//", one[2] or "")]
 
@@ -112,6 +146,17 @@ def test_no_page_scrolls_sideways_on_a_telephone(made, soups, chromium):
         tab.goto((made / f"{name}.html").as_uri())
         assert tab.evaluate("document.documentElement.scrollWidth") <= 400, name
     tab.close()
+
+
+@needs_chromium
+def test_every_slide_fits(made, decks, chromium):
+    tab, found = chromium.new_page(viewport={"width": 1280, "height": 720}), []
+    for name in decks:
+        tab.goto((made / "slides" / f"{name}.html").as_uri())
+        tab.wait_for_function("window.Reveal && Reveal.isReady()")
+        found += [(name, heading) for heading in tab.evaluate(TOO_LARGE)]
+    tab.close()
+    assert not found, "slides from which something hangs out: in tandem/tools/slides.py, leave less on a slide"
 
 
 @needs_chromium
