@@ -1,5 +1,5 @@
 # ---
-# minutes: {read: 118, run: 1, exercises: 75}
+# minutes: {read: 74, run: 1, exercises: 25}
 # seconds: 90
 # memory_mb: 1300
 # needs: []
@@ -15,6 +15,9 @@
 # - **You will learn** what a tensor is beside a NumPy array, how a framework differentiates your code, and where it does not.
 # - **You need** Python, NumPy with its matrix product, and the derivative of a function of one variable, chain rule included.
 #   No GPU, and no internet.
+#
+# The core takes about an hour and a half: 74 minutes to read, and the first exercise.
+# Sections and exercises marked *optional* are not counted in it: they take nearly an hour more, and nothing in this lesson needs them.
 
 # %% [markdown]
 # Your machine is ready (lesson 0), so here is the first real pair.
@@ -64,6 +67,7 @@ framework, other = "tensorflow", "pytorch"
 # %% [markdown]
 # `tandem` is the small library of these lessons: data, figures, starting weights.
 # It holds no network and no training loop; those are all in this notebook.
+# Cells that only draw, keep a record or check a bound are folded: a click on the line opens one, and nothing is lost if you do not.
 #
 # ## Parameters
 #
@@ -98,10 +102,9 @@ all_measurements, species = data.penguins()
 measurements = all_measurements[:, :2]
 
 # %% [markdown]
-# A picture before anything else.
-# It will come back, so it is a function:
+# A picture before anything else:
 
-# %%
+# %% tags=["folded"]
 MARKERS, COLOURS = "o^s", (plots.OTHERS[0], plots.OTHERS[1], plots.OTHERS[3])
 
 
@@ -157,7 +160,6 @@ print("converted first:", (wide.float() @ narrow).dtype)
 
 # %% [markdown] tags=["pytorch"]
 # PyTorch promotes a sum to float64, as NumPy does; its matrix product refuses.
-# (TensorFlow refuses both; a bare NumPy array beside a tensor it rounds to the tensor's type.)
 
 # %% tags=["tensorflow"]
 wide = tf.constant(np.ones((2, 2)))
@@ -177,7 +179,6 @@ print("a float64 array beside a float32 tensor:", mixed.dtype.name)
 # %% [markdown] tags=["tensorflow"]
 # Two *tensors* of different types never meet, not even in a sum.
 # **Watch out:** a NumPy array that is no tensor yet is converted without a word to the type of the tensor beside it: its float64 is rounded to float32.
-# (NumPy and PyTorch promote a sum to float64, and you may not notice.)
 
 # %% [markdown]
 # The penguins come as float32, and everything below stays in it, unless we say why.
@@ -206,7 +207,6 @@ print("tensor    ", copied.tolist())
 # As in NumPy, slices (and `.T`, and `reshape` where it can) are views, and indexing with a list copies.
 # **Watch out:** of three ways from an array to a tensor two share its memory, `as_tensor` only where it can.
 # That is fast, and a trap if you change either later; when in doubt, `torch.tensor`.
-# (TensorFlow avoids the question: its tensors cannot be changed at all.)
 
 # %% tags=["tensorflow"]
 table = tf.reshape(tf.range(6.0), (2, 3))
@@ -225,7 +225,6 @@ print("its slice, taken before:", column.numpy().tolist(), " a copy")
 # Tensors are **immutable**: an operation makes a new one.
 # What has to change, such as a weight, is a `tf.Variable`, which holds a tensor and swaps it, whole or in part, with `assign`.
 # A slice of it is a tensor of its own, and does not follow.
-# (PyTorch's tensors can be written to, and its slices are views.)
 
 # %% [markdown]
 # ### Shapes, and broadcasting used well
@@ -265,23 +264,21 @@ print("spread of the columns:", two_inputs.std(axis=0).round(3).tolist())
 # The number $z$ is called the **logit**: 0 means "half and half", every step up multiplies the odds by $e$.
 # For all birds at once, with their measurements as the rows of a matrix $x$, it is a matrix product: $z = xw + b$, where (219, 2) times (2, 1) gives (219, 1).
 # In code the column $w$ is called the **kernel**.
-# The weights that we start from are wrong on purpose:
+# The weights that we start from are wrong on purpose, those of a neuron to which long bills are Adelies':
 
 # %%
-# long bills would be Adelies'
 start_kernel = np.array([[-0.5], [0.5]], "float32")
 start_bias = np.array([0.0], "float32")
 
 # %% [markdown] tags=["pytorch"]
 # (One more thing that an array has not: a **device**.
 # A tensor lives in the memory of the processor or of a GPU, and what is computed together must live in the same one.
-# `device=device` puts it where we compute.
-# TensorFlow places tensors by itself.)
+# `device=device` puts it where we compute.)
 
 # %% [markdown] tags=["tensorflow"]
 # (One more thing that an array has not: a **device**.
 # A tensor lives in the memory of the processor or of a GPU.
-# TensorFlow places it by itself, on a GPU where there is one; in PyTorch one says where, `device=…`.)
+# TensorFlow places it by itself, on a GPU where there is one.)
 
 # %% [markdown]
 # How wrong?
@@ -402,7 +399,7 @@ print(f"all birds: {neuron_loss(kernel, bias, x, column):.3f}")
 # %% [markdown]
 # That is why every loss of the later lessons takes logits, not probabilities.
 # And our neuron's loss is worse than the 0.693 of someone who knows nothing, as we wished.
-# Now improve it.
+# Now we improve it.
 #
 # ## Which way is down?
 #
@@ -488,7 +485,7 @@ def error_of(gradient):
 # %% [markdown]
 # The picture, for both types:
 
-# %%
+# %% tags=["folded"]
 _, axes = plt.subplots(figsize=(7.0, 3.6))
 sizes, best = np.logspace(0, -11, 23).tolist(), {}
 for kind, marker in (("float32", "o-"), ("float64", "s-")):
@@ -566,8 +563,6 @@ ways = {
 }
 for name, gradient in ways.items():
     print(f"{name:29}" + "".join(f"{value:9.3f}" for value in gradient))
-if as_shipped:
-    assert all(error_of(gradient) < 2e-3 for gradient in ways.values())
 
 # %% [markdown]
 # To three digits.
@@ -581,17 +576,21 @@ for name, gradient in ways.items():
     digits[name] = -np.log10(max(error_of(gradient), 1e-16))
     in_common = "" if gradient is exact else f"{digits[name]:9.0f}"
     print(f"{name:29}{gradient[0]:20.16f}{in_common}")
+
+# %% [markdown]
+# The automatic gradient is not an approximation: it is the formula, worked out by a machine, and it has all the digits of its type, save for rounding in the last.
+# The quotient has as many as the subtraction leaves it.
+# That is the order of trust: check your own derivation by finite differences *in float64*, and use the automatic one for work.
+
+# %% tags=["folded"]
 if as_shipped:
+    assert all(error_of(gradient) < 2e-3 for gradient in ways.values())
     assert digits["automatic, float64"] > 13
     assert digits["automatic, float32"] > 5.5
     assert 8 < digits["finite differences, float64"] < 13
     assert digits["finite differences, float32"] > 2.5
 
 # %% [markdown]
-# The automatic gradient is not an approximation: it is the formula, worked out by a machine, and it has all the digits of its type, save for rounding in the last.
-# The quotient has as many as the subtraction leaves it.
-# That is the order of trust: check your own derivation by finite differences *in float64*, and use the automatic one for work.
-#
 # ## What was written down: the graph of one neuron
 #
 # The notes of the framework form a graph: each operation, and where its inputs came from.
@@ -610,35 +609,37 @@ print(f"by the formula: p = {p:.3f}, p - y = {p - numbers['y']:.3f}")
 
 # %% [markdown] tags=["pytorch"]
 # Each result of an operation has a `grad_fn`, the note about how it came to be; the note knows its predecessors, `next_functions`.
-# Following them from the loss walks the graph backwards, in the direction in which gradients flow.
-# Results in the middle do not keep their gradient unless asked, so we ask, with `retain_grad`:
+# Following the first of them, again and again, walks back from the loss, in the direction in which gradients flow:
 
 # %% tags=["pytorch"]
 given = {name: torch.tensor(value, requires_grad=name in ("w1", "w2", "b"))
          for name, value in numbers.items()}
-kept = {}
+w1, x1, w2, x2, b, y_bird = given.values()
+z = w1 * x1 + w2 * x2 + b
+loss = torch.logaddexp(z, torch.zeros_like(z)) - z * y_bird
+note = loss.grad_fn
+while note:
+    sources = [before for before, _ in note.next_functions if before]
+    print(note.name(), "<-", [before.name() for before in sources])
+    note = sources[0] if sources else None
+
+# %% [markdown] tags=["pytorch"]
+# At the ends stand the weights, as notes named `AccumulateGrad`: the places where `.grad` is written.
+# Where are the measurements and the answer?
+# Nobody asked for their gradient, so they are no nodes.
+# What the backward pass needs of them (the derivative of $w_1 x_1$ by $w_1$ is $x_1$) each note has saved for itself.
+#
+# We want to see all nodes, with their values and gradients.
+# Results in the middle do not keep their gradient unless asked: a folded cell asks, with `retain_grad`, and then visits every note.
+
+# %% tags=["pytorch", "folded"]
+nodes, kept = {}, {}
 
 
 def keep(result):
     result.retain_grad()
     kept[result.grad_fn] = result
     return result
-
-
-w1, x1, w2, x2, b, y_bird = given.values()
-z = keep(keep(keep(w1 * x1) + keep(w2 * x2)) + b)
-softplus = keep(torch.logaddexp(z, torch.zeros_like(z)))
-loss = keep(softplus - keep(z * y_bird))
-loss.backward()
-before = [note.name() for note, _ in loss.grad_fn.next_functions]
-print(loss.grad_fn.name(), "<-", before)
-
-# %% [markdown] tags=["pytorch"]
-# Now the walk.
-# At its ends stand the weights, as notes named `AccumulateGrad`: the places where `.grad` is written.
-
-# %% tags=["pytorch"]
-nodes = {}
 
 
 def visit(note):
@@ -652,13 +653,11 @@ def visit(note):
     nodes[note] = (label, sources, result.item(), result.grad.item())
 
 
+z = keep(keep(keep(w1 * x1) + keep(w2 * x2)) + b)
+loss = keep(keep(torch.logaddexp(z, torch.tensor(0.0))) - keep(z * y_bird))
+w1.grad = w2.grad = b.grad = None
+loss.backward()
 visit(loss.grad_fn)
-print(fill(", ".join(label for label, *_ in nodes.values()), 72))
-
-# %% [markdown] tags=["pytorch"]
-# Where are the measurements and the answer?
-# Nobody asked for their gradient, so they are no nodes.
-# What the backward pass needs of them (the derivative of $w_1 x_1$ by $w_1$ is $x_1$) each note has saved for itself.
 
 # %% [markdown] tags=["tensorflow"]
 # The tape keeps its notes to itself.
@@ -682,12 +681,12 @@ print(fill(", ".join(types), 72))
 
 # %% [markdown] tags=["tensorflow"]
 # Seven operations between six placeholders and an `Identity` that hands the result out.
-# To have the numbers too, a tape runs along while the graph is made, and we ask it for the gradient of the loss by *every* result.
-# `tape.watch` is there because constants are not watched by themselves (more below).
-# The Python inside runs once, while the graph is being made: that is when `notes` is filled.
-# Values and gradients come out of the graph, as it runs.
+# The measurements and the answer are nodes as well: this graph is of the computation.
+#
+# We want to see all nodes, with their values and gradients.
+# For that a folded cell lets a tape run along while the graph is made, and asks it for the gradient of the loss by *every* result.
 
-# %% tags=["tensorflow"]
+# %% tags=["tensorflow", "folded"]
 notes = []
 
 
@@ -708,16 +707,11 @@ for note, value, gradient in zip(notes, values, gradients):
     label = note.type if sources else note.name
     gradient = None if gradient is None else float(gradient)
     nodes[note] = (label, sources, float(value), gradient)
-print(fill(", ".join(label for label, *_ in nodes.values()), 72))
-
-# %% [markdown] tags=["tensorflow"]
-# The measurements and the answer are nodes as well: this graph is of the computation.
-# But nobody watched them, so they have no gradient.
 
 # %% [markdown]
-# The drawing puts each node to the right of its inputs:
+# The drawing puts each node to the right of its inputs.
 
-# %%
+# %% tags=["folded"]
 def places_of(nodes):
     places, leaves = {}, 0
     for key, (_, sources, *_) in nodes.items():
@@ -744,10 +738,10 @@ def draw_node(axes, column, row, label, value, gradient):
         axes.text(column, row + 0.26, f"{gradient:.3f}", color=pink, **middle)
 
 # %% [markdown]
-# In each box: the operation, its value, and below it the gradient of the loss by that value.
-# No number in it was worked out by us; the framework computed them all.
+# In each box: the operation, its value, and below it, if anyone asked for it, the gradient of the loss by that value.
+# No number in it was worked out by us; the framework computed them all:
 
-# %%
+# %% tags=["folded"]
 _, axes = plt.subplots(figsize=(8.5, 4.2))
 places = places_of(nodes)
 arrow = {"arrowstyle": "->", "color": "#777777"}
@@ -832,30 +826,14 @@ w = torch.tensor(3.0, requires_grad=True)
 for call in (1, 2, 3):
     (w**2).backward()
     print(f"backward number {call}: w.grad is {w.grad:.0f}")
-square = w**2
-square.backward(retain_graph=True)
-square.backward()
-print(f"twice through one graph, if it is retained: w.grad is {w.grad:.0f}")
-try:
-    square.backward()
-except RuntimeError as error:
-    print("a third time: RuntimeError:", str(error).split(" (")[0])
+(gradient,) = torch.autograd.grad(w**2, w)
+print(f"autograd.grad: gives {gradient:.0f}, w.grad is still {w.grad:.0f}")
 
 # %% [markdown] tags=["pytorch"]
 # **Watch out:** `backward` *adds* to `.grad`.
-# Each computation has a graph of its own, and what its notes had saved is freed once it was walked (unless you say `retain_graph=True`); but the gradients stay in the weights until you clear them.
+# Each `w**2` has a graph of its own, and what its notes had saved is freed once it was walked; but the gradients stay in the weights until you clear them.
 # Forget it, and each step of a training uses the sum of all gradients so far: no error, only a strange curve.
-#
-# Two things that you may skip now, and will find here when you need them.
-# `torch.autograd.grad` leaves no traces: it hands you the gradient as a value.
-# And with `create_graph` it writes the way back down too, so that the gradient can be differentiated again:
-
-# %% tags=["pytorch"]
-w = torch.tensor(3.0, requires_grad=True)
-(first,) = torch.autograd.grad(w**3, w, create_graph=True)
-(second,) = torch.autograd.grad(first, w)
-print(f"of the cube: first derivative {first:.0f}, second {second:.0f}")
-print("w.grad is", w.grad)
+# `torch.autograd.grad(result, weights)` leaves no traces: it hands you the gradients as values, one for each weight.
 
 # %% tags=["tensorflow"]
 w = tf.Variable(3.0)
@@ -867,6 +845,39 @@ try:
 except RuntimeError as error:
     print(fill(f"asked twice: RuntimeError: {error}", 72))
 
+# %% [markdown] tags=["tensorflow"]
+# A tape throws its notes away when it was asked once.
+# Nothing stays in the variable: gradients are values, and the next tape begins afresh.
+# (PyTorch's `backward` adds them up in the weights.)
+
+# %% [markdown]
+# ### Twice through the notes *(optional)*
+#
+# Two things that nothing in this lesson needs; lessons 10 to 12 do, and you will find them here.
+# Notes can be kept, to be walked more than once.
+# And since a gradient is computed like anything else, that can be written down too, and the gradient be differentiated again.
+
+# %% tags=["pytorch"]
+w = torch.tensor(3.0, requires_grad=True)
+square = w**2
+square.backward(retain_graph=True)
+square.backward()
+print(f"twice through one graph, if it is retained: w.grad is {w.grad:.0f}")
+try:
+    square.backward()
+except RuntimeError as error:
+    print("a third time: RuntimeError:", str(error).split(" (")[0])
+
+(first,) = torch.autograd.grad(w**3, w, create_graph=True)
+(second,) = torch.autograd.grad(first, w)
+print(f"of the cube: first derivative {first:.0f}, second {second:.0f}")
+
+# %% [markdown] tags=["pytorch"]
+# What the notes had saved is freed once they were walked, unless you say `retain_graph=True`.
+# With `create_graph=True` the way back is written down as well.
+
+# %% tags=["tensorflow"]
+w = tf.Variable(3.0)
 with tf.GradientTape(persistent=True) as tape:
     square = w**2
     cube = square * w
@@ -875,14 +886,6 @@ print(f"persistent: {tape.gradient(square, w):.0f}, "
       f"of the cube {tape.gradient(cube, w):.0f}")
 del tape  # and with it all that it kept
 
-# %% [markdown] tags=["tensorflow"]
-# A tape throws its notes away when it was asked once; with `persistent=True` it keeps them, and the memory with them, until it is deleted.
-# Nothing stays in the variable: gradients are values, and the next tape begins afresh.
-# (PyTorch's `backward` adds them up in the weights.)
-#
-# One thing that you may skip now, and will find here when you need it: since a gradient is computed like anything else, an outer tape can write that down, and differentiate it again.
-
-# %% tags=["tensorflow"]
 with tf.GradientTape() as outer:
     with tf.GradientTape() as inner:
         cube = w**3
@@ -890,9 +893,14 @@ with tf.GradientTape() as outer:
 second = outer.gradient(first, w)
 print(f"of the cube: first derivative {first:.0f}, second {second:.0f}")
 
+# %% [markdown] tags=["tensorflow"]
+# With `persistent=True` a tape keeps its notes, and the memory with them, until it is deleted.
+# The outer tape wrote down what the inner one did when it was asked.
+
 # %% [markdown]
-# ### Changing what was written down
+# ### Changing what was written down *(optional)*
 #
+# (What of it the loop below needs is said again there.)
 # Many operations need, on the way back, a value from the way there: the derivative of $e^w$ is $e^w$ itself, that of $w^3$ needs $w$.
 # What if somebody has changed it meanwhile?
 
@@ -986,6 +994,10 @@ def descend(x, y, start_kernel, start_bias, rate, steps):
             bias -= rate * bias.grad
     return losses, np.array(path, "float32")
 
+# %% [markdown] tags=["pytorch"]
+# **Watch out:** the update changes the weights in place, with `-=`, and under `no_grad`; outside of it PyTorch refuses to have them changed so.
+# `kernel = kernel - …` would put another tensor in its place, whose `.grad` stays empty.
+
 # %% tags=["tensorflow"]
 def descend(x, y, start_kernel, start_bias, rate, steps):
     x, y = tf.constant(x), tf.constant(y)
@@ -1000,6 +1012,10 @@ def descend(x, y, start_kernel, start_bias, rate, steps):
         kernel.assign_sub(rate * kernel_gradient)
         bias.assign_sub(rate * bias_gradient)
     return losses, np.array(path, "float32")
+
+# %% [markdown] tags=["tensorflow"]
+# **Watch out:** the update is `assign_sub`.
+# `kernel = kernel - …` would not change the variable: it throws it away and puts a tensor in its place, which no tape watches, and the next gradient would be `None`.
 
 # %% [markdown]
 # How long should a step be?
@@ -1032,7 +1048,7 @@ plain = losses_by_rate(
 # %% [markdown]
 # Loss by step, for both experiments:
 
-# %%
+# %% tags=["folded"]
 _, panels = plt.subplots(1, 2, figsize=(8.5, 3.4), sharey=True)
 experiments = {"Standardised": scaled, "Millimetres": plain}
 for axes, (name, runs) in zip(panels, experiments.items()):
@@ -1065,15 +1081,15 @@ for name, runs in experiments.items():
 # With a small rate the neuron is still on its way after sixty steps.
 # With a hundred times ours the very first step throws the line to about the right place, but makes the neuron so sure of itself that each remaining mistake is expensive.
 # A few steps mend the worst of that; the later ones are small beside its weights, and ours overtakes it.
-# Counted in birds it even does no harm, 5 wrong where ours has 7: the loss of one neuron has a single valley, and leads back to it from everywhere.
+# Counted in birds it even does no harm, 5 wrong where ours has 7: the loss of one neuron has a single valley, and leads back to it.
 # Do not rely on that.
-# The network at the end of this lesson has no such loss: with this rate, from five different starts, it stood between 2 and 13 after 400 steps, where ours stands at 0.06.
+# The network at the end of this lesson has no such loss: with this rate, from five different starts, it still leapt above 5 within the last hundred of 400 steps, where ours stands at 0.06.
 # (Ours is not the best: try 20.)
 # **Millimetres.**
-# No rate gets near that in sixty steps.
+# None of the three rates gets near that in sixty steps.
 # The inputs are large and all *positive*, so a step moves all logits up or down together, far more than it turns the line.
 # A small rate turns it very slowly; a larger one throws all logits to and fro first.
-# (Try .05 for 400 steps: wild for the first hundreds, and in the end as good as ours.)
+# (Try .05 for 400 steps: wild for some 160 of them, and in the end nearly as good as ours, 0.049 against 0.048.)
 # That is why inputs are standardised.
 #
 # Now the full run:
@@ -1085,13 +1101,12 @@ losses, path = descend(
 wrong_at_first, wrong = (birds_wrong(two_inputs, path[k]) for k in (0, -1))
 print(f"at first: loss {losses[0]:.3f}, {wrong_at_first} birds wrong")
 print(f"now:      loss {losses[-1]:.3f}, {wrong} birds wrong")
-assert not as_shipped or (losses[-1] < 0.06 and wrong < 10)
 
 # %% [markdown]
 # And the line after some of its steps.
-# To draw where the logit is 0, we ask for it at many points of the plane:
+# To draw where the logit is 0, the next folded cells ask for it at many points of the plane.
 
-# %%
+# %% tags=["folded"]
 across, up = np.linspace(31, 61, 151), np.linspace(12.5, 22, 101)
 lengths, depths = np.meshgrid(across, up)
 plane = np.stack([lengths.ravel(), depths.ravel()], axis=1).astype("float32")
@@ -1114,7 +1129,7 @@ def draw_line(axes, values, colour, thickness, label):
 # %% [markdown]
 # From light and thin to dark and thick:
 
-# %%
+# %% tags=["folded"]
 _, axes = plt.subplots(figsize=(7.0, 4.2))
 draw_birds(
     axes,
@@ -1133,7 +1148,12 @@ for number, step in enumerate(shown):
 # The bills of a few birds are those of the other species: no line gets all of them right.
 # (The best one gets 3 wrong.
 # Gradient descent lowers the loss, not that count.)
-#
+
+# %% tags=["folded"]
+if as_shipped:
+    assert losses[-1] < 0.06 and birds_wrong(two_inputs, path[-1]) < 10
+
+# %% [markdown]
 # ## A third species: where one neuron fails
 #
 # Now the Gentoos.
@@ -1169,7 +1189,7 @@ def count_wrong(opinion):
 # %% [markdown]
 # Whatever lies in the shade is a Chinstrap to the neuron.
 
-# %%
+# %% tags=["folded"]
 def draw_opinion(axes, opinion, title):
     draw_birds(axes, title, kinds=(0, 1, 2))
     z = opinion(plane).reshape(lengths.shape)
@@ -1197,9 +1217,6 @@ for name, opinion in opinions.items():
         f"{missed[species == kind].sum()} of {(species == kind).sum()} {bird}s"
         for kind, bird in enumerate(data.PENGUIN_SPECIES)
     ))
-if as_shipped:
-    assert count_wrong(as_trained_on_two) > 100
-    assert 30 < count_wrong(trained_on_all) < 50
 
 # %% [markdown]
 # The first picture is worth remembering: asked about something that it has never seen, the neuron does not say so.
@@ -1207,7 +1224,13 @@ if as_shipped:
 # The second neuron has learned from every bird, and still gets about one in nine wrong.
 # Training longer will not help: the Chinstraps sit between the others, Adelies to the left, Gentoos below, and one line cannot keep both out.
 # (The best of all lines gets 36 wrong; always answering "no Chinstrap" gets 68.)
-#
+
+# %% tags=["folded"]
+if as_shipped:
+    assert count_wrong(as_trained_on_two) > 100
+    assert 30 < count_wrong(trained_on_all) < 50
+
+# %% [markdown]
 # ## A hidden layer
 #
 # Two lines could.
@@ -1240,7 +1263,8 @@ def batches(seed):
         yield inputs, answers
 
 # %% [markdown]
-# Four arrays, by layer:
+# `weights.dense(rng, 2, 4)` draws the kernel of a layer from 2 numbers to 4, and gives it biases of 0.
+# So there are four arrays, a kernel and a bias for each of two layers:
 
 # %%
 start = starting_weights(seed)["classifier"]
@@ -1263,7 +1287,8 @@ def bare_logits(x, parameters):
     return hidden @ output_kernel + output_bias
 
 # %% [markdown]
-# The rest you have, in `descend`: the same loss, the same gradients, the same step, for four arrays instead of two.
+# The rest you have, in `descend`: the same loss, the same gradients, the same step, for a list of four arrays instead of `kernel` and `bias`.
+# (The list is made layer by layer, so it has the order printed above.)
 
 # %% tags=["pytorch"]
 x = torch.tensor(inputs, device=device)
@@ -1326,7 +1351,7 @@ hidden_kernel, hidden_bias = (
 # %% [markdown]
 # The line of a hidden neuron is where its weighted sum is 0:
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "folded"]
 _, panels = plt.subplots(1, 2, figsize=(9.0, 3.8), sharey=True)
 draw_birds(panels[0], "Each hidden neuron draws a line …", kinds=(0, 1, 2))
 sums = standardise(plane, like=measurements) @ hidden_kernel + hidden_bias
@@ -1363,7 +1388,15 @@ def build_classifier(starting):
 def build_optimizer(network):
     return torch.optim.SGD(network.parameters(), lr=learning_rate)
 
+# %% [markdown] tags=["pytorch"]
+# `nn.Sequential` is a network made of layers, each of which works on what the one before it has put out.
+# To use it, call it like a function: `network(inputs)` runs all layers and gives the logits.
+# `network.parameters()` are its four arrays, and the optimiser is told that it is these that it has to move.
+# A `Linear` layer keeps its kernel transposed, (outputs, inputs), and calls it `weight`; `load_weights` knows.
+#
+# One step of the training has the parts that you know: `zero_grad` clears the gradients, which would add up, and `optimizer.step()` is the update.
 
+# %% tags=["pytorch", "network"]
 def to_tensors(inputs, answers):
     arrays = inputs, answers
     return [torch.as_tensor(array, device=device) for array in arrays]
@@ -1377,10 +1410,7 @@ def train_step(network, optimizer, inputs, answers):
     return loss.detach()
 
 # %% [markdown] tags=["pytorch"]
-# `nn.Sequential` is a network made of layers, each of which works on what the one before it has put out; `network(inputs)` runs them all and gives the logits.
-# The optimiser was given the network's parameters: `zero_grad` clears their gradients, which would add up, and `step` is the update.
-# `F.binary_cross_entropy_with_logits` is our log loss.
-# A `Linear` layer keeps its kernel transposed, (outputs, inputs), and calls it `weight`; `load_weights` knows.
+# `F.binary_cross_entropy_with_logits` is our log loss, and `detach` hands the loss out without its notes.
 
 # %% tags=["tensorflow", "network"]
 log_loss_of_keras = keras.losses.BinaryCrossentropy(from_logits=True)
@@ -1401,8 +1431,11 @@ def build_optimizer(network):
     return optimizer
 
 # %% [markdown] tags=["tensorflow"]
-# A `keras.Sequential` is a network made of layers, each of which works on what the one before it has put out; `network(inputs)` runs them all and gives the logits.
+# A `keras.Sequential` is a network made of layers, each of which works on what the one before it has put out.
+# To use it, call it like a function: `network(inputs)` runs all layers and gives the logits.
+# `network.trainable_variables` are its four arrays, and `optimizer.build` tells the optimiser that it is these that it has to move.
 # The step has the same three parts as before: the loss on a tape, the gradients, and the update, which is the optimiser's `apply`.
+# (`training=True` tells the layers that they are being trained; ours do not care.)
 # `from_logits=True` tells Keras that it gets $z$, not $p$: lesson 2 shows what happens without it.
 
 # %% tags=["tensorflow", "network"]
@@ -1432,18 +1465,21 @@ for step in [step for step in (1, 10, 100) if step <= steps]:
           f"layers {layer_losses[step - 1]:.3f}")
 apart = records.relative_difference(bare_losses, layer_losses).max()
 print("equal but for rounding:", bool(apart < 1e-3))
-assert apart < 1e-3 or not as_shipped
 
 # %% [markdown]
 # So there is no magic in a layer, nor in an optimiser.
 # What is in them is on this page.
-#
+
+# %% tags=["folded"]
+assert apart < 1e-3 or not as_shipped
+
+# %% [markdown]
 # ## The twin check
 #
 # Now the other notebook.
 # This one leaves a record of its run; the twin's was left when it was last run with the same parameters.
 
-# %%
+# %% tags=["folded"]
 mine = records.save(
     "01_tensors",
     framework,
@@ -1464,9 +1500,9 @@ most = 0.0
 if twin:
     its_losses = twin["losses"]["loss of the network"]
     most = records.relative_difference(layer_losses, its_losses).max()
-plots.twins(mine, twin, f"The twins are nowhere further apart than {most:.0e}")
+title = f"The twins' largest relative difference is {most:.0e}"
+plots.twins(mine, twin, title)
 print(records.compare(mine, twin))
-assert not as_shipped or most < 1e-3
 
 # %% [markdown]
 # Two frameworks, hundreds of steps, and the losses still share about six digits: all that float32 has, less a few roundings.
@@ -1474,12 +1510,17 @@ assert not as_shipped or most < 1e-3
 # It need not be so.
 # Here every step uses all birds, $\tanh$ has no kink at which a rounding could decide anything, and no stretch of the path pulls two nearby runs far apart: weights that start a millionth apart are some millionths apart at the end, where the loss is so flat that it hardly notices.
 # Lesson 4 shows networks in which the same roundings grow.
-#
+
+# %% tags=["folded"]
+assert not as_shipped or most < 1e-3
+
+# %% [markdown]
 # ## What differs
 #
 # | | PyTorch | TensorFlow | why it matters |
 # |---|---|---|---|
 # | float32 meets float64 | a sum of tensors is promoted, a matrix product refuses | tensors refuse both; a bare NumPy array is rounded to the tensor's type | a stray float64 array doubles memory, loses digits, or stops you |
+# | where a tensor lives | where you say, `device=…` | it is placed for you, on a GPU where there is one | PyTorch: weights and batches on one device |
 # | slices | views: writing to one writes to the tensor | copies; tensors cannot be changed | know who else sees your change |
 # | what can be changed | any tensor | a `tf.Variable`, by `assign` | an update changes what the engine knows, it does not replace it |
 # | what is written down | everything computed from a tensor with `requires_grad` | what happens to trainable variables inside a tape's block | mark, or watch |
@@ -1878,7 +1919,7 @@ def learn(x, y, kernel, bias, rate, steps):
     return losses, kernel.numpy(), bias.numpy()
 
 # %% [markdown] tags=["exercise"] exercise="way-back" points=3
-# ### Exercise 2: the way back through the hidden layer
+# ### Exercise 2: the way back through the hidden layer *(optional)*
 #
 # For one neuron we worked the gradient out on paper.
 # Do it for the network with the hidden layer, in NumPy.
@@ -2158,7 +2199,7 @@ def way_back(x, y, parameters):
     ]
 
 # %% [markdown] tags=["exercise"] exercise="one-form" points=3
-# ### Exercise 3: other weights, the same network
+# ### Exercise 3: other weights, the same network *(optional)*
 #
 # Here are the 17 numbers of the lesson's network after 400 steps (parameters as shipped), rounded; with them it has nine birds wrong:
 

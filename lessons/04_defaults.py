@@ -1,5 +1,5 @@
 # ---
-# minutes: {read: 135, run: 1, exercises: 30}
+# minutes: {read: 76, run: 1, exercises: 40}
 # seconds: 90
 # memory_mb: 1300
 # needs: []
@@ -14,6 +14,9 @@
 # - **You will build** one network as each framework makes it when nothing is said, and turn its defaults, one by one, into the twin's until the two curves coincide.
 # - **You will learn** what batch normalisation computes; some twenty defaults in which the frameworks differ, and how to set them equal; how to compare two things with seeds and intervals; what rounding does to a training, and what it does not.
 # - **You need** lessons 1 to 3.
+#
+# The core takes about an hour and a half: 76 minutes to read, and the first exercise.
+# Sections marked *optional* are not counted in it: they take another 38 minutes, and nothing later needs them.
 
 # %% [markdown]
 # So far the twins were the same network because we made them so: same starting weights, same batches, every setting written down.
@@ -236,8 +239,6 @@ def train(network, optimizer, seed, steps=None):
 # %% tags=["nbval-ignore-output"]
 first_losses, first_accuracies = train(*as_it_comes(seed), seed)
 print("  ".join(f"{accuracy:.3f}" for accuracy in first_accuracies))
-if as_shipped:
-    assert first_accuracies[-1] > 0.8
 
 # %% [markdown]
 # The twin ran the same cell and left a record.
@@ -290,11 +291,14 @@ for axes in (left, right):
 #
 # To know what is luck we repeat.
 # Twelve seeds, in both frameworks, are more than a notebook has time for, so a script did it: `data/make/default_runs.py` runs *this lesson's cells* and keeps the results in `data/default_runs.csv`.
+# We read it as `runs`, a dictionary whose keys are three: which framework, with batch normalisation or without, in which state (here "as it comes").
+# Behind each key are arrays of 12 seeds by 6 looks.
 # Seed 0, of this framework, is what you have just run; its first losses must be those of the file:
 
-# %%
+# %% tags=["folded"]
 runs = data.default_runs()
 if as_shipped:  # the file's runs are of the lesson's own parameters
+    assert first_accuracies[-1] > 0.8
     filed = runs[framework, True, "as it comes"]["loss"][0, 0]  # first look
     same = bool(abs(first_losses[:eighth].mean() / filed - 1) < 0.02)
     print("mean loss of the first eighth of an epoch, "
@@ -303,8 +307,8 @@ if as_shipped:  # the file's runs are of the lesson's own parameters
 
 # %% [markdown]
 # Between the frameworks we take **differences by seed**: runs of one seed saw the same batches, and what these do to both alike cancels.
-# (As the frameworks come that is little, for the starting weights differ.
-# Later, where weights are shared as well, it is much for the loss, and little or nothing for the accuracy.)
+# (As the frameworks come that is little at first, for the starting weights differ: at the first look the accuracies' differences have a standard deviation of .032 by seed, and would have .035 if seeds were not paired; after one epoch it is .013 against .023.
+# At the end of the walk below, where weights and rules are shared as well, it is nearly everything: .002 against .027 at the first look.)
 # From the twelve differences we get their mean and a 95 % interval, $\bar d \pm 2.201\, s / \sqrt{12}$, where $s$ is their standard deviation and 2.201 Student's factor for twelve differences (11 degrees of freedom).
 # If the differences are roughly normal, 95 of 100 such intervals cover the mean over all seeds.
 # "Loss" is the mean training loss since the look before.
@@ -348,7 +352,7 @@ for axes, quantity in zip(panels, ("loss", "accuracy")):
     axes.set_xticks(looks, ["⅛", "¼", "½", "1", "2", "4"])
     axes.set(xlabel="epochs", ylabel=f"{quantity}: TensorFlow − PyTorch")
 panels[0].set_title("Training loss: TensorFlow ahead early, both times")
-panels[1].set_title("Test accuracy: the sign depends on one layer")
+panels[1].set_title("Test accuracy early: one layer decides the sign")
 panels[1].legend()
 print("TensorFlow - PyTorch, accuracy without batch norm")
 for look, mean, half in zip(looks, *gap("accuracy", False)):
@@ -514,9 +518,6 @@ print(f"momentum .9:  running statistics {fast:.3f}, "
       f"batch statistics {fast_batch:.3f}")
 print(f"momentum .99: running statistics {slow:.3f}, "
       f"batch statistics {slow_batch:.3f}")
-if as_shipped:
-    assert np.allclose(fast_losses, slow_losses, rtol=1e-3)
-    assert abs(fast_batch - slow_batch) < 0.02 and slow < fast
 
 # %% [markdown]
 # There is the riddle's first half.
@@ -524,7 +525,13 @@ if as_shipped:
 # At momentum .99 the network is *looked at through statistics that have not arrived yet*.
 # "TensorFlow is less accurate early" was, here, a statement about running averages that lag.
 # (One seed; twelve follow.)
-#
+
+# %% tags=["folded"]
+if as_shipped:
+    assert np.allclose(fast_losses, slow_losses, rtol=1e-3)
+    assert abs(fast_batch - slow_batch) < 0.02 and slow < fast
+
+# %% [markdown]
 # ## Six defaults of this network
 #
 # Batch normalisation brought two.
@@ -654,14 +661,17 @@ def biases_moved():
 # %% tags=["nbval-ignore-output"]
 moved = biases_moved()
 ask("useless biases, moved by", moved)
-if as_shipped:
-    assert moved > 0.5 if framework == "pytorch" else moved < 0.5
 
 # %% [markdown]
 # In PyTorch the useless biases wander by one and a half to two learning rates, driven by rounding, and how far depends on the machine's; in Keras they hardly stir, because its epsilon counts at first as $10^{-7}/\sqrt{.001}$, 316 times PyTorch's.
 # In training it does no harm, since the mean is subtracted again.
 # It is where Adam's epsilon matters: at gradients as small as itself.
-#
+
+# %% tags=["folded"]
+if as_shipped:
+    assert moved > 0.5 if framework == "pytorch" else moved < 0.5
+
+# %% [markdown]
 # ## One default at a time
 #
 # Now the walk from one framework's rules to the other's.
@@ -783,7 +793,7 @@ for state, taken in walk_to_twin():
 # %% [markdown]
 # These seven runs are seed 0 of the file, up to one epoch:
 
-# %%
+# %% tags=["folded"]
 if as_shipped:
     filed = {state: runs[framework, True, state]["loss"][0, 0]
              for state in live}
@@ -834,7 +844,7 @@ if twin:
 # Look at the grey part, the first eighth of an epoch.
 # Later the curves come together, for what is learnt counts for more than where it began, and noise for more than either.
 # The last curve is not zero, and it grows: Adam's epsilon has the same value now but not the same *place*, which neither framework lets you choose; in Keras it still counts for more in the first steps, and a small difference is then multiplied.
-# We come to both.
+# We come to both, to the second in an optional section.
 #
 # Now with twelve seeds.
 # A *contribution* is the difference between two neighbouring states of the walk, seed by seed.
@@ -858,9 +868,19 @@ print("12 seeds: {:+.4f} ± {:.4f}".format(*interval(after - before)))
 # | PyTorch's | already Keras' | PyTorch's → Keras' | still PyTorch's |
 # | TensorFlow's | already PyTorch's | Keras' → PyTorch's | still Keras' |
 #
-# We count the second change backwards, so that both say what Keras' rule does in place of PyTorch's.
+# We count the second change backwards, *before − after*, so that both say what Keras' rule does in place of PyTorch's.
+# The kernel again, on TensorFlow's walk:
 
 # %%
+before = runs["tensorflow", True, "drawn by NumPy"]["loss"][:, 0]
+after = runs["tensorflow", True, "kernel"]["loss"][:, 0]
+print("12 seeds: {:+.4f} ± {:.4f}".format(*interval(before - after)))
+
+# %% [markdown]
+# The other contributions are taken in the same way, between each state and the next (in the folded cell).
+# Three more differences are taken at the ends: between the frameworks as they come, between the two walks' beginnings, and *what remains* between the end of this walk and the beginning of the twin's, where all six rules are equal.
+
+# %% tags=["folded"]
 def contributions(walker, quantity, batch_norm, look=0):
     """{default: (mean, half width)}: Keras' rule - PyTorch's, on one walk."""
     def value(name, state):
@@ -885,7 +905,7 @@ def contributions(walker, quantity, batch_norm, look=0):
 # The two uppermost rows are the whole gap: as the frameworks come, and between the ends of the walk, where NumPy draws the starting weights.
 # Look at the first eighth of an epoch:
 
-# %%
+# %% tags=["folded"]
 panels = {"training loss": ("loss", True), "test accuracy": ("accuracy", True),
           "test accuracy, no batch norm": ("accuracy", False)}
 rows = list(contributions("pytorch", "loss", True))
@@ -913,8 +933,8 @@ for axes, (title, (quantity, batch_norm)) in zip(columns, panels.items()):
 columns[0].set_yticks(range(len(rows)), rows)
 columns[0].invert_yaxis()
 columns[0].legend(fontsize=8, loc="lower left")
-title = ("Loss: kernel and slope. Accuracy: most of all batch norm's "
-         "momentum; without batch norm, the kernel")
+title = ("After ⅛ epoch. Loss: kernel and slope. Accuracy: most of all batch "
+         "norm's momentum; without batch norm, the kernel")
 _ = columns[0].figure.suptitle(title, fontsize=11, x=0.01, ha="left")
 
 # %% [markdown]
@@ -997,7 +1017,7 @@ ask("windows that see the pixel", right_and_bottom, centred)
 # %% [markdown]
 # The first window (thick), the last one, and the centres of all nine:
 
-# %%
+# %% tags=["folded"]
 def draw_windows(axes, colour, first):
     for corner, width in ((first, 3), (first + 4, 1.5)):
         axes.add_patch(plt.Rectangle((corner, corner), 3, 3, fill=False,
@@ -1170,6 +1190,7 @@ asked = {
 catalogue = {name: (np.asarray(value).item(), how)
              for name, (value, how) in (written | asked).items()}
 theirs = dict(zip(catalogue, known["scores"]["catalogue"])) if known else {}
+answers["catalogue"] = [value for value, _ in catalogue.values()]
 print(f"{'':27}{me:>11}{you:>11}  to have the twin's")
 for name, (value, how) in catalogue.items():
     print(f"{name:27}{value:11.4g}{theirs.get(name, np.nan):11.4g}  {how}")
@@ -1316,7 +1337,6 @@ for name, place in kinds:
         accuracy[key] = digits_accuracy(trained[key], digits)
         print(f"{name:15}{digits:9} last loss {digits_runs[key][-1]:.13f}, "
               f"test accuracy {accuracy[key]:.4f}")
-        assert accuracy[key] > 0.78 or not as_shipped
 
 # %% [markdown]
 # A record keeps nine digits of a number.
@@ -1352,7 +1372,8 @@ if twin:
 # %% [markdown]
 # And asserted, over all 300 steps in float64 and over the first twenty in float32:
 
-# %%
+# %% tags=["folded"]
+assert min(accuracy.values()) > 0.78 or not as_shipped
 if twin:
     for key in one_rule:
         steps, limit = (300, 1e-13) if key[1] == "float64" else (20, 1e-5)
@@ -1366,8 +1387,8 @@ if twin:
 
 # %% [markdown]
 # Read the figure from below.
-# **SGD and Adam in float64 agree to 15 digits for 300 steps**; the difference, about 1e-15, hardly grows.
-# (13 digits are asserted: another machine may add in another order.)
+# **SGD and Adam in float64 agree to 13 digits for 300 steps.**
+# Here they do better than that, and the difference hardly grows; but another machine may add in another order, so 13 are what we assert.
 # Forward pass, loss, gradients of every layer, batch normalisation, both optimisers: *in training* the two frameworks compute the same function, and the *twin proof* holds the losses of every lesson to ten digits (`make proof`).
 #
 # The curve "Adam, float64" is the same Adam with epsilon in each framework's own place: 2e-4 at the second step, some hundredths in the end.
@@ -1397,14 +1418,34 @@ print(f"{me}: {ours:.4f}, with {you}'s running variance: {by_theirs:.4f}")
 if twin:
     theirs = twin["scores"]["test_accuracy_of_SGD_in_float64"]
     print(f"{you}: {theirs:.4f}")
-    assert by_theirs == theirs or not as_shipped
 
 # %% [markdown]
-# One of the 2,000 test images falls on the other side.
+# The count of right answers moves by one of the 2,000.
 #
+# And the two curves in float32?
+# There the difference stays near 1e-7, rounding, for a long time; and then a curve may leap.
+# Where, depends on the machine, and it need not happen within 300 steps:
+
+# %% tags=["nbval-ignore-output"]
+if twin:
+    for key in one_rule:
+        if "float32" in key:
+            for limit in (1e-6, 1e-3):
+                beyond = np.flatnonzero(apart[key] > limit) + 1
+                print(f"{', '.join(key)}: beyond {limit:.0e} "
+                      f"from step {min(beyond, default='-')}")
+
+# %% [markdown]
+# So twins in float32 are held to each other over their first steps only.
+# Why a curve leaps is the next section, which is optional; what is needed later is that it can.
+
+# %% tags=["folded"]
+if twin and as_shipped:
+    assert by_theirs == theirs
+
+# %% [markdown]
 # ## Float32, and where chaos begins *(optional)*
 #
-# In float32 the difference stays near 1e-7, rounding, for a long time; and then a curve may leap (in our run SGD passes 1e-6 at step 229 and 1e-3 sixteen steps later; on another machine elsewhere, or not at all); Adam's did not leap in these 300 steps.
 # Rounding that piles up would climb gently.
 # What leaps?
 #
@@ -1468,6 +1509,12 @@ _ = axes.legend(ncols=2, fontsize=8, loc="upper left")
 for (kind, size, nudge), values in alone.items():
     print(f"{kind}, moved by {size:.0e}, nudge {nudge}: "
           f"at most {values.max():.0e}")
+
+# %% [markdown]
+# With kinks, two of the three small moves led, after a rest, to losses some hundredths apart, twenty to forty thousand times the 1e-6 by which we had moved the weights; the third met no kink.
+# Without kinks none leapt, and even the large move kept the losses within the 1e-3 by which it had moved the weights.
+
+# %% tags=["folded"]
 worst = {key: values.max() for key, values in alone.items()}
 if as_shipped:
     assert worst["kinks", 1e-6, 0] > 1e-3 and worst["kinks", 1e-6, 2] > 1e-3
@@ -1475,9 +1522,6 @@ if as_shipped:
     assert worst["smooth", 1e-3, 0] < 1e-2 < worst["kinks", 1e-3, 0]
 
 # %% [markdown]
-# With kinks, two of the three small differences rested and then leapt to a hundred thousand times their size; one met no kink.
-# Without kinks none leapt, and even the large one stayed below the 1e-3 by which we had moved the weights.
-#
 # Is it the kinks, though?
 # We train the unmoved and the moved network side by side, and look before each step whether any input of a LeakyReLU has one sign here and the other there:
 
@@ -1533,7 +1577,7 @@ for size, nudge in nudges[1:]:
 #
 # So it needs no second framework to make runs part, only a kink and a first difference of any origin: another order of additions, another number of threads, another processor.
 # A float32 training of a network with kinks has, after some hundred steps, *one of many* results.
-# They differ little in quality: the accuracies of our digits runs by less than a point, and over twelve seeds *what remains* after four epochs is 0 within .004.
+# They differ little in quality: the accuracies of our digits runs by less than a point, and over twelve seeds every interval of *what remains* after four epochs contains 0 and is at most ± .004 wide.
 # Lesson 6 brings another switch, max-pooling, which chooses between pixels.
 
 # %% [markdown]
@@ -1541,7 +1585,7 @@ for size, nudge in nudges[1:]:
 #
 # The record of this notebook: three trainings step by step, all answers, and the bits of the float64 losses.
 
-# %%
+# %% tags=["folded"]
 bits = {", ".join(key): losses.astype("float64").view("int64").tolist()
         for key, losses in digits_runs.items() if "," not in key[0]}
 mine = records.save(
@@ -1551,8 +1595,7 @@ mine = records.save(
     parameter_count=weights.count(starting_weights(seed)["classifier"]),
     test_accuracy_of_SGD_in_float32=accuracy["SGD", "float32"],
     test_accuracy_of_SGD_in_float64=accuracy["SGD", "float64"],
-    catalogue=[value for value, _ in catalogue.values()], **answers, **bits,
-    **{"accuracies as it comes": first_accuracies},
+    **answers, **bits, **{"accuracies as it comes": first_accuracies},
 )
 
 # %% [markdown]
@@ -1607,7 +1650,7 @@ print(records.compare(mine, twin))
 # Without batch normalisation TensorFlow is ahead early, and the wider starting kernel carries most of it.
 # With it TensorFlow is behind early, although its training loss falls *faster*: its running statistics lag, because a default keeps 99 % of the old.
 # **"More accurate" after four epochs: not supported by either.**
-# With the defaults the gap is −.7 ± .5 points with batch norm, in PyTorch's favour (and the interval is somewhat too narrow), and −.3 ± .6 without: about a point at most, no support for the claim, and too little to choose a framework by.
+# With the defaults the gap is −.7 ± .5 points with batch norm, in PyTorch's favour (and the interval is somewhat too narrow), and −.3 ± .6 without: hardly more than a point, no support for the claim, and too little to choose a framework by.
 # With the six defaults equal, the difference after an eighth of an epoch is at most a few thousandths: with batch norm +.0004 ± .0014 or +.0008 ± .0015, by the walk.
 #
 # All of this holds for one data set, one small network with and without one layer, and Adam.
@@ -1942,6 +1985,148 @@ def parting(one, two, limit):
     apart = np.flatnonzero(one / two - 1 > limit)
     return int(apart[0]) + 1 if len(apart) else None
 
+# %% [markdown] tags=["exercise"] exercise="walk" points=4
+# ### Exercise 4: a walk to the twin
+#
+# `walk(home, away)` gets two dictionaries of the six default rules, with the names of `rules_of`: `home` are Keras', `away` are PyTorch's, in the order in which they are taken over.
+# Each is written as its own framework writes it: `norm_momentum` is .99 in `home` and .1 in `away`.
+# Return a list of six dictionaries, all written as Keras writes them: what Keras' network is set to after the first takeover, after the second as well, and so on.
+# The dictionaries that come in are not to be changed.
+
+# %% [markdown] tags=["hint"]
+# The two momenta are weights of two different things: of the old average, and of the new batch.
+
+# %% [markdown] tags=["hint"]
+# A list that holds one dictionary six times shows its last state six times.
+# `one | {"slope": 0.2}` makes a new one.
+
+# %% tags=["pytorch", "solution"]
+def walk(home, away):
+    ### BEGIN SOLUTION
+    states, taken = [], home
+    for name, rule in away.items():
+        if name == "norm_momentum":
+            rule = 1 - rule
+        taken = taken | {name: rule}
+        states.append(taken)
+    return states
+    ### END SOLUTION
+
+# %% tags=["tensorflow", "solution"]
+def walk(home, away):
+    ### BEGIN SOLUTION
+    states, taken = [], home
+    for name, rule in away.items():
+        if name == "norm_momentum":
+            rule = 1 - rule
+        taken = taken | {name: rule}
+        states.append(taken)
+    return states
+    ### END SOLUTION
+
+# %% [markdown]
+# And now yours:
+
+# %% tags=["check"]
+home = {"kernel": "glorot", "bias": "zeros", "norm_momentum": 0.99,
+        "norm_epsilon": 1e-3, "slope": 0.3, "adam_epsilon": 1e-7}
+away = {"kernel": "lecun", "bias": "lecun", "norm_momentum": 0.1,
+        "norm_epsilon": 1e-5, "slope": 0.01, "adam_epsilon": 1e-8}
+given = walk(dict(home), dict(away))
+assert len(given) == 6, (
+    f"six takeovers make six dictionaries, not {len(given)}")
+assert given[0]["kernel"] == "lecun", (
+    f"the kernel is taken over first, and is {given[0]['kernel']} still")
+now = given[0]["slope"]
+assert now == 0.3, (
+    f"after the first takeover the slope is .3 still, not {now}: "
+    "is each dictionary of the list another one?")
+assert given[3]["kernel"] == "lecun", (
+    "after the fourth takeover the kernel is back at "
+    f"{given[3]['kernel']}: what was taken over stays")
+now = given[2]["norm_momentum"]
+assert np.isclose(now, 0.9), (
+    f"the third takeover makes the momentum .9, not {now:.2g}: "
+    "the .1 is the weight of the new batch")
+last = given[-1] | {"norm_momentum": 0.1}
+assert last == away, f"at the end all six are taken over, not {given[-1]}"
+
+# %% tags=["hidden"]
+first, second = dict(home), dict(away)
+given = walk(first, second)
+assert first == home and second == away, (
+    "a dictionary that came in was changed: make a new one")
+two = {"slope": 0.2, "norm_momentum": 0.25}
+given = walk(dict(home), dict(two))
+assert [one["slope"] for one in given] == [0.2, 0.2], (
+    "the order is that of the second dictionary: here the slope comes first")
+assert [one["norm_momentum"] for one in given] == [0.99, 0.75], (
+    "a new batch's weight of .25 leaves .75 to the old average")
+
+# %% tags=["pytorch", "wrong"] mistake="copies the momentum as it is"
+def walk(home, away):
+    states, taken = [], home
+    for name, rule in away.items():
+        taken = taken | {name: rule}
+        states.append(taken)
+    return states
+
+# %% tags=["tensorflow", "wrong"] mistake="copies the momentum as it is"
+def walk(home, away):
+    states, taken = [], home
+    for name, rule in away.items():
+        taken = taken | {name: rule}
+        states.append(taken)
+    return states
+
+# %% tags=["pytorch", "wrong"] mistake="fills the list with one dictionary"
+def walk(home, away):
+    states, taken = [], dict(home)
+    for name, rule in away.items():
+        taken[name] = 1 - rule if name == "norm_momentum" else rule
+        states.append(taken)
+    return states
+
+# %% tags=["tensorflow", "wrong"] mistake="fills the list with one dictionary"
+def walk(home, away):
+    states, taken = [], dict(home)
+    for name, rule in away.items():
+        taken[name] = 1 - rule if name == "norm_momentum" else rule
+        states.append(taken)
+    return states
+
+# %% tags=["pytorch", "wrong"] mistake="forgets what was taken over before"
+def walk(home, away):
+    states = []
+    for name, rule in away.items():
+        rule = 1 - rule if name == "norm_momentum" else rule
+        states.append(home | {name: rule})
+    return states
+
+# %% tags=["tensorflow", "wrong"] mistake="forgets what was taken over before"
+def walk(home, away):
+    states = []
+    for name, rule in away.items():
+        rule = 1 - rule if name == "norm_momentum" else rule
+        states.append(home | {name: rule})
+    return states
+
+# %% tags=["pytorch", "wrong"] mistake="changes the dictionary that came in"
+def walk(home, away):
+    states = []
+    for name, rule in away.items():
+        home[name] = 1 - rule if name == "norm_momentum" else rule
+        states.append(dict(home))
+    return states
+
+# %% tags=["tensorflow", "wrong"] mistake="changes the dictionary that came in"
+def walk(home, away):
+    states = []
+    for name, rule in away.items():
+        home[name] = 1 - rule if name == "norm_momentum" else rule
+        states.append(dict(home))
+    return states
+
 # %% [markdown] tags=["after-exercises"]
 # ## What you learned
 #
@@ -1949,8 +2134,8 @@ def parting(one, two, limit):
 # - Batch normalisation rescales by the batch in training and by running statistics in evaluation; a momentum of .99 needs hundreds of steps before these can be trusted.
 # - A difference is measured with seeds, paired where it can be, with an interval; its parts by changing one thing at a time, in more than one order.
 # - Some twenty defaults, and how to make each equal.
-# - In float64, with dyadic constants and one place for Adam's epsilon, two frameworks agree to 13 digits and more over 300 steps.
-#   In float32, in this network, rounding rests until an input falls on two sides of a kink.
+# - In float64, with dyadic constants and one place for Adam's epsilon, two frameworks agree to 13 digits over 300 steps.
+#   In float32 they agree to rounding at first; then their curves may part, as two runs of one framework do (an optional section shows where: at an input that falls on two sides of a kink).
 #
 # ## Try it
 #
@@ -1969,7 +2154,7 @@ def parting(one, two, limit):
 #    Which of the three numbers does it?
 #    Put them back one at a time.
 # 5. Set `slope = 0.0`, an ordinary ReLU, whose kink is sharper.
-#    Does the framework against itself leap earlier?
+#    Does the framework against itself (in the optional section on chaos) leap earlier?
 #
 # ## Read on
 #

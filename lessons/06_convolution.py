@@ -1,5 +1,5 @@
 # ---
-# minutes: {read: 84, run: 2, exercises: 50}
+# minutes: {read: 81, run: 2, exercises: 50}
 # seconds: 120
 # memory_mb: 1300
 # needs: []
@@ -25,6 +25,8 @@
 
 # %% tags=["pytorch", "network"]
 import copy
+import pathlib
+import tempfile
 import time
 
 import matplotlib.pyplot as plt
@@ -45,7 +47,10 @@ device = accelerator or torch.device("cpu")
 # first: it starts TensorFlow without its log lines
 from tandem.tensorflow import load_weights
 
+import pathlib
+import tempfile
 import time
+from itertools import islice
 
 import keras
 import matplotlib.pyplot as plt
@@ -204,7 +209,7 @@ print("np.correlate", np.correlate([0, 0, 1, 0, 0], [1, 2, 3], "valid"))
 #
 # ## What if the axes are wrong?
 #
-# We hand each framework the other one's layout, and see which of them notices.
+# We hand this framework the other one's layout (the twin does the reverse), and see whether it notices.
 
 # %% tags=["pytorch"]
 layer = nn.Conv2d(1, 4, kernel_size=3)
@@ -288,8 +293,8 @@ print("shift first or convolve first, the result is the same:", same)
 # $$n' = \left\lfloor \frac{n + 2p - k}{s} \right\rfloor + 1$$
 #
 # numbers.
-# A convolution with $k = 3$, $p = 1$, $s = 1$ keeps the size, and with $s = 2$ halves it.
-# Formula against layer:
+# A convolution with $k = 3$, $p = 1$, $s = 1$ keeps the size, and with $s = 2$ halves it, rounded up.
+# The layer's own answer, to hold against the formula:
 
 # %% tags=["pytorch"]
 def size_of(size, kernel, padding, stride):
@@ -313,7 +318,6 @@ print("size kernel padding stride   formula  layer")
 for size, kernel, padding, stride in cases:
     formula = (size + 2 * padding - kernel) // stride + 1
     found = size_of(size, kernel, padding, stride)
-    assert formula == found
     print(f"{size:4}{kernel:7}{padding:8}{stride:7}{formula:10}{found:7}")
 
 # %% [markdown]
@@ -321,7 +325,13 @@ for size, kernel, padding, stride in cases:
 # Where the window does not fit evenly, PyTorch's `padding=1` begins one pixel outside the image, and Keras' `"same"` with stride 2 begins on its first pixel and adds one row and one column at the other end: equal shapes, other pixels (lesson 4).
 # With stride 1 and an odd kernel the two are the same, and pooling an even size needs no padding at all.
 # Our network has only convolutions of stride 1 and pooling of even sizes, and so nothing to align.
-#
+
+# %% tags=["folded"]
+for size, kernel, padding, stride in cases:
+    formula = (size + 2 * padding - kernel) // stride + 1
+    assert formula == size_of(size, kernel, padding, stride)
+
+# %% [markdown]
 # ## Pooling: throw away where, keep whether
 #
 # A network that answers one question about the whole image must bring 28 × 28 places down to one.
@@ -388,19 +398,23 @@ def columns_seen(stages):
 # %%
 three = 3 * ["convolution"]
 stages = ["convolution", "pooling", *three, "pooling", *three]
-seen, step = 1, 1
+seen, step, agree = 1, 1, True
 print("stage        measured  rule")
 for number, stage in enumerate(stages, 1):
     width, stride = (2, 2) if stage == "pooling" else (3, 1)
     seen, step = seen + (width - 1) * step, step * stride
     measured = columns_seen(stages[:number])
-    assert measured == seen
+    agree = agree and measured == seen
     print(f"{stage:13}{measured:8}{seen:6}")
 
 # %% [markdown]
 # Seven convolutions alone would see 15 pixels.
 # With two poolings between them they see 42, more than the 28 there are: in the last map a place in the middle sees the whole image.
-#
+
+# %% tags=["folded"]
+assert agree
+
+# %% [markdown]
 # ## Deep, with and without a bridge
 #
 # More layers see more and can say more.
@@ -410,7 +424,7 @@ for number, stage in enumerate(stages, 1):
 #
 # $$\text{plain: } x \leftarrow F(x) \qquad\qquad \text{with a bridge: } x \leftarrow x + F(x)$$
 #
-# The weights of both, drawn as PyTorch draws those of its layers (lesson 4):
+# The kernels of both, drawn as PyTorch draws those of its layers (lesson 4), with biases of zero:
 
 # %%
 def stack_weights(depth, scheme="lecun"):
@@ -545,7 +559,7 @@ def train_stack(stack, stream):
             for images, labels in stream]
 
 # %% [markdown]
-# All three at once:
+# Both stacks, and three pictures:
 
 # %%
 def stream():
@@ -563,12 +577,9 @@ for axes, column, title in zip(panels, (0, 1), ("Forwards", "Backwards")):
         title, "layers", asked[column], log=True, axes=axes,
     )
 plots.curves(stack_losses, "Training, 16 layers", axes=panels[2])
-if as_shipped:
-    plain, bridged = (np.mean(stack_losses[kind][-10:]) for kind in kinds)
-    assert plain > 2.2 > 2.15 > bridged
 
 # %% [markdown]
-# Each layer of the plain stack makes signal and gradient two to three times smaller, and after 16 both are of the size of a billionth: less than Adam's ε of 1e-8 or 1e-7, so that even Adam hardly moves a kernel (lesson 4).
+# Each layer of the plain stack makes signal and gradient two to three times smaller, and after 16 both are of the size of a billionth: and as that is the length of a whole kernel's gradient, its single numbers are far below Adam's ε of 1e-8 or 1e-7, so that even Adam hardly moves them (lesson 4).
 # The loss stays at that of ten equal guesses, $\log 10 \approx 2.30$.
 # The bridge carries both.
 # Forwards, $x$ itself arrives, whatever $F$ makes of it; and backwards
@@ -581,11 +592,17 @@ if as_shipped:
 # To be honest, starting weights of the right size keep a plain stack's signal and gradient alive too (*Try it*), and batch normalisation does as well.
 # Kaiming He and others (2015), who made the bridge the rule, had both, saw that the gradients of their plain networks were healthy, and still trained 34 layers worse than 18; with bridges, 34 were better.
 # The gradient's path is a part of the reason, not the whole of it.
-#
-# ## What training needs: dropout and augmentation
+
+# %% tags=["folded"]
+if as_shipped:
+    plain, bridged = (np.mean(stack_losses[kind][-10:]) for kind in kinds)
+    assert plain > 2.2 > 2.15 > bridged
+
+# %% [markdown]
+# ## What training may need: dropout and augmentation
 #
 # With 10,000 images a network of this size begins to learn them by heart (lesson 2).
-# Two remedies make it harder.
+# Two remedies make it harder (what they bring here, *Try it* measures).
 # **Dropout** sets to zero, at every step and with probability $p$, each of the features that go into the last layer, so that none can be relied on alone.
 # What remains is multiplied by $1 / (1 - p)$, so that their sum is the same on average; when the network is used, nothing is hidden.
 
@@ -617,6 +634,7 @@ for training in (True, False):
 #
 # But each framework throws its own dice, even with equal seeds, and the twins could not be compared.
 # So *our* masks are drawn by NumPy, and the network takes them as an input: zeros, and ones divided by $1 - p$.
+# (The whole program at the end of the lesson has the layer.)
 #
 # **Augmentation** (lesson 5) shows every image a little different each time: flipped in half of the cases, and shifted by up to one pixel in each direction.
 # (Lesson 5 found no gain from the flip, for a dense network and 2,000 pictures; whether a convolution makes more of it, *Try it* 2 asks.)
@@ -812,17 +830,19 @@ print(f"with the normalisations: {weights.count(start):,} weights to train")
 # %% tags=["pytorch"]
 parameter_count = sum(parameter.numel() for parameter in network.parameters())
 print(f"{parameter_count:,} in the network")
-assert parameter_count == weights.count(start)
 
 # %% tags=["tensorflow"]
 sizes = [np.prod(each.shape) for each in network.trainable_variables]
 parameter_count = int(sum(sizes))
 print(f"{parameter_count:,} in the network")
-assert parameter_count == weights.count(start)
 
 # %% [markdown]
 # Little more than half of what the network of lesson 2 had with its one hidden layer; and most of them in the last two convolutions.
-#
+
+# %% tags=["folded"]
+assert parameter_count == weights.count(start)
+
+# %% [markdown]
 # ## Training
 #
 # A step, as in lesson 2, with one more input.
@@ -953,13 +973,30 @@ losses = [float(loss) for loss in losses]
 seconds = time.perf_counter() - started
 print(f"{epochs} epochs, {len(losses)} steps, {seconds:.0f} s")
 
+# %% tags=["tensorflow"]
+@tf.function
+def train_steps(network, optimizer, images, labels, masks):
+    losses = tf.TensorArray(images.dtype, size=len(images))
+    for step in tf.range(len(images)):
+        batch = images[step], labels[step], masks[step]
+        losses = losses.write(step, train_step(network, optimizer, *batch))
+    return losses.stack()
+
+# %% [markdown] tags=["tensorflow"]
+# This puts twelve steps into one graph, whose loop over a `tf.range` runs in the graph and not in Python (lesson 3), so that Python calls TensorFlow once for twelve steps.
+# The arithmetic is that of `train_step`; a list cannot grow in a graph, and the `TensorArray` gathers the losses in its place.
+# On one core of the CPU where we measured it, a step took 8 % less time so.
+# (In `fit` the argument `steps_per_execution` of `compile` does the same.)
+
 # %% tags=["tensorflow", "nbval-ignore-output"]
 network = build_classifier(start)
 optimizer = build_optimizer(network, build_schedule())
-started, losses = time.perf_counter(), []
-for batch in batches(seed):
-    losses.append(train_step(network, optimizer, *to_tensors(*batch)))
-losses = [float(loss) for loss in losses]
+started, losses, remaining = time.perf_counter(), [], batches(seed)
+while twelve := list(islice(remaining, 12)):
+    # images, labels and masks, each of twelve steps
+    stacked = [np.stack(arrays) for arrays in zip(*twelve)]
+    found = train_steps(network, optimizer, *to_tensors(*stacked))
+    losses.extend(found.numpy().tolist())
 seconds = time.perf_counter() - started
 print(f"{epochs} epochs, {len(losses)} steps, {seconds:.0f} s")
 
@@ -969,12 +1006,14 @@ print(f"{epochs} epochs, {len(losses)} steps, {seconds:.0f} s")
 # %% tags=["nbval-ignore-output"]
 by_epoch = np.reshape(losses, (epochs, -1)).mean(axis=1)
 print("mean loss by epoch:", " ".join(f"{loss:.2f}" for loss in by_epoch))
-if as_shipped:
-    assert by_epoch[-1] < 0.45 * by_epoch[0]
 
 # %% [markdown]
-# These are losses on shifted and flipped images, with an eighth of the features hidden, so the network is better than they look.
-#
+# These are losses on shifted and flipped images, with an eighth of the features hidden, so they look worse than the network is.
+
+# %% tags=["folded"]
+assert by_epoch[-1] < 0.45 * by_epoch[0] or not as_shipped
+
+# %% [markdown]
 # From now on we ask it about many images at once, NumPy in and NumPy out, in slices, so that the memory stays small:
 
 # %% tags=["pytorch"]
@@ -1033,8 +1072,6 @@ apart = accuracy_in_training_mode(some[in_order], their_labels[in_order])
 print(f"evaluation mode, in any order:    {training_accuracy:.2f}")
 print(f"training mode, mixed batches:     {mixed:.2f}")
 print(f"training mode, sorted batches:    {apart:.2f}")
-if as_shipped:
-    assert apart < 0.45 < 0.88 < min(mixed, training_accuracy)
 
 # %% [markdown]
 # The same network and the same images.
@@ -1044,6 +1081,10 @@ if as_shipped:
 #
 # Between the twins these averages keep one small difference that no setting removes (lesson 4): PyTorch averages the variance with $n - 1$ in the denominator, Keras that with $n$.
 # Here $n$ counts all pixels of a batch and is at least 64 × 49, so it is a matter of 0.03 % and less.
+
+# %% tags=["folded"]
+if as_shipped:
+    assert apart < 0.45 < 0.88 < min(mixed, training_accuracy)
 
 # %% [markdown]
 # ## Ten kinds of clothing, 2,000 new images
@@ -1057,13 +1098,15 @@ test_accuracy = float(np.mean(predicted == test_labels))
 variance = test_accuracy * (1 - test_accuracy)
 sampling_error = np.sqrt(variance / len(test_labels))
 print(f"test accuracy {test_accuracy:.3f}, give or take {sampling_error:.3f}")
-if as_shipped:
-    assert test_accuracy >= 0.89
 
 # %% [markdown]
 # ("Give or take", and .835 for people who are not experts: lesson 2.)
 # The README of Fashion-MNIST lists .949 for ResNet18, a much larger residual network, with augmentation, trained on all 60,000 images and tested on 10,000.
-#
+
+# %% tags=["folded"]
+assert test_accuracy >= 0.89 or not as_shipped
+
+# %% [markdown]
 # Which kinds does it take for which others?
 # Each row of the **confusion matrix** is the 200 images of one kind, spread over the answers they got:
 
@@ -1085,13 +1128,14 @@ hardest = confusion.diagonal().argmin()
 axes.set(xlabel="answer", ylabel="truth",
          title=f"Found least often: {names[hardest]}, "
                f"{confusion[hardest, hardest]} of 200")
-if as_shipped:
-    assert names[hardest] == "Shirt"
 
 # %% [markdown]
 # With the lesson's values shirts are the worst: T-shirts, pullovers, coats and shirts are one family, and 28 × 28 grey pixels hardly show buttons.
 # Most mistakes stay in a family, tops for other tops and shoes for other shoes.
 # We come back to the single mistakes when we can ask where the network looked.
+
+# %% tags=["folded"]
+assert names[hardest] == "Shirt" or not as_shipped
 
 # %% [markdown]
 # ## The first filters
@@ -1140,8 +1184,6 @@ cosines = products / np.prod(list(lengths), axis=0)
 angles = np.degrees(np.arccos(np.clip(cosines, -1, 1)))
 print(f"turned by {angles.min():.0f} to {angles.max():.0f} degrees, "
       f"the median by {np.median(angles):.0f}")
-if as_shipped:
-    assert np.median(cosines) > 0.9
 
 # %% [markdown]
 # It has turned them a little, and looked for nothing.
@@ -1150,10 +1192,14 @@ if as_shipped:
 # A random kernel with red on one side and blue on the other is an edge finder too.
 # (The pictures of neat little edges in textbooks come from larger kernels and millions of images.)
 
+# %% tags=["folded"]
+assert np.median(cosines) > 0.9 or not as_shipped
+
 # %% [markdown]
 # ## Feature maps: one image on its way *(optional)*
 #
 # The boot after three stages.
+# (If you skip this section, run its first cell all the same: Grad-CAM, below, uses `maps_inside`.)
 # To look inside while the network runs, PyTorch has hooks, which report what a module puts out (lesson 3).
 # A functional model in Keras knows its graph, so a second model from the same layers can end anywhere, and at several places at once (lesson 2).
 
@@ -1222,6 +1268,8 @@ small_multiples(chosen_maps, "The boot on its way: the most active maps",
 #
 # $$\alpha_k = \frac{1}{49}\sum_{i,j} \frac{\partial z}{\partial A_{k,i,j}}, \qquad
 # \text{map} = \mathrm{relu}\Bigl(\sum_k \alpha_k A_k\Bigr)$$
+#
+# `maps_inside`, of the section above, runs the network and returns the maps of the layers that it is asked for, and the logits.
 
 # %% tags=["pytorch"]
 def grad_cam(network, images, chosen, layer="deep_block"):
@@ -1371,13 +1419,14 @@ for name, answers in changed.items():
     print(f"{name:20}covered, {answers.mean():.0%} of the answers change")
 
 # %% [markdown]
-# The broad map is hardly better than "most light", and the sharper one worse than chance?
+# The broad map no better than "most light", and the sharper one worse than chance?
 # But the comparison is not fair: the first two lie on the garment, by our choice, and a hottest place need not; beside the garment there is little to cover.
 # So, only those images in which the hottest place *is* on the garment.
 # (±: the standard error of a difference between two squares on the same images.
 # Only the images count in which exactly one of the two changes the answer; of $m$ such images among $n$, it is about $\sqrt m / n$.)
 
 # %% tags=["nbval-ignore-output"]
+gains = {}
 for name in ("hottest of 7 × 7", "hottest of 14 × 14"):
     on = np.array([image[tuple(place)] > 0.2
                    for image, place in zip(test_images, places[name])])
@@ -1392,25 +1441,30 @@ for name in ("hottest of 7 × 7", "hottest of 14 × 14"):
         error = np.sqrt(np.sum(hot != theirs)) / on.sum()
         print(f"    {rival:14}{theirs.mean():4.0%}   "
               f"{gain:+.3f} ± {error:.3f}")
-        if as_shipped and "14" not in name and rival == "random place":
-            assert gain > error
+        gains[name, rival] = gain, error
 
 # %% [markdown]
-# So it was not the map that failed at first, but our comparison.
-# On the garment, the hottest of the 7 × 7 places decides more often than a random place in the same images: by 7 to 12 points in four runs with the lesson's values, two of each notebook, and that is many standard errors each time.
+# So with the broad map it was the comparison that failed, and not the map; the sharper one fails the fair one, too.
+# On the garment, the hottest of the 7 × 7 places decides more often than a random place in the same images: by 7 to 12 points in six runs with the lesson's values, three of each notebook, and that is many standard errors each time.
 # It does say something about the image.
-# Less than it seems, though: "most light", which knows no network, came within 2 points of it in one run and within 8 in another, and nearly two answers of three survive the square.
+# Less than it seems, though: "most light", which knows no network, came within 2 points of it in one run (less than two standard errors) and within 8 in another, and nearly two answers of three survive the square.
 # As to the sharper map, it was anything from ten points worse than a random place to one point better: the same code and the same seed, parted by rounding alone, so one run (and its small ±) proves nothing here.
 # It never did better than the broad map.
 #
 # A picture that explains a network is a claim about it.
 # Test it before you show it to somebody, and test the test.
-#
+
+# %% tags=["folded"]
+if as_shipped:
+    gain, error = gains["hottest of 7 × 7", "random place"]
+    assert gain > error
+
+# %% [markdown]
 # ## The twin check *(optional)*
 #
 # The other notebook trained the same network, from the same weights, on the same shifted and flipped images, with the same masks.
 
-# %%
+# %% tags=["folded"]
 mine = records.save(
     "06_convolution", framework, parameters_used,
     {"loss": losses, "mean loss by epoch": by_epoch},
@@ -1427,10 +1481,6 @@ window = min(50, 1 + len(losses) // 4)
 title = f"The mean of {window} losses; below, the difference step by step"
 plots.twins(mine, twin, title, window=window)
 print(records.compare(mine, twin))
-if as_shipped and twin:
-    apart = records.relative_difference(losses, twin["losses"]["loss"])
-    assert apart[0] < 1e-5
-    assert abs(test_accuracy - twin["scores"]["test_accuracy"]) <= 0.01
 
 # %% [markdown]
 # The first losses differ by rounding, if at all; then the difference grows, within some tens of steps, to a per cent, and slowly on to six or seven, since the losses get smaller; single steps come near thirty.
@@ -1461,7 +1511,14 @@ if twin:
 # Here is what this lesson measured: two accuracies within a point of each other, a difference of less than two standard errors, and loss curves that begin as one.
 # One pair of runs cannot exclude a difference of a point; but it would have to come from somewhere, and the networks are the same.
 # What *can* make one framework's network better early on is its defaults, and lesson 4 measured those.
-#
+
+# %% tags=["folded"]
+if as_shipped and twin:
+    parted = records.relative_difference(losses, twin["losses"]["loss"])
+    assert parted[0] < 1e-5
+    assert abs(test_accuracy - twin["scores"]["test_accuracy"]) <= 0.01
+
+# %% [markdown]
 # ## What differs
 #
 # | | PyTorch | TensorFlow / Keras | why it matters |
@@ -1476,6 +1533,175 @@ if twin:
 # | evaluation mode | `eval()`, and it stays until `train()` | `training=False`, call by call; `predict` always | a forgotten mode gives a plausible number |
 # | batch norm | momentum .1 (of the new), eps 1e-5 | momentum .99 (of the old), epsilon 1e-3 | set equal (lesson 4) |
 # | looking inside | hooks | a second model on the same layers | hooks go with any module, a second model needs the graph |
+
+# %% [markdown]
+# ## The whole program
+#
+# What is left when nothing is compared: the framework's own starting weights, dropout and dice.
+# With the imports of *Set-up*, and `data.fashion_mnist()` in the place of your own files, this is a program to start from.
+# It trains for six epochs, half of the lesson's, to save your time.
+
+# %% tags=["pytorch"]
+from torch.utils.data import DataLoader, TensorDataset
+
+torch.manual_seed(0)
+to_learn, held_back = (
+    TensorDataset(torch.from_numpy(pictures).unsqueeze(1),
+                  torch.from_numpy(classes))
+    for pictures, classes in data.fashion_mnist()
+)
+loader = DataLoader(to_learn, batch_size=64, shuffle=True)
+
+
+def jittered(pictures):
+    count = len(pictures)
+    moves = torch.zeros(count, 2, 3, device=pictures.device)
+    moves[:, 0, 0] = 2 * torch.randint(2, (count,)) - 1  # -1: mirrored
+    moves[:, 1, 1] = 1
+    # a pixel, where the picture's width counts as 2
+    moves[:, :, 2] = torch.randint(-1, 2, (count, 2)) * 2 / 28
+    places = F.affine_grid(moves, pictures.shape, align_corners=False)
+    return F.grid_sample(pictures, places, "nearest", align_corners=False)
+
+# %% [markdown] tags=["pytorch"]
+# `jittered` gives each picture a 2 × 3 matrix, which says where each new pixel comes from: mirrored or not, and moved.
+# `affine_grid` works out the places, `grid_sample` fetches the pixels, on a GPU too.
+# Then the model:
+
+# %% tags=["pytorch"]
+def with_norm(inputs, outputs):
+    convolution = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
+    return convolution, nn.BatchNorm2d(outputs)
+
+
+class Residual(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.change = nn.Sequential(
+            *with_norm(width, width), nn.ReLU(), *with_norm(width, width))
+
+    def forward(self, maps):
+        return F.relu(maps + self.change(maps))
+
+
+def whole_model():
+    return nn.Sequential(
+        *with_norm(1, 16), nn.ReLU(), nn.MaxPool2d(2),
+        *with_norm(16, 32), nn.ReLU(), Residual(32), nn.MaxPool2d(2),
+        *with_norm(32, 64), nn.ReLU(), Residual(64),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.125),
+        nn.Linear(64, 10),
+    ).to(device, memory_format=torch.channels_last)
+
+# %% [markdown] tags=["pytorch"]
+# The training:
+
+# %% tags=["pytorch", "nbval-ignore-output"]
+model = whole_model()
+adam = torch.optim.Adam(model.parameters(), lr=0.004)
+cosine = torch.optim.lr_scheduler.CosineAnnealingLR(adam, 6 * len(loader))
+for _ in range(6):
+    for pictures, classes in loader:
+        adam.zero_grad()
+        logits = model(jittered(pictures.to(device)))
+        F.cross_entropy(logits, classes.to(device)).backward()
+        adam.step()
+        cosine.step()
+
+# %% [markdown] tags=["pytorch"]
+# The weights in a file, a second model that reads it, and the answers of both:
+
+# %% tags=["pytorch", "nbval-ignore-output"]
+with tempfile.TemporaryDirectory() as folder:
+    file = pathlib.Path(folder, "weights.pt")
+    torch.save(model.state_dict(), file)
+    again = whole_model()
+    again.load_state_dict(torch.load(file))
+pictures, classes = held_back[:]
+
+
+@torch.inference_mode()
+def answers(model):
+    model.eval()
+    return torch.cat([model(some.to(device)) for some in pictures.split(500)])
+
+
+logits, logits_again = answers(model).cpu(), answers(again).cpu()
+same = torch.allclose(logits, logits_again, atol=1e-5)
+whole_accuracy = (logits.argmax(1) == classes).float().mean().item()
+whole_count = sum(each.numel() for each in model.parameters())
+print(f"test accuracy {whole_accuracy:.3f}, {whole_count:,} weights")
+print("the model from the file gives the same answers:", same)
+
+# %% tags=["tensorflow"]
+keras.utils.set_random_seed(0)
+(pictures, classes), held_back = data.fashion_mnist()
+
+
+def with_norm(maps, width):
+    maps = layers.Conv2D(width, 3, padding="same", use_bias=False)(maps)
+    return layers.BatchNormalization()(maps)
+
+
+def residual(maps):
+    width = maps.shape[-1]
+    change = layers.ReLU()(with_norm(maps, width))
+    change = with_norm(change, width)
+    return layers.ReLU()(layers.Add()([maps, change]))
+
+# %% [markdown] tags=["tensorflow"]
+# The model, augmentation and dropout included, both of which act in training only:
+
+# %% tags=["tensorflow"]
+shown = keras.Input((28, 28, 1))
+maps = layers.RandomFlip("horizontal")(shown)
+# by up to a pixel of 28
+maps = layers.RandomTranslation(
+    1 / 28, 1 / 28, fill_mode="constant", interpolation="nearest"
+)(maps)
+maps = layers.MaxPooling2D()(layers.ReLU()(with_norm(maps, 16)))
+maps = residual(layers.ReLU()(with_norm(maps, 32)))
+maps = layers.MaxPooling2D()(maps)
+maps = residual(layers.ReLU()(with_norm(maps, 64)))
+features = layers.Dropout(0.125)(layers.GlobalAveragePooling2D()(maps))
+model = keras.Model(shown, layers.Dense(10)(features))
+whole_count = sum(np.prod(each.shape) for each in model.trainable_weights)
+print(f"{whole_count:,} weights")
+
+# %% [markdown] tags=["tensorflow"]
+# Training, score, a file, and a second model that is read from it.
+# The schedule counts 157 steps an epoch, since `fit` keeps the last batch, of 16 pictures:
+
+# %% tags=["tensorflow", "nbval-ignore-output"]
+cosine = keras.optimizers.schedules.CosineDecay(0.004, 6 * 157)
+model.compile(
+    optimizer=keras.optimizers.Adam(cosine),
+    loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    metrics=["accuracy"],
+    steps_per_execution=12,
+)
+model.fit(pictures[..., None], classes, batch_size=64, epochs=6, verbose=0)
+tests, truth = held_back[0][..., None], held_back[1]
+_, whole_accuracy = model.evaluate(tests, truth, verbose=0)
+print(f"test accuracy {whole_accuracy:.3f}")
+
+with tempfile.TemporaryDirectory() as folder:
+    file = pathlib.Path(folder, "model.keras")
+    model.save(file)
+    again = keras.models.load_model(file)
+answers = [each.predict(tests, verbose=0) for each in (model, again)]
+same = np.allclose(*answers, atol=1e-5)
+print("the model from the file gives the same answers:", same)
+
+# %% [markdown]
+# With the lesson's values it is the same network, of as many weights.
+# After half the epochs it gave one to three right answers in a hundred fewer, in three runs that we made; after all twelve, tried once, in PyTorch, .899, within "give or take" as many.
+
+# %% tags=["folded"]
+assert same
+if as_shipped:
+    assert whole_count == parameter_count
+assert whole_accuracy >= 0.85 or altered
 
 # %% [markdown]
 # ## Exercises
@@ -1588,25 +1814,25 @@ def small_start(size, kinds):
 # And now yours:
 
 # %% tags=["check"]
-start = small_start(4, 3)
+small = small_start(4, 3)
 rng = np.random.default_rng(6)
 some = rng.normal(size=(5, 8, 8)).astype("float32")
 truth = np.array([0, 1, 2, 1, 0])
 own = own_network(4, 3)
 assert own is not None, "the function returns no network"
-problem = parting(answers_and_gradients(own, start, some, truth, bring),
-                  reference(by_numpy, start, some, truth), 1e-5)
+problem = parting(answers_and_gradients(own, small, some, truth, bring),
+                  reference(by_numpy, small, some, truth), 1e-5)
 assert not problem, (
     f"{problem}. Where is the sum, where each ReLU, and what becomes one "
     "number for each channel?")
 
 # %% tags=["hidden"]
-start = small_start(3, 5)
+small = small_start(3, 5)
 oblong = rng.normal(size=(4, 10, 6)).astype("float32")
 truth = np.array([4, 0, 3, 1])
 problem = parting(
-    answers_and_gradients(own_network(3, 5), start, oblong, truth, bring),
-    reference(by_numpy, start, oblong, truth), 1e-5)
+    answers_and_gradients(own_network(3, 5), small, oblong, truth, bring),
+    reference(by_numpy, small, oblong, truth), 1e-5)
 assert not problem, f"three channels, five kinds, pictures 10 × 6: {problem}"
 
 # %% tags=["pytorch", "wrong"] mistake="has no bridge"

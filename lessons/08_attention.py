@@ -1,5 +1,5 @@
 # ---
-# minutes: {read: 128, run: 2, exercises: 75}
+# minutes: {read: 89, run: 2, exercises: 75}
 # seconds: 90
 # memory_mb: 1300
 # needs: []
@@ -12,8 +12,11 @@
 # You build attention by hand and from it a small GPT that writes in the manner of Shakespeare, and make it write faster without changing a letter.
 #
 # - **You will build** attention in NumPy, equal to the framework's layer; a decoder-only transformer; a sampler with temperature and top-k; a key-value cache.
-# - **You will learn** why scores are divided by $\sqrt{d}$, what a mask must hide and how masks are turned round, what an embedding's gradient does to Adam, and how the loss falls with parameters and with text.
+# - **You will learn** why scores are divided by $\sqrt{d}$, what a mask must hide and how masks are turned round, and how a network that has been trained writes; in optional sections, what an embedding's gradient does to Adam, what the heads look at, and how the loss falls with parameters and with text.
 # - **You need** lessons 1 to 4, from lesson 6 the bridges (residual connections), and from lesson 7 what an embedding and a recurrent network are.
+#
+# The core takes about an hour and a half to read.
+# Sections marked *optional* are not counted in it: they take half an hour more, and no later section of the core needs them.
 
 # %% [markdown]
 # In lesson 7 one vector had to carry everything that was read.
@@ -206,9 +209,9 @@ for name, loss in baselines.items():
 
 # %% [markdown]
 # `runs` writes a run of characters as one number, as if the characters were the digits of a number to the base 78.
-# Knowing one character (**bigrams**) brings 0.8 nats, knowing two (trigrams) another 0.4, knowing three another 0.3.
+# Knowing one character (**bigrams**) brings 0.8 nats, knowing two (trigrams) another 0.4, knowing three another quarter.
 # But each further character multiplies the table by 78: with four known characters it would have nearly three thousand million cells, almost all of them empty.
-# Counting cannot know that a line begun with `My noble l` goes on much like one begun with `My gracious l`.
+# And a table long enough to tell `My noble l` from `My gracious l` cannot know that the two go on alike.
 # A network that looks back can.
 #
 # ## Looking up: attention as a weighted average
@@ -243,7 +246,7 @@ for word, row, result in zip(words, shares, shares @ values):
 # %% [markdown]
 # `her` receives nearly all of what `queen` has to give, `crown` what `took` has.
 # The others ask for nothing in particular, so all scores are 0 and they get the plain average.
-# In a network nobody writes these vectors: queries, keys and values are three linear layers of the same tokens, and training finds them.
+# In a network nobody writes these vectors: queries, keys and values are three linear functions of each token's vector, and training finds them.
 # (The shares are usually called *attention weights*.
 # We keep "weights" for what is trained.)
 #
@@ -253,7 +256,7 @@ for word, row, result in zip(words, shares, shares @ values):
 # If each has variance 1, the sum has variance $d$: longer vectors, larger scores.
 # And softmax of large scores is almost one-hot.
 # We draw random queries and keys, 64 keys for each query, and look at the largest share.
-# Beside it the length of the gradient that reaches a query, for a loss that pulls at the shares at random: of 500 queries, one near the weak end (a tenth of them get less) and one near the strong end (a tenth get more).
+# Beside it the length of the gradient that reaches a query, for a loss that pulls at the shares at random: we print the lengths that a tenth of 500 queries stay below (weak) and that a tenth exceed (strong).
 
 # %%
 rng = np.random.default_rng(seed)
@@ -279,11 +282,13 @@ for d in (4, 16, 64, 256):
         largest += f"{drawn.max(axis=1).mean():8.2f}"
         ends += f"{weak:8.2f}{strong:7.2f}"
     print(row + largest + ends)
+del q, k  # the last keys alone are 65 MB
 
 # %% [markdown]
 # The spread (standard deviation) is $\sqrt d$, as announced.
 # Without the division the longest queries look at little more than a single place, chosen by chance.
 # What is lost is not the gradient but its evenness: where softmax is almost one-hot a query gets no gradient to speak of, and does not learn to look elsewhere; where two places are nearly tied it gets a violent one.
+# At $d = 16$, the size of our heads, little is lost yet; at 64, GPT-2's, a tenth of the queries get next to nothing.
 # Divided by $\sqrt d$, the weak and the strong are within a factor of four, and hardly anything depends on $d$.
 # (Our own network starts from smaller weights, with all scores near 0.
 # But they grow.)
@@ -300,7 +305,10 @@ for d in (4, 16, 64, 256):
 may_attend = np.tril(np.ones((5, 5), dtype=bool))
 masked_shares = softmax(np.where(may_attend, scores, -np.inf))
 
+# %% [markdown]
+# The shares of the toy, without the mask and with it:
 
+# %% tags=["folded"]
 def draw_shares(axes, shares, tokens, title):
     axes.imshow(shares, cmap="Greys", vmin=0, vmax=1)
     axes.set_xticks(range(len(tokens)), tokens)
@@ -399,29 +407,6 @@ for name, result in (("layer", right), ("function", from_function)):
 
 # %% [markdown] tags=["pytorch"]
 # Both equal our NumPy.
-# And where nobody is left to attend to?
-# There the answer depends on whom you ask, and how:
-
-# %% tags=["pytorch"]
-nobody = {"attn_mask": torch.ones_like(mask)}  # every place is blocked
-asked = {"layer, with its shares": attention(*three_times, **nobody)[0],
-         "layer, without": attention(*three_times, need_weights=False,
-                                     **nobody)[0]}
-attention.eval()
-with torch.inference_mode():
-    asked["the same, in use"] = attention(*three_times, need_weights=False,
-                                          **nobody)[0]
-asked["function"] = F.scaled_dot_product_attention(
-    query, key, value, attn_mask=~torch.ones_like(mask)
-)
-for name, result in asked.items():
-    print(f"{name:24}{result.flatten()[0].item():.1f}")
-
-# %% [markdown] tags=["pytorch"]
-# Not a number if the layer is also to return its shares, which is its default; else zeros while gradients are recorded, and again not a number in use, where it takes a shorter path.
-# The function gives zeros.
-# (Keras' layer, called plainly, answers with the average of all values, blocked or not.)
-# The layer's `embed_dim` is the width of all heads together, where Keras' `key_dim` is that of one.
 # For causal masks the function has a short form, `is_causal=True`; we use that from here on.
 
 # %% tags=["pytorch", "network"]
@@ -447,20 +432,15 @@ print("equals ours:", np.allclose(right[0], by_hand, atol=1e-6))
 # This is what a mask brought over from there does here:
 
 # %% tags=["tensorflow"]
-wrong = attention(sequence, sequence, attention_mask=~mask)
-with_shares, wrong_shares = attention(sequence, sequence, attention_mask=~mask,
-                                      return_attention_scores=True)
+wrong, wrong_shares = attention(sequence, sequence, attention_mask=~mask,
+                                return_attention_scores=True)
 print(np.round(ops.mean(wrong_shares[0], axis=0), 2))
-for name, result in (("asked for shares", with_shares), ("not asked", wrong)):
-    print(f"{name:17}last position: {np.round(result[0, -1, :2], 3)}")
 
 # %% [markdown] tags=["tensorflow"]
+# (The mean over both heads.
+# What we call shares, Keras calls *scores*; our scores are what goes into softmax.)
 # Each position looks only into the future, and the last one has nobody left.
-# Nothing complains, and the answer depends on how you ask.
-# The layer gives zeros if it is also to return its shares (Keras calls them *scores*; our scores are what goes into softmax).
-# Called plainly it gives the average of **all** values, the blocked ones included, because Keras blocks with a large negative number instead of $-\infty$; so does the function below the layer.
-# (PyTorch's layer answers `nan` or zeros there, by how it is asked, too; its function zeros.
-# And PyTorch disagrees with itself: `F.scaled_dot_product_attention` takes masks in Keras' sense.)
+# Nothing complains.
 #
 # Back to the right mask.
 # Two more forms of it do the same: `use_causal_mask=True`, and the function below the layer:
@@ -483,9 +463,8 @@ for name, result in (("layer", short[0]), ("function", from_function)):
 
 # %% [markdown] tags=["tensorflow"]
 # Both equal our NumPy.
-# We use the function from here on.
-# It wants the axes in the order (batch, time, heads, size), where PyTorch's has heads before time.
-# And Keras' `key_dim` is the size of one head, where PyTorch's `embed_dim` is that of all heads together.
+# The network that we take apart below uses the function.
+# It wants the axes in the order (batch, time, heads, size).
 
 # %% tags=["tensorflow", "network"]
 def attend_to_past(query, key, value):
@@ -494,6 +473,42 @@ def attend_to_past(query, key, value):
 
 def attend_to_all(query, key, value):  # without a mask
     return ops.dot_product_attention(query, key, value)
+
+# %% [markdown]
+# ### Where nobody is left *(optional)*
+#
+# What is the answer where a mask blocks every place?
+# It depends on whom you ask, and how:
+
+# %% tags=["pytorch"]
+nobody = {"attn_mask": torch.ones_like(mask)}  # every place is blocked
+asked = {"layer, with its shares": attention(*three_times, **nobody)[0],
+         "layer, without": attention(*three_times, need_weights=False,
+                                     **nobody)[0]}
+attention.eval()
+with torch.inference_mode():
+    asked["the same, in use"] = attention(*three_times, need_weights=False,
+                                          **nobody)[0]
+asked["function"] = F.scaled_dot_product_attention(
+    query, key, value, attn_mask=~torch.ones_like(mask)
+)
+for name, result in asked.items():
+    print(f"{name:24}{result.flatten()[0].item():.1f}")
+
+# %% [markdown] tags=["pytorch"]
+# Not a number if the layer is also to return its shares, which is its default; else zeros while gradients are recorded, and again not a number in use, where it takes a shorter path.
+# The function gives zeros.
+# (Keras' layer, called plainly, answers with the average of all values, blocked or not.)
+
+# %% tags=["tensorflow"]
+plainly = attention(sequence, sequence, attention_mask=~mask)
+for name, result in (("asked for shares", wrong), ("not asked", plainly)):
+    print(f"{name:17}last position: {np.round(result[0, -1, :2], 3)}")
+
+# %% [markdown] tags=["tensorflow"]
+# The layer gives zeros if it is also to return its shares.
+# Called plainly it gives the average of **all** values, the blocked ones included, because Keras blocks with a large negative number instead of $-\infty$; so does the function below the layer.
+# (PyTorch's layer answers `nan` or zeros there, by how it is asked, too; its function zeros.)
 
 # %% [markdown]
 # ## Between two attentions: normalise, think, add
@@ -561,8 +576,72 @@ print(f"  activation='gelu' and ops.gelu differ by up to {apart:.1e}")
 # Neither difference comes with a message: it is simply another network.
 
 # %% [markdown]
-# Now the block.
-# *How* to attend is an argument of it, a function of query, key and value, because we will want other ways than the causal one.
+# ## The GPT
+#
+# Around the stack of blocks: an embedding of the character, plus an embedding of its **position**.
+# Without the second, and without a mask, an attention could not tell `abc` from `bac`: an average does not know the order of what it averages.
+# At the end a LayerNorm and a dense layer to one logit a character.
+# That is all of it.
+# First bare: layers in lists, the framework's attention, and a short function that is the whole network.
+# (`think` is the feed-forward part.)
+
+# %% tags=["pytorch"]
+look_up = nn.Embedding(len(characters), width)
+place = nn.Embedding(context, width)
+norms = [nn.LayerNorm(width) for _ in range(2 * blocks + 1)]
+attentions = [nn.MultiheadAttention(width, heads, batch_first=True)
+              for _ in range(blocks)]
+think = [nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(),
+                       nn.Linear(4 * width, width)) for _ in range(blocks)]
+to_logits = nn.Linear(width, len(characters))
+future = torch.ones(context, context, dtype=torch.bool).triu(1)
+
+
+def bare_gpt(tokens):
+    x = look_up(tokens) + place(torch.arange(context))
+    for n in range(blocks):
+        y = norms[2 * n](x)
+        attended, _ = attentions[n](y, y, y, attn_mask=future)
+        x = x + attended
+        y = norms[2 * n + 1](x)
+        x = x + think[n](y)
+    return to_logits(norms[-1](x))
+
+
+print(tuple(bare_gpt(torch.as_tensor(train_inputs[:2])).shape))
+
+# %% tags=["tensorflow"]
+look_up = layers.Embedding(len(characters), width)
+place = layers.Embedding(context, width)
+norms = [layers.LayerNormalization(epsilon=1e-5)
+         for _ in range(2 * blocks + 1)]
+attentions = [layers.MultiHeadAttention(heads, width // heads)
+              for _ in range(blocks)]
+think = [keras.Sequential([layers.Dense(4 * width, activation="gelu"),
+                           layers.Dense(width)]) for _ in range(blocks)]
+to_logits = layers.Dense(len(characters))
+
+
+def bare_gpt(tokens):
+    x = look_up(tokens) + place(ops.arange(context))
+    for n in range(blocks):
+        y = norms[2 * n](x)
+        x = x + attentions[n](y, y, use_causal_mask=True)
+        y = norms[2 * n + 1](x)
+        x = x + think[n](y)
+    return to_logits(norms[-1](x))
+
+
+print(tuple(bare_gpt(train_inputs[:2]).shape))
+
+# %% [markdown]
+# Two windows, and at each of their positions one logit for each of the 78 characters.
+# This is a GPT, and the whole program at the end trains one like it.
+#
+# ### The same network, to be taken apart
+#
+# Now as classes, with what the rest of the lesson needs.
+# Query, key and value come from one dense layer, as in GPT-2, and *how* to attend is an argument, a function of the three: we will want other ways than the causal one.
 
 # %% tags=["pytorch", "network"]
 class Block(nn.Module):
@@ -616,14 +695,9 @@ class Block(layers.Layer):
         return x + self.contract(hidden)
 
 # %% [markdown]
-# ## The GPT
-#
-# Around the stack of blocks: an embedding of the character, plus an embedding of its **position**.
-# Without the second, and without a mask, an attention could not tell `abc` from `bac`: an average does not know the order of what it averages.
-# At the end a LayerNorm and a dense layer to one logit a character.
-# That is all of it.
-# (GPT-2 takes the approximate GELU, and its output layer is the token embedding once more.
-# And `first` and `attends` are for the cache; for now they stay at their defaults.)
+# And what is around the blocks.
+# (`first` and `attends` are for the cache; for now they stay at their defaults.
+# GPT-2 takes the approximate GELU, and its output layer is the token embedding once more.)
 
 # %% tags=["pytorch", "network"]
 class GPT(nn.Module):
@@ -668,9 +742,10 @@ class GPT(keras.Model):
 
 # %% [markdown]
 # The starting weights follow GPT-2: kernels and embeddings from $N(0, 0.02^2)$ (GPT-2's code draws the positions with .01), biases zero, and, as its paper says, the kernels of the two layers whose results are *added* to $x$ (`projection`, `contract`) divided by $\sqrt{2 \cdot \text{blocks}}$, because so many results are added.
+# NumPy draws them (folded).
 # Each framework's own start would be another: PyTorch draws embeddings from $N(0, 1)$, Keras from $U(\pm 0.05)$, and their dense layers differ as lesson 4 showed.
 
-# %% tags=["network"]
+# %% tags=["network", "folded"]
 def starting_weights(seed):
     rng, tokens = weights.generator(seed), len(characters)
     added = 0.02 / (2 * blocks) ** 0.5
@@ -696,9 +771,9 @@ def starting_weights(seed):
     return {"gpt": start | {"output": dense(width, tokens)}}
 
 # %% [markdown]
-# Another function reads the sizes of a network off its weights:
+# Another function, folded, reads the sizes of a network off its weights:
 
-# %% tags=["network"]
+# %% tags=["network", "folded"]
 def sizes(start):
     """(tokens, context, width, blocks) of a network, off its weights."""
     tokens, width = start["token_embedding"]["embeddings"].shape
@@ -750,11 +825,14 @@ def mean_loss(network, inputs, targets, size=64):
 
 # %% tags=["tensorflow", "script"]
 def mean_loss(network, inputs, targets, size=64):
-    total = 0.0
+    total, answer = 0.0, network
+    if len(inputs) > 20 * size:  # so many batches pay for a graph: lesson 3
+        shape = tf.TensorSpec((None, inputs.shape[1]), "int64")
+        answer = tf.function(network.__call__, input_signature=[shape])
     for i in range(0, len(inputs), size):
         some = slice(i, i + size)
         tokens, following = to_tensors(inputs[some], targets[some])
-        loss = cross_entropy(following, network(tokens))
+        loss = cross_entropy(following, answer(tokens))
         total += float(loss) * len(following)
     return total / len(targets)
 
@@ -769,7 +847,7 @@ print(f"loss {first_loss:.2f}; "
       f"equal guesses have {baselines['equal guesses']:.2f}")
 
 # %% [markdown]
-# ## A trap: the embedding's gradient
+# ## A trap: the embedding's gradient *(optional)*
 #
 # An embedding looks rows up, and a row is looked up as often as its token occurs in the batch.
 # All occurrences contribute to the row's gradient.
@@ -869,17 +947,23 @@ for character in (" ", "e", "t", "k", "R"):
 # The frequent space, `e` and `t` would jump two to three times as far as Adam promises; the rare `k` and `R` about as far.
 # Where occurrences contradict each other, as in the toy, the step is too short instead.
 # So Keras' default trains an embedding at a rate that depends on how often a token occurs in a batch and on whether its occurrences agree, and nobody chose that.
-# What it does to the losses, the twin check shows.
+# What it does to the losses, the twin check (optional, too) shows.
 
 # %% [markdown] tags=["pytorch"]
 # Nothing is to be done here; the twin densifies its gradients, which costs nothing for 78 rows.
 
 # %% [markdown] tags=["tensorflow"]
-# So our step densifies.
-# For 78 rows that costs nothing; `fit` has no switch for it, so there one would override `train_step` (lesson 2), or look up by multiplying one-hot vectors with a dense kernel.
+# So the step below densifies.
+# For 78 rows that costs nothing; `fit` has no switch for it, so there one would override `train_step` (lesson 2), or look up by multiplying one-hot vectors with a dense kernel, as the whole program at the end does.
 
 # %% [markdown]
-# The step, then, as in lesson 2:
+# ## The training step
+#
+# As in lesson 2, with the logits and targets of all positions of all windows in one loss.
+
+# %% [markdown] tags=["tensorflow"]
+# One line is special: the gradient of an embedding is a list, one entry for each occurrence of a character (lesson 7), and Keras' Adam would square the entries one by one.
+# `tf.convert_to_tensor` adds up what belongs to one character first.
 
 # %% tags=["pytorch", "network"]
 def build_optimizer(network):
@@ -912,7 +996,7 @@ def train_step(network, optimizer, inputs, targets):
     with tf.GradientTape() as tape:
         loss = cross_entropy(targets, network(inputs, training=True))
     gradients = tape.gradient(loss, network.trainable_variables)
-    # see above
+    # the embedding's is a list of occurrences (see *A trap*)
     gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
     optimizer.apply(gradients, network.trainable_variables)
     return loss
@@ -942,9 +1026,9 @@ def train(network, steps):
 
 # %% [markdown]
 # Does an optimiser really take the rate that it is given?
-# Asked at every step, for the twin proof and for us:
+# Asked at every step, for the twin proof (folded):
 
-# %% tags=["pytorch", "network"]
+# %% tags=["pytorch", "network", "folded"]
 def learning_rates():
     optimizer, rates = build_optimizer(nn.Linear(1, 1)), []
     for step in range(1, steps + 1):
@@ -952,7 +1036,7 @@ def learning_rates():
         rates.append(optimizer.param_groups[0]["lr"])
     return np.array(rates)
 
-# %% tags=["tensorflow", "network"]
+# %% tags=["tensorflow", "network", "folded"]
 def learning_rates():
     one_layer = keras.Sequential([keras.Input((1,)), layers.Dense(1)])
     optimizer, rates = build_optimizer(one_layer), []
@@ -964,7 +1048,7 @@ def learning_rates():
 # %% [markdown]
 # The first, the one at the end of the warm-up, and the last:
 
-# %%
+# %% tags=["folded"]
 rates = learning_rates()
 for step in (1, min(warm_up, steps), steps):
     print(f"step {step:5}: {rates[step - 1]:.5f}")
@@ -973,7 +1057,7 @@ for step in (1, min(warm_up, steps), steps):
 # ## Wrong first: a network that sees the future
 #
 # The same weights, the same loop, and one function exchanged: `attend_to_all`, which has no mask.
-# We train it for three eighths of the steps.
+# We train it for three eighths of the steps, 300 with the lesson's values.
 
 # %%
 cheat = build_gpt(start, attend=attend_to_all)
@@ -1004,23 +1088,24 @@ if as_shipped:
 # %% tags=["pytorch"]
 @torch.inference_mode()
 def logits_of(network, tokens):
-    """The logits at every position of one text: an array (time, tokens)."""
-    tokens = torch.as_tensor(tokens, device=device)
-    return network(tokens[None])[0].numpy(force=True).astype("float64")
+    """The logits at every position, of one text or of several."""
+    rows = torch.as_tensor(np.atleast_2d(tokens), device=device)
+    logits = network(rows).numpy(force=True).astype("float64")
+    return logits.reshape(*np.shape(tokens), -1)
 
 # %% tags=["tensorflow"]
 def logits_of(network, tokens):
-    """The logits at every position of one text: an array (time, tokens)."""
-    return network(tf.constant(tokens)[None])[0].numpy().astype("float64")
+    """The logits at every position, of one text or of several."""
+    logits = network(np.atleast_2d(tokens)).numpy().astype("float64")
+    return logits.reshape(*np.shape(tokens), -1)
 
 # %% [markdown]
-# The mean over a third of the held-out windows:
+# The mean over a third of the held-out windows (`take_along_axis` picks the probability of the character that came):
 
 # %% tags=["nbval-ignore-output"]
-by_position = np.mean([
-    -np.log(softmax(logits_of(cheat, inputs))[np.arange(context), targets])
-    for inputs, targets in zip(held_out_inputs[::3], held_out_targets[::3])
-], axis=0)
+known = softmax(logits_of(cheat, held_out_inputs[::3]))
+came = held_out_targets[::3, :, None]
+by_position = -np.log(np.take_along_axis(known, came, -1)).mean((0, 2))
 print(f"the last position: {by_position[-1]:.1f} nats; "
       f"the mean of the others: {by_position[:-1].mean():.2f}")
 if as_shipped:
@@ -1061,7 +1146,7 @@ losses = [float(loss) for loss in losses]
 # %% [markdown]
 # Against what counting can do (the line is a running mean over ten steps):
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "folded"]
 own_loss = measured[max(measured)]
 passed = [name for name, loss in baselines.items() if own_loss < loss]
 plots.curves({"training": losses},
@@ -1083,6 +1168,7 @@ if as_shipped:
 
 # %% [markdown]
 # With the lesson's values better than any table of pairs, after under a million characters, less than a fifth of the plays.
+# (The dots are to be compared with the lines, which were measured on held-out plays too.)
 # Not yet better than trigrams, which have 474,552 cells where this network has a fourth of that in weights, let alone 4-grams; and those have read all the plays.
 # What is missing is training.
 #
@@ -1123,7 +1209,7 @@ with_3, with_4 = (mean_loss(build_gpt(trained, heads=number), *few)
                   for number in (3, 4))
 print(f"on eight windows: {with_3:.2f}; "
       f"the same file, read with 4 heads: {with_4:.2f}")
-assert gpt_loss < 1.75 and with_4 > with_3 + 0.1
+assert altered or gpt_loss < 1.75 and with_4 > with_3 + 0.1
 
 # %% [markdown]
 # With the wrong number of heads it is not even nonsense, only worse: a mistake that nobody notices who does not know the right loss.
@@ -1131,8 +1217,8 @@ assert gpt_loss < 1.75 and with_4 > with_3 + 0.1
 #
 # Hesitating between $n$ equally likely characters costs $\log n$ nats; so $e^{\text{loss}}$, the **perplexity**, says among how many characters the network in effect hesitates.
 #
-# The twin has loaded the same file.
-# Its logits must be ours, up to rounding; the twin check below compares these (in the play, a comma follows):
+# The twin has loaded the same file, and its logits must be ours, up to rounding; the twin check at the end compares them.
+# (In the play a comma follows.)
 
 # %%
 verse = ("MACBETH.\nTo-morrow, and to-morrow, and to-morrow,\n"
@@ -1239,6 +1325,26 @@ for name, trained_here in ours.items():
 # For each new character it passes the whole text through the network again, although causal attention guarantees that nothing about the earlier characters has changed: that was the test above.
 # What a new position needs from the earlier ones is only their **keys and values**, in each block.
 # So keep them, and pass just one character through the network.
+#
+# First for one head, in NumPy.
+# Six positions with four numbers each (so $\sqrt d = 2$): what attention gives for all of them at once, it gives one position at a time too, from two arrays that fill up.
+
+# %%
+queries, keys, values = np.random.default_rng(0).normal(size=(3, 6, 4))
+masked = np.where(np.tri(6, dtype=bool), queries @ keys.T / 2, -np.inf)
+at_once = softmax(masked) @ values
+
+kept_keys, kept_values = np.zeros((2, 6, 4))
+for n in range(6):
+    kept_keys[n], kept_values[n] = keys[n], values[n]  # the new position's
+    filled = slice(0, n + 1)
+    row = softmax(queries[n] @ kept_keys[filled].T / 2)
+    same = np.allclose(row @ kept_values[filled], at_once[n])
+    print(f"position {n} looks at {n + 1} of 6 places, same result: {same}")
+
+# %% [markdown]
+# The query is used once and forgotten; keys and values stay.
+# Now the whole network, with a cache for each block.
 
 # %% [markdown] tags=["pytorch"]
 # This is where `attends` comes in: we give each block a function that writes the new key and value into its cache, and attends to what is there.
@@ -1277,6 +1383,8 @@ class Cached:  # gives the logits of the next character; reads only what is new
 # This is where `attends` comes in: we give each block a function that writes the new key and value into its cache, and attends to what is there.
 # The cache is written in place, so it is a `tf.Variable` of fixed shape: it has room for the whole context from the beginning, and a mask hides what is not yet filled.
 # (It could also grow by `tf.concat`: traced anew at every character, lesson 3, unless its time axis is left open, as in `slowly`; and then memory grows with each new length, as there.)
+# `step` is one graph, for every position.
+# (The whole loop in one graph, with `tf.while_loop`, wrote the same text about twice as fast again in our trial, but took longer to trace than this text takes to write.)
 
 # %% tags=["tensorflow"]
 class Cached:  # gives the logits of the next character; reads only what is new
@@ -1333,7 +1441,7 @@ print(texts["with a cache"])
 # %% [markdown]
 # And the time:
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "folded"]
 totals = {name: sum(values) for name, values in seconds.items()}
 ratio = totals["without"] / totals["with a cache"]
 plots.curves(
@@ -1358,7 +1466,7 @@ if as_shipped and not on_gpu:  # so small a network is too little for a GPU
 # A network with learned positions must then read its window again.
 
 # %% [markdown]
-# ## What does it look at?
+# ## What does it look at? *(optional)*
 #
 # Each head of each block makes its own shares, and they can be looked at: one more function to attend with, which keeps them.
 
@@ -1433,12 +1541,12 @@ for block, heads_of_block in enumerate(maps):
 
 # %% [markdown]
 # Some heads of the first block are easy to name: they collect the letters just before.
-# Higher up the first positions look mostly at the very first character (the first of all has no choice).
-# Head 1 of block 1 still gives it a quarter of its attention at later positions: shares must add up to one, so perhaps a head that finds nothing leaves them there.
+# Head 1 of block 1 gives the very first character it a quarter of its attention at later positions: shares must add up to one, so perhaps a head that finds nothing leaves them there.
 # The rest is harder to read, and here one should be honest: the vectors that are averaged there are no longer characters but mixtures of what came before, and a share of 0.9 in block 3 does not say *what* was taken from there.
 # An attention map is a picture of the network's plumbing, not its reasons.
-#
-# ## Loss against parameters and tokens
+
+# %% [markdown]
+# ## Loss against parameters and tokens *(optional)*
 #
 # Would a larger network help, or more text?
 # (Papers on this count *parameters* and *tokens*: our weights and characters.)
@@ -1484,7 +1592,8 @@ _ = right.set(title="... and size helps with every amount of text")
 #
 # Four sizes, one seed, one learning rate for all: this is a picture of the effect, not a law.
 # The shipped network is not on these curves: it has a longer context and was trained by another optimiser (Muon).
-#
+
+# %% [markdown]
 # ## Is a GPT a PyTorch thing?
 #
 # **C14**, *PyTorch reaches GPT through Hugging Face*.
@@ -1495,8 +1604,9 @@ _ = right.set(title="... and size helps with every amount of text")
 # Hugging Face's `transformers` once had classes for both frameworks; since its version 5 it has PyTorch only, and Keras users load the same published weights through KerasHub (lesson 9).
 # So the claim, made in 2024 (lesson 2), holds today as a statement about *where the ready-made code is*.
 # That a GPT were hard to write in TensorFlow, it does not say, and it would not be true.
-#
-# ## The twin check
+
+# %% [markdown]
+# ## The twin check *(optional)*
 #
 # The record holds our training, the shipped network's logits after the verse, and the text that it wrote.
 
@@ -1544,7 +1654,7 @@ if twin:
     apart = np.abs(np.subtract(one["logits"], two["logits"])).max()
     print("logits of the shipped network equal to 0.001:", bool(apart < 1e-3))
     print("both wrote the same text:", one["written"] == two["written"])
-    assert apart < 1e-3
+    assert altered or apart < 1e-3
 
 # %% [markdown]
 # The same file, the same logits, the same choices of NumPy's: the same text.
@@ -1562,7 +1672,7 @@ if as_shipped and twin:
     assert abs(own_loss - twin["scores"]["held_out_loss"]) < 0.05
 
 # %% [markdown]
-# The first losses are equal up to the last digit that float32 has: same network, same mask, same GELU, same $\epsilon$ in LayerNorm.
+# The losses of step 1 are equal up to the last digit that float32 has: same network, same mask, same GELU, same $\epsilon$ in LayerNorm.
 # Then Adam's epsilon and its bias correction, which the two compute a little differently (lesson 2), and rounding let them part slowly.
 # How much of it would the embedding's sparse gradient have made?
 
@@ -1597,7 +1707,8 @@ if len(sides) == 2:
 # The proof behind this lesson (`python -m tandem proof 08`) runs both networks in float64.
 # There the losses agree to some fifteen digits, once a last difference is aligned: TensorFlow, under Keras, keeps the $\sqrt{1/2}$ of the exact GELU in float32, whatever the input has; PyTorch does not.
 # Without that, they are a few parts in $10^{10}$ apart.
-#
+
+# %% [markdown]
 # ## What differs
 #
 # | | PyTorch | Keras / TensorFlow | why it matters |
@@ -1612,6 +1723,179 @@ if len(sides) == 2:
 # | gradient of an embedding | dense | `IndexedSlices`; Adam squares each occurrence: densify | frequent characters jump too far |
 # | arguments that are no tensors (`attend`) | anywhere | by keyword | an error |
 # | a growing cache | room for the whole context, and a slice | room for the whole context, and a mask | in a graph, each new length is a new graph, or new memory |
+
+# %% [markdown]
+# ## The whole program
+#
+# What is left when nothing is compared: a small GPT in the framework's own layers, with its own starting weights and batches, 600 steps with a warm-up, a measurement, and a text.
+# With the imports of *Set-up*, `softmax`, and a text of your own in the place of the plays, this is a program to start from.
+
+# %% tags=["pytorch"]
+from torch.utils.data import DataLoader, RandomSampler, TensorDataset
+
+torch.manual_seed(0)
+plays, unseen = data.shakespeare()
+letters = sorted(set(plays))
+number = {letter: i for i, letter in enumerate(letters)}
+
+
+def pairs(text):  # windows of 64 characters, and what follows each
+    tokens = torch.from_numpy(
+        np.fromiter((number[letter] for letter in text), "int64"))
+    end = (len(tokens) - 1) // 64 * 64
+    return TensorDataset(tokens[:end].view(-1, 64),
+                         tokens[1 : end + 1].view(-1, 64))
+
+# %% [markdown] tags=["pytorch"]
+# A block; `triu(1)` is what lies right of the diagonal, the future:
+
+# %% tags=["pytorch"]
+class Part(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.before, self.between = nn.LayerNorm(64), nn.LayerNorm(64)
+        self.attention = nn.MultiheadAttention(64, 4, batch_first=True)
+        self.think = nn.Sequential(nn.Linear(64, 256), nn.GELU(),
+                                   nn.Linear(256, 64))
+
+    def forward(self, x):
+        y, time = self.before(x), x.shape[1]
+        future = torch.ones(time, time, device=x.device).triu(1).bool()
+        x = x + self.attention(y, y, y, attn_mask=future,
+                               need_weights=False)[0]
+        return x + self.think(self.between(x))
+
+# %% [markdown] tags=["pytorch"]
+# And the network:
+
+# %% tags=["pytorch"]
+class Whole(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.look_up = nn.Embedding(len(letters), 64)
+        self.place = nn.Embedding(64, 64)
+        self.parts = nn.Sequential(Part(), Part(), nn.LayerNorm(64))
+        self.to_logits = nn.Linear(64, len(letters))
+
+    def forward(self, tokens):
+        places = torch.arange(tokens.shape[1], device=tokens.device)
+        x = self.look_up(tokens) + self.place(places)
+        return self.to_logits(self.parts(x))
+
+# %% [markdown] tags=["pytorch"]
+# Training.
+# `cross_entropy` wants the logits as (batch, characters, time), so `mT` exchanges the last two axes:
+
+# %% tags=["pytorch", "nbval-ignore-output"]
+whole = Whole().to(device)
+adam = torch.optim.Adam(whole.parameters(), 0.004, betas=(0.9, 0.99))
+warm = torch.optim.lr_scheduler.LinearLR(adam, 0.01, total_iters=100)
+shown = pairs(plays)
+for some in DataLoader(shown, 16, sampler=RandomSampler(
+        shown, num_samples=600 * 16)):
+    adam.zero_grad()
+    sources, following = (part.to(device) for part in some)
+    loss = F.cross_entropy(whole(sources).mT, following)
+    loss.backward()
+    adam.step()
+    warm.step()
+
+# %% [markdown] tags=["pytorch"]
+# Measuring, and writing with temperature 0.5:
+
+# %% tags=["pytorch", "nbval-ignore-output"]
+with torch.inference_mode():
+    unseen_pairs, losses_of = pairs(unseen)[::8], []
+    for some in zip(*(part.split(64) for part in unseen_pairs)):
+        sources, following = (part.to(device) for part in some)
+        losses_of.append(F.cross_entropy(whole(sources).mT, following,
+                                         reduction="none").flatten())
+    whole_loss = torch.cat(losses_of).mean().item()
+    written = [number[letter] for letter in "MACBETH.\n"]
+    for _ in range(150):
+        some = torch.tensor([written[-64:]], device=device)
+        shares = (whole(some)[0, -1] / 0.5).softmax(0)
+        written.append(torch.multinomial(shares, 1).item())
+print(f"held out: {whole_loss:.2f} nats a character")
+print("".join(letters[i] for i in written))
+
+# %% tags=["tensorflow"]
+keras.utils.set_random_seed(0)
+plays, unseen = data.shakespeare()
+letters = sorted(set(plays))
+number = {letter: i for i, letter in enumerate(letters)}
+
+
+def pairs(text):  # windows of 64 characters, and what follows each
+    tokens = np.fromiter((number[letter] for letter in text), "int32")
+    end = (len(tokens) - 1) // 64 * 64
+    return tokens[:end].reshape(-1, 64), tokens[1 : end + 1].reshape(-1, 64)
+
+# %% [markdown] tags=["tensorflow"]
+# A layer that looks up both rows, of the character and of its place.
+# It multiplies with one-hot vectors, so that its gradient is no list of occurrences, and `fit` can train it:
+
+# %% tags=["tensorflow"]
+class LookUp(layers.Layer):
+    """Adds a row for the letter and one for its place."""
+
+    def build(self, shape):
+        self.letters = self.add_weight((len(letters), 64), "random_normal")
+        self.places = self.add_weight((64, 64), "random_normal")
+
+    def call(self, tokens):
+        rows = ops.one_hot(tokens, len(letters)) @ self.letters
+        return rows + self.places[: ops.shape(tokens)[1]]
+
+
+tokens = keras.Input((None,), dtype="int64")
+x = LookUp()(tokens)
+for _ in range(2):
+    y = layers.LayerNormalization(epsilon=1e-5)(x)
+    x = x + layers.MultiHeadAttention(4, 16)(y, y, use_causal_mask=True)
+    y = layers.LayerNormalization(epsilon=1e-5)(x)
+    y = layers.Dense(256, activation="gelu")(y)
+    x = x + layers.Dense(64)(y)
+x = layers.LayerNormalization(epsilon=1e-5)(x)
+whole = keras.Model(tokens, layers.Dense(len(letters))(x))
+
+# %% [markdown] tags=["tensorflow"]
+# Training and measuring.
+# The schedule is Keras' cosine with a warm-up, and so long that nothing is left of the cosine:
+
+# %% tags=["tensorflow", "nbval-ignore-output"]
+warm = keras.optimizers.schedules.CosineDecay(
+    0.0, 10**9, warmup_target=0.004, warmup_steps=100)
+whole.compile(
+    optimizer=keras.optimizers.Adam(warm, beta_2=0.99),
+    loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+)
+shown, following = pairs(plays)
+some = np.random.default_rng(0).permutation(len(shown))[: 600 * 16]
+whole.fit(shown[some], following[some], batch_size=16, verbose=0)
+whole_loss = whole.evaluate(*(part[::8] for part in pairs(unseen)), verbose=0)
+print(f"held out: {whole_loss:.2f} nats a character")
+
+# %% [markdown] tags=["tensorflow"]
+# And writing, with temperature 0.5:
+
+# %% tags=["tensorflow", "nbval-ignore-output"]
+dice = np.random.default_rng(1)
+written = [number[letter] for letter in "MACBETH.\n"]
+for _ in range(150):
+    logits = np.array(whole(np.array([written[-64:]])))[0, -1]
+    shares = softmax(logits.astype("float64") / 0.5)
+    written.append(int(dice.choice(len(shares), p=shares)))
+print("".join(letters[i] for i in written))
+
+# %% [markdown]
+# After 600 steps instead of 800, about as good as the lesson's own network with the lesson's values.
+# Does it pass the test for the future, too?
+
+# %% tags=["folded"]
+print("the past knows the future:", knows_the_future(whole))
+assert not knows_the_future(whole)
+assert whole_loss < baselines["bigrams"] or altered
 
 # %% [markdown]
 # ## Exercises
@@ -1654,7 +1938,7 @@ class Rows(layers.Layer):
 # %% [markdown] tags=["exercise"] exercise="blank-page" points=4
 # ### Exercise 1: the blank page
 #
-# Write a block of a GPT with your own hands, without our `Block` and `attend_to_past`.
+# Write a block of a GPT with your own hands: without our `Block` and `attend_to_past`, and without looking back at the bare network or the whole program.
 #
 # `OwnBlock(width, heads)` turns `x` of shape (batch, time, width) into an array of the same shape, whatever the batch and the time.
 # It is the block of this lesson: pre-norm, causal attention with several heads, a feed-forward part four times as wide with the exact GELU, two residual connections, an $\epsilon$ of 1e-5, and no dropout.
@@ -2784,7 +3068,7 @@ def reading_with(may_attend_here):
 # %% tags=["classroom", "folded"]
 def seen_reason(seen, wanted):
     """Where, and why, these are not the ones wanted; "" where they are."""
-    kind, off = getattr(seen, "dtype", None), "are earlier ones undone?"
+    kind = getattr(seen, "dtype", None)
     if np.shape(seen) != wanted.shape or kind != bool:
         return (f"booleans of shape {wanted.shape} are wanted, not {kind} "
                 f"of shape {np.shape(seen)}")
@@ -2797,9 +3081,9 @@ def seen_reason(seen, wanted):
     row, column = np.argwhere(seen != wanted)[0]
     if not seen.diagonal().all():
         row = column = np.flatnonzero(~seen.diagonal())[0]
-        off = "was its token really exchanged for another?"
-    elif wanted[row, column]:
-        off = "are all rows compared, and all logits of each?"
+    off = (f"is token {column} exchanged for another, and are all logits of "
+           "each row compared?" if wanted[row, column] else
+           "do all other tokens stay as they are, and is the limit 1e-5?")
     return (f"position {row} does {'' if wanted[row, column] else 'not '}"
             f"see token {column}, and you say otherwise: {off}")
 
@@ -3055,9 +3339,9 @@ def sees(read, tokens):
 #   A loss that is too good is a bug, and a changed last character finds it.
 # - By hand, as a layer and as a function attention gives the same numbers, once you know what `True` means.
 # - Attention and a feed-forward part, each with LayerNorm before it and a residual connection around it, make a block; two embeddings, a stack of blocks, a LayerNorm and a dense layer make a GPT, in either framework.
-# - An embedding's gradient is a sum over occurrences; squared before it is summed, Adam takes other steps.
+# - (Optional.) An embedding's gradient is a sum over occurrences; squared before it is summed, Adam takes other steps.
 # - Temperature and top-k shape what is written; a cache of keys and values changes only the time.
-# - The loss falls with text at every size, and size pays more where there is much text.
+# - (Optional.) In our runs the loss falls with text at every size, and a larger network pays where there is enough text for it.
 #
 # ## Try it
 #

@@ -1653,7 +1653,7 @@ if as_shipped and twin:
 # %% [markdown]
 # ## Exercises
 #
-# Twenty minutes for the first; the others, as long again, are *optional*.
+# Twenty minutes for the first; the others, together as long again, are *optional*.
 # Each check prints one line; the last, when all is right, says more.
 
 # %% tags=["pytorch", "classroom"]

@@ -377,7 +377,7 @@ axes.plot(range(1, len(uninterrupted) + 1), uninterrupted, linewidth=6,
 plots.curves(continued, "Without the optimiser's state, training stumbles"
              if stumbles else "With the optimiser's state, and without",
              "step after the checkpoint", axes=axes)
-axes.legend(loc="upper center", ncols=3)
+_ = axes.legend(loc="upper center", ncols=3)
 
 # %% [markdown]
 # The first loss is the same for all, because it is computed before any update: the weights are complete.
@@ -575,7 +575,7 @@ def told(error, word):
     """The sentence of an error's message with this word, else its first."""
     sentences = re.split(r"\n|(?<=\.) ", str(error).strip())
     found = next((one for one in sentences if word in one), sentences[0])
-    return textwrap.fill(found.strip(" -"), 76)
+    return textwrap.fill(found.strip(" \t-"), 76)
 
 # %% [markdown]
 # ## Weights: names and numbers

@@ -1392,7 +1392,7 @@ print(f"this notebook: {mine_mb:,.0f} MB, that process: {megabytes} MB")
 #
 # (All read on 27 November 2026.)
 # So of what the article behind this course claims (**C11**: TensorFlow leads on devices, with TensorFlow Lite; PyTorch has Mobile and Live. **C15**: TensorFlow Lite carries models to phones) little is left: both have a runtime for devices, and the older one, which was TensorFlow's, no longer asks who trained the network.
-# In this lesson's numbers: files of both frameworks run in one LiteRT process of some 40 MB, 229 kB of floats or 65 kB of whole numbers from either, with the same answers to 1e-4 and the same share right.
+# In this lesson's numbers: files of both frameworks run in one LiteRT process of some 40 MB, 229 kB of floats or 65 kB of whole numbers from either; the floats with the same answers to 1e-4, both kinds with the same share right.
 
 # %% [markdown]
 # ## Which file to take

@@ -1450,7 +1450,7 @@ assert addresses == {"127.0.0.1"}
 
 # %% [markdown]
 # A lone client waits for the batch with either.
-# With 32 ours was two to three times as fast in our runs (LitServe's is one measurement, ours a median of three); a likely reason, not examined: there a request passes between processes.
+# With 32 ours was about two to three times as fast in our runs (LitServe's is one measurement, ours a median of three); a likely reason, not examined: there a request passes between processes.
 #
 # LitServe's answers to the wrong bodies, beside ours:
 

@@ -1604,7 +1604,7 @@ plt.show()
 
 # %% [markdown]
 # On a machine without such units bfloat16 is imitated and everything gets *slower*.
-# With them the bare product is several times as fast; but where float32 products were found well below the peak, above, a part of that is the library, as PyTorch gives bfloat16 products to oneDNN.
+# With them the bare product is twice to four times as fast; but where float32 products were found well below the peak, above, a part of that is the library, as PyTorch gives bfloat16 products to oneDNN.
 # A network also pays for turning numbers into bfloat16 and back, and one of many small operations, such as the transformer here, may pay more than it gains.
 # So "use mixed precision" is no advice without a network and a machine; GPUs of the last years have far more of these units.
 #
@@ -1693,7 +1693,7 @@ for kind, (low, middle, high) in found.get("tensorflow", {}).items():
 # "PyTorch is faster" is not a property of PyTorch.
 # It is the outcome for a network, a size, a mode of each, a machine and a pair of versions, and for the three networks here it need not be the same.
 # Two things can be said with more certainty, because the factors behind them are large.
-# In Keras' notebook an eager step takes some three to thirteen times as long as its graph's, and the graph is within a factor of 1.5 of eager PyTorch, on either side; so *eager against eager* PyTorch wins clearly.
+# In Keras' notebook an eager step takes some three to fourteen times as long as its graph's, and the graph is within a factor of 1.5 of eager PyTorch, on either side; so *eager against eager* PyTorch wins clearly.
 # And where arithmetic takes the time it is libraries that are compared: see the two peaks above.
 
 # %% [markdown]

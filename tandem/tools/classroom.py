@@ -200,8 +200,8 @@ def assignment(lesson, framework):
 def graft(released, submitted):
     """(the released notebook with a student's answers in it, [what was odd]): all else is as it was released.
 
-    An answer is known by its nbgrader id, else by its cell's id, else by a function that the released cell defines. Code cells
-    that the student added come in front of the next answer, for they may hold helpers.
+    A cell is known by its nbgrader id, else by its own id, else by its text, an answer also by a function that the released cell
+    defines. Code cells that the student added come in front of the next answer, for they may hold helpers.
     """
     made, odd = nbformat.from_dict(released), []
     cells = {cell.metadata.nbgrader.grade_id: cell for cell in made.cells if "nbgrader" in cell.metadata}
@@ -262,7 +262,8 @@ def _add(made, code, name, solution=False, locked=False, points=None, text=False
 
 def _known_as(cell, cells, answers):
     """The nbgrader id of a student's code cell, or None for one that was added."""
-    for name in (cell.metadata.get("nbgrader", {}).get("grade_id"), cell.get("id")):
+    texts = {released.source: name for name, released in cells.items()}
+    for name in (cell.metadata.get("nbgrader", {}).get("grade_id"), cell.get("id"), texts.get(cell.source)):
         if name in cells:
             return name
     defined = set(re.findall(r"^(?:def|class) (\w+)", cell.source, re.MULTILINE))

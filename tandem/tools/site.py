@@ -22,8 +22,9 @@ from tandem.tools import exercises, notebook, slides, source
 
 GITHUB = f"https://github.com/{notebook.REPOSITORY}"
 PICTURES = {"image/png": "png", "image/jpeg": "jpg"}
-DOCUMENTS = {"findings": "docs/findings.md", "proof": "docs/proof.md", "porting": "docs/porting.md"}
-"""Pages that are not lessons: {name on the site: file}."""
+DOCUMENTS = {"findings": "docs/findings.md", "proof": "docs/proof.md", "porting": "docs/porting.md", "peers": "docs/peers.md",
+             "teaching": "docs/teaching/README.md", "jupyterhub": "docs/teaching/jupyterhub.md"}
+"""Pages that are not lessons: {name on the site: file}; to them comes each lesson's page for instructors."""
 
 
 class SiteError(TandemError):
@@ -57,14 +58,20 @@ def write(lessons, folder):
     (folder / "figures").mkdir(parents=True, exist_ok=True)
     for lesson in lessons:
         (folder / f"{lesson.name}.md").write_text(page(lesson, folder), encoding="utf-8")
-    for name, path in DOCUMENTS.items():
+    documents = _documents()
+    for name, path in documents.items():
         text = (tandem.ROOT / path).read_text(encoding="utf-8")
         (folder / f"{name}.md").write_text(_with_links(text, Path(path).parent), encoding="utf-8")
     front = (folder / "index.md").read_text(encoding="utf-8")
     rows = "\n".join(f"| [{lesson.title}]({lesson.name}.md) | {lesson.promise} |" for lesson in lessons)
-    names = "\n".join([*(lesson.name for lesson in lessons), *DOCUMENTS])
+    names = "\n".join([*(lesson.name for lesson in lessons), *documents])
     (folder / "index.md").write_text(front.replace("LESSONS", rows).replace("PAGES", names), encoding="utf-8")
     shutil.copy(tandem.ROOT / "docs" / "twins.png", folder / "figures")
+
+
+def _documents():
+    pages = sorted((tandem.ROOT / "docs" / "teaching").glob("[0-9][0-9]_*.md"))
+    return DOCUMENTS | {f"teaching_{path.stem}": f"docs/teaching/{path.name}" for path in pages}
 
 
 def page(lesson, folder):
@@ -168,7 +175,7 @@ def _links(lesson):
 
 def _with_links(text, place):
     """Links between files of the repository: to a page of the site where there is one, else to GitHub."""
-    pages = {(tandem.ROOT / path).resolve(): f"{name}.md" for name, path in DOCUMENTS.items()}
+    pages = {(tandem.ROOT / path).resolve(): f"{name}.md" for name, path in _documents().items()}
 
     def to(match):
         address, _, anchor = match[1].partition("#")

@@ -8,6 +8,7 @@ are told to authors in docs/contributing.md.
     python -m tandem.tools.source 02    every broken rule of lesson 2, one a line (no number: of all lessons)
 """
 import ast
+import functools
 import pathlib
 import re
 import symtable
@@ -131,7 +132,7 @@ def read(path):
 def problems(path):
     """Every broken rule of a source, each as "file:line: what is wrong"; an empty list for a good lesson."""
     try:
-        return _read(path)[1]
+        return list(_read(path)[1])
     except SourceError as error:  # what comes before the cells: nothing below it could be read
         return [str(error)]
 
@@ -145,7 +146,11 @@ def main(numbers):
 
 def _read(path):
     """(The lesson in a file, its broken rules in the order of their lines.) Raises SourceError where it has no cells at all."""
-    text = path.read_text(encoding="utf-8")
+    return _parsed(path, path.read_text(encoding="utf-8"))
+
+
+@functools.cache  # a second or two a lesson, and the tests ask for all of them again and again
+def _parsed(path, text):
     markers = [number for number, line in enumerate(text.splitlines(), 1) if line.startswith("# %%")]
     header, body = _header(path, text)
     notebook = jupytext.reads(body, fmt="py:percent")
@@ -166,7 +171,7 @@ def _read(path):
 
     _check(path, cells, fail)
     found = sorted(dict.fromkeys(found), key=lambda one: one[0])  # what both notebooks share breaks a rule once
-    return Lesson(path, cells, header), [f"{_shown(path)}:{line}: {problem}" for line, problem in found]
+    return Lesson(path, cells, header), tuple(f"{_shown(path)}:{line}: {problem}" for line, problem in found)
 
 
 def _paths():

@@ -4,7 +4,7 @@ import re
 import pytest
 
 import tandem
-from tandem.tools import exercises, source
+from tandem.tools import exercises, notebook, source
 
 HEADINGS = ["Before and after", "Demonstration", "Checkpoints", "Misconceptions", "Discussion", "Exercises", "50 minutes",
             "90 minutes", "What breaks", "Homework"]
@@ -47,6 +47,13 @@ def test_a_page_s_minutes_are_those_of_the_lesson(lesson):
     assert told, "its third line begins: Read 75, run 1, exercises 18 minutes"
     wanted = [lesson.header.minutes[what] for what in ("read", "run", "exercises")]
     assert [int(number or 0) for number in told.groups()] == wanted
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.name)
+def test_a_page_s_memory_is_what_was_measured(lesson):
+    measured = [notebook.stored(lesson, framework).metadata["tandem"]["peak_mb"] for framework in lesson.frameworks]
+    for told in re.findall(r"about (\d\.\d) GB together", page(lesson)):
+        assert abs(float(told) - sum(measured) / 1000) < 0.15, f"{told} GB together; measured: {measured} MB"
 
 
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.name)
