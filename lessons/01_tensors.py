@@ -16,7 +16,7 @@
 # - **You need** Python, NumPy with its matrix product, and the derivative of a function of one variable, chain rule included.
 #   No GPU, and no internet.
 #
-# The core takes about an hour and a half: 74 minutes to read, and the first exercise.
+# The core takes about an hour and forty minutes: 74 minutes to read, and the first exercise.
 # Sections and exercises marked *optional* are not counted in it: they take nearly an hour more, and nothing in this lesson needs them.
 
 # %% [markdown]
@@ -136,7 +136,7 @@ draw_birds(axes, title)
 # ## Tensors: arrays, with rules of their own
 #
 # A **tensor** is an array with a shape and one type for all its numbers, as in NumPy.
-# Three things are different from NumPy, and each has cost somebody an afternoon: the types, who shares memory with whom, and how strictly shapes are checked.
+# Three things deserve a look, even where the rule is NumPy's, as each has cost somebody an afternoon: the types, who shares memory with whom, and shapes.
 #
 # ### Types
 #
@@ -351,7 +351,7 @@ print(f"right shapes: loss {naive_log_loss(logits, column):.3f}")
 # Seven digits cannot tell $\sigma(18)$ from 1, let alone $\sigma(100)$.
 # Then $1 - p$ is 0, its logarithm $-\infty$, and a neuron that is *right* and sure gets $0 \cdot \infty$, which is not a number (`nan`).
 # The way out is on paper.
-# Put $p = 1/(1 + e^{-z})$ into the loss, and the exponential and the logarithm meet:
+# Put $p = 1/(1 + e^{-z})$ into the loss, and the exponential and the logarithm meet, as $\log p = z - \log(1 + e^z)$ and $\log(1 - p) = -\log(1 + e^z)$:
 #
 # $$\text{loss} = \log(1 + e^z) - y z .$$
 
@@ -761,7 +761,7 @@ axes.set_axis_off()
 # Follow the pink numbers from the right.
 # The loss has the gradient 1 by itself.
 # A difference hands it on to its first input as it is, and to its second with the opposite sign.
-# The logit $z$ was used twice, and so receives two gradients, which are **added**: along the upper arrow $\sigma(z) = p = 0.350$, along the lower one $-y = -1$.
+# The logit $z$, the right-hand *Add*, was used twice, and so receives two gradients, which are **added**: along the upper arrow $\sigma(z) = p = 0.350$, along the lower one $-y = -1$.
 # There is $p - y = -0.650$, the first line of our formula.
 # A sum hands it on to both sides, a product multiplies it by the *other* factor: $(p - y)\,x_1 = -0.650 \cdot 0.840 = -0.546$.
 # So the machine works out what we worked out, one node at a time, and this is what is called **backpropagation**.
@@ -973,7 +973,7 @@ print(f"after w = w - 0.5, w is {kind}, gradient {tape.gradient(result, w)}")
 # ## Downhill
 #
 # Now the neuron may learn.
-# **Gradient descent** takes a step against the gradient, as long as the gradient times a number $\alpha$, the **learning rate**, and repeats:
+# **Gradient descent** takes a step against the gradient, of the gradient times a number $\alpha$, the **learning rate**; and repeats:
 #
 # $$w \leftarrow w - \alpha\,\frac{\partial\,\text{loss}}{\partial w} .$$
 
@@ -996,7 +996,7 @@ def descend(x, y, start_kernel, start_bias, rate, steps):
 
 # %% [markdown] tags=["pytorch"]
 # **Watch out:** the update changes the weights in place, with `-=`, and under `no_grad`; outside of it PyTorch refuses to have them changed so.
-# `kernel = kernel - …` would put another tensor in its place, whose `.grad` stays empty.
+# `kernel = kernel - …` would put another tensor in its place, unmarked, and the next `backward` fails.
 
 # %% tags=["tensorflow"]
 def descend(x, y, start_kernel, start_bias, rate, steps):
@@ -1079,17 +1079,17 @@ for name, runs in experiments.items():
 # %% [markdown]
 # **Standardised.**
 # With a small rate the neuron is still on its way after sixty steps.
-# With a hundred times ours the very first step throws the line to about the right place, but makes the neuron so sure of itself that each remaining mistake is expensive.
+# With a hundred times ours the very first step throws the line to about the right place, but makes the neuron so sure of itself that each remaining mistake is expensive (that its curve begins like ours is chance).
 # A few steps mend the worst of that; the later ones are small beside its weights, and ours overtakes it.
 # Counted in birds it even does no harm, 5 wrong where ours has 7: the loss of one neuron has a single valley, and leads back to it.
 # Do not rely on that.
 # The network at the end of this lesson has no such loss: with this rate, from five different starts, it still leapt above 5 within the last hundred of 400 steps, where ours stands at 0.06.
 # (Ours is not the best: try 20.)
 # **Millimetres.**
-# None of the three rates gets near that in sixty steps.
+# None of the three rates gets near ours in sixty steps.
 # The inputs are large and all *positive*, so a step moves all logits up or down together, far more than it turns the line.
 # A small rate turns it very slowly; a larger one throws all logits to and fro first.
-# (Try .05 for 400 steps: wild for some 160 of them, and in the end nearly as good as ours, 0.049 against 0.048.)
+# (Try `descend` with .05 for 400 steps: wild for some 160 of them, and in the end nearly as good as ours, 0.049 against 0.048.)
 # That is why inputs are standardised.
 #
 # Now the full run:
@@ -1144,7 +1144,7 @@ for number, step in enumerate(shown):
 # %% [markdown]
 # On each line the logit is 0; it is where the neuron's opinion changes, the **decision boundary**.
 # Line 0 has it backwards, as we made it.
-# From step 8 to the last the line turns ever more slowly; meanwhile the weights grow, and with them the opinion away from the line gets firmer.
+# From step 8 to the last the line turns ever more slowly; meanwhile the weights grow, their length from 2.3 to 7.9, and with them the opinion away from the line gets firmer.
 # The bills of a few birds are those of the other species: no line gets all of them right.
 # (The best one gets 3 wrong.
 # Gradient descent lowers the loss, not that count.)

@@ -22,7 +22,7 @@
 # So far the twins were the same network because we made them so: same starting weights, same batches, every setting written down.
 # Almost nobody writes like that.
 # One types `Linear` or `Dense`, leaves the rest to the framework, trains, and compares.
-# Claim **C12** of the article that made us write these lessons (lesson 2) comes from such comparisons:
+# Claim **C12** of the article that made us write these lessons (lesson 2) is about such comparisons:
 #
 # > *TensorFlow models are more accurate, most of all early in training.*
 #
@@ -80,7 +80,7 @@ me, you = FRAMEWORK_NAMES[framework], FRAMEWORK_NAMES[other]
 # ## Parameters
 #
 # `epochs`, `batch_size` and `seed` hold throughout (the section on digits needs 300 steps: two epochs), `learning_rate` up to there.
-# The betas, `slope` and `epsilon` count only where we write every rule down; a network "as it comes" has its framework's.
+# The betas count in the walk only, `slope` and `epsilon` in the two sections on digits and float32 only; a network "as it comes" has its framework's.
 
 # %% tags=["parameters", "network"]
 epochs = 4  # 1 to 100: passes over the training images
@@ -285,7 +285,7 @@ for axes in (left, right):
 # One seed, and already a riddle.
 # Early in the lesson's run TensorFlow's training loss is lower, and its test accuracy is lower as well.
 # Whoever watches the one says that TensorFlow learns faster, whoever watches the other says PyTorch does; and both may be looking at luck.
-# (Later the loss changes sides, too.)
+# (And later the loss changes sides.)
 #
 # ## Twelve seeds
 #
@@ -335,7 +335,7 @@ for quantity in ("loss", "accuracy"):
 # %% [markdown]
 # It was not luck.
 # During the first eighth of an epoch TensorFlow's training loss is lower by almost .3, and at its end the test accuracy is lower by 12 points.
-# Later the loss changes sides, and the accuracies come close: −.007 ± .005 after four epochs, small but still in PyTorch's favour.
+# Later the loss changes sides, and the accuracies come close: −.007 ± .005 after four epochs, small, and as it stands in PyTorch's favour.
 #
 # So is C12 the wrong way round?
 # Before we say so: a claim about *frameworks* must not hang on one layer.
@@ -366,7 +366,7 @@ for look, mean, half in zip(looks, *gap("accuracy", False)):
 # **Watch out:** the intervals are about seeds, for these training images and these test images; the 2,000 test images are the same in every run, and more seeds do not help against that.
 # With other test images a difference would move, too.
 # If exactly one of a pair of networks is right on 10 % of the images, the standard error of their difference is about $\sqrt{.10 / 2000} = .007$; for the mean of twelve pairs it is less, down to $.007 / \sqrt{12} = .002$, because what a pair disagrees on is partly its own luck.
-# So read ± .005 after four epochs as somewhat too narrow.
+# So read ± .005 after four epochs as too narrow, at worst by three times; then even the sign would be open.
 # The early gaps are many times all of that.
 
 # %% [markdown]
@@ -405,7 +405,7 @@ def ask(question, by_default, told=None, tolerance=1e-5):
 # $$y = \gamma\,\frac{x - \mu}{\sqrt{\sigma^2 + \epsilon}} + \beta .$$
 #
 # In **training**, $\mu$ and $\sigma^2$ are those of the batch at hand.
-# In **evaluation** there may be no batch, one image has no variance; there $\mu$ and $\sigma^2$ are *running statistics*, averages over past batches that the layer keeps on the side: $r \leftarrow m\, r + (1-m) \cdot \text{batch's}$, starting from mean 0 and variance 1.
+# In **evaluation** there may be no batch, and one image alone varies in nothing; there $\mu$ and $\sigma^2$ are *running statistics*, averages over past batches that the layer keeps on the side: $r \leftarrow m\, r + (1-m) \cdot \text{batch's}$, starting from mean 0 and variance 1.
 # No gradient is involved in that.
 #
 # Two constants, then: $\epsilon$ and the momentum $m$ (no relation of the optimiser's momentum in lesson 3, nor of Adam's $m$ in lesson 2).
@@ -663,9 +663,9 @@ moved = biases_moved()
 ask("useless biases, moved by", moved)
 
 # %% [markdown]
-# In PyTorch the useless biases wander by one and a half to two learning rates, driven by rounding, and how far depends on the machine's; in Keras they hardly stir, because its epsilon counts at first as $10^{-7}/\sqrt{.001}$, 316 times PyTorch's.
+# In PyTorch the useless biases wander by about two learning rates, driven by rounding, and how far depends on the machine's; in Keras they hardly stir, because its epsilon counts at first as $10^{-7}/\sqrt{.001}$, 316 times PyTorch's.
 # In training it does no harm, since the mean is subtracted again.
-# It is where Adam's epsilon matters: at gradients as small as itself.
+# Here Adam's epsilon matters: at gradients as small as itself.
 
 # %% tags=["folded"]
 if as_shipped:
@@ -842,7 +842,7 @@ if twin:
 
 # %% [markdown]
 # Look at the grey part, the first eighth of an epoch.
-# Later the curves come together, for what is learnt counts for more than where it began, and noise for more than either.
+# Later the curves come together, for what is learnt counts for more than where it began.
 # The last curve is not zero, and it grows: Adam's epsilon has the same value now but not the same *place*, which neither framework lets you choose; in Keras it still counts for more in the first steps, and a small difference is then multiplied.
 # We come to both, to the second in an optional section.
 #
@@ -958,13 +958,13 @@ for batch_norm, company in ((True, ""), (False, ", no batch norm")):
 
 # %% [markdown]
 # - **Training loss** (the riddle's second half: why TensorFlow's is lower).
-#   The kernel makes about −.12, the slope about −.14, on both walks; together the whole gap between the ends of the walk (−.265).
-#   Nothing else reaches .003.
+#   The kernel makes about −.12 (batch norm undoes the scale of the first two kernels but not of the last, so suspect that one: *Try it* 1), the slope about −.14, on both walks; together the whole gap between the ends of the walk (−.265).
+#   No other mean reaches .003.
 # - **Test accuracy.**
 #   The momentum of batch normalisation costs Keras 18 points on one walk and 10 on the other; the slope gives back 8 or 2, the kernel takes 1 (± 1) or 4 (± 2).
 #   Here the order matters: −18 among PyTorch's slope and Keras' weights, −10 among Keras' slope and PyTorch's weights; these two walks cannot say whether the slope or the weights make the difference.
 #   "The momentum costs 18 points" is true in its company only.
-# - **Without batch normalisation** there is no momentum to lag, and the kernel brings 10 or 7 points.
+# - **Without batch normalisation** there is no momentum to lag, and the kernel brings 10 or 7 points of 11.5, the slope 1 or 4.
 #   The interval of the whole gap is wide here, ± .04: among the twelve starts that NumPy draws by PyTorch's rules two do badly (accuracies of .417 and .475, where the other ten lie between .52 and .63).
 # - **What remains** after an eighth of an epoch, with all six equal, is at most .0013, every interval contains zero, and the widest is ± .0027.
 #   It holds the frameworks, the place of Adam's epsilon and the running variance: all of these together can be about this much, hardly more.
@@ -979,7 +979,7 @@ for batch_norm, company in ((True, ""), (False, ", no batch norm")):
 # Convolution, embeddings and recurrent layers are taught in lessons 6 and 7; here it is enough to know the input and to look at the answer.
 #
 # **Padding with stride 2.**
-# A window of 3 × 3 moves over a picture in steps of 2, and must not lose half a step at the edge: "same" padding adds a border of zeros.
+# A window of 3 × 3 moves over a picture in steps of 2: so that whole windows cover the edge too, "same" padding adds a border of zeros.
 # On which side?
 # One bright pixel in the second row and column answers: of the nine windows (three rows of three), each 1 saw it.
 # (Without a word both pad nothing, and agree.
@@ -1606,7 +1606,7 @@ plots.twins(mine, twin, "Every default equal, SGD in float32")
 print(records.compare(mine, twin))
 
 # %% [markdown]
-# The first of the three curves has equal rules, equal weights, equal batches: same first loss, then rounding, then perhaps a leap.
+# The first of the table's three losses has equal rules, equal weights, equal batches: same first loss, then rounding, then perhaps a leap.
 # In the last lines of the table, where the rules are each framework's own, the losses part from the first step on.
 #
 # ## What differs
@@ -1650,7 +1650,7 @@ print(records.compare(mine, twin))
 # Without batch normalisation TensorFlow is ahead early, and the wider starting kernel carries most of it.
 # With it TensorFlow is behind early, although its training loss falls *faster*: its running statistics lag, because a default keeps 99 % of the old.
 # **"More accurate" after four epochs: not supported by either.**
-# With the defaults the gap is −.7 ± .5 points with batch norm, in PyTorch's favour (and the interval is somewhat too narrow), and −.3 ± .6 without: hardly more than a point, no support for the claim, and too little to choose a framework by.
+# With the defaults the gap is −.7 ± .5 points with batch norm, in PyTorch's favour (and the interval is too narrow, so that even the sign may be open), and −.3 ± .6 without: hardly more than a point, no support for the claim, and too little to choose a framework by.
 # With the six defaults equal, the difference after an eighth of an epoch is at most a few thousandths: with batch norm +.0004 ± .0014 or +.0008 ± .0015, by the walk.
 #
 # All of this holds for one data set, one small network with and without one layer, and Adam.
@@ -1990,7 +1990,7 @@ def parting(one, two, limit):
 #
 # `walk(home, away)` gets two dictionaries of the six default rules, with the names of `rules_of`: `home` are Keras', `away` are PyTorch's, in the order in which they are taken over.
 # Each is written as its own framework writes it: `norm_momentum` is .99 in `home` and .1 in `away`.
-# Return a list of six dictionaries, all written as Keras writes them: what Keras' network is set to after the first takeover, after the second as well, and so on.
+# Return a list of six dictionaries, all written as Keras writes them (only the momentum is written differently; Adam's epsilon keeps its number): what Keras' network is set to after the first takeover, after the second as well, and so on.
 # The dictionaries that come in are not to be changed.
 
 # %% [markdown] tags=["hint"]

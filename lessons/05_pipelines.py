@@ -94,7 +94,7 @@ repeats = 5  # 2 to 100: of each measurement
 seed = 0  # 0 to 2**32 - 1: of weights and batch order
 
 # %% [markdown]
-# The lesson asserts what it claims about learning and speed, but only for these values.
+# The lesson asserts what it claims about learning, and of speed what a busy machine cannot overturn, but only for these values.
 
 # %% tags=["folded"]
 from tandem.parameters import check_parameters
@@ -532,7 +532,7 @@ for name, width in widths.items():
     waiting_share[name] = waiting / training
 
 # %% [markdown]
-# On a CPU the small network spends much of its time waiting, and for the wide one the same pipeline costs a smaller share.
+# Where the first number is not small against the second, the network waits; on a quiet CPU the small one waits for the larger share of its step.
 # (On a GPU both train in about the same time, and both wait.)
 
 # %% tags=["folded"]
@@ -651,10 +651,11 @@ print(f"microseconds a picture: {together:.0f} in turn, {added:.0f} added up")
 # Not quite, and it is worth asking why.
 
 # %% [markdown] tags=["pytorch"]
-# What is missing from the sum: asking for each item, picking its row of changes and making tensors of the labels belong to no stage.
+# Asking for each item, picking its row of changes and making tensors of the labels are in no stage; on a CPU the copy of "move" is in the sum only; and the machine's noise is in both.
 #
 # So making the fastest stage ten times faster changes nothing, and the slowest ones rule.
 # Here those are the three that are called once for each picture, decoding above all.
+# (If "move" looks slow on a CPU, see its range: that is the machine.)
 
 # %% [markdown] tags=["tensorflow"]
 # To call a function given to `map` costs something for each picture, even if it only adds 1:
@@ -681,7 +682,7 @@ print(f"microseconds a picture for a call: {call:.0f}")
 #
 # To change a 28 × 28 picture is next to nothing; much of the time of `augment_one` is spent on getting there, a call for each operation and picture.
 # So batch **first**, and change 64 pictures by one call of each operation.
-# The flip chooses between two whole batches:
+# The flip chooses between two whole batches.
 
 # %% [markdown] tags=["pytorch"]
 # For the shift, `unfold` makes a *view* (lesson 1) of all 25 windows of 28 × 28 (5 × 5 places) that fit into the padded picture; nothing is copied until the index picks one window for each picture.
@@ -876,7 +877,7 @@ throughput(caching, f"Decoded once: × {gain} images a second")
 # Nothing forces them to take turns: while the network trains on one batch, somebody else can fetch the next.
 # Then the two times no longer add up, the longer one rules, and at best the time is halved.
 #
-# To see it without the noise of this machine, let a disk and a network do nothing but sleep, each for 30 milliseconds a batch:
+# To see it without the noise of this machine, let a disk and a network do nothing but sleep, each for 30 milliseconds a batch.
 
 # %% [markdown] tags=["pytorch"]
 # Each item reports when its loading began and ended.
@@ -1268,7 +1269,7 @@ for position in run_positions(seed)[-1][:3]:
 
 # %% [markdown]
 # `batches` is the plain NumPy version, from the arrays that we wrote into the files: what the pipeline has to agree with.
-# The framework's own starts from the files:
+# The framework's own starts from the files.
 
 # %% [markdown] tags=["pytorch"]
 # `batch_sampler` is anything that yields one batch of indices at a time: our positions.
@@ -1383,7 +1384,7 @@ _ = panels[1].legend(handles[:2], labels_of[:2], fontsize=8, loc="upper left",
 # %% [markdown]
 # Of the waiting much less is left, for both.
 # (The training is the same in both; where its bars differ, that is the machine: another program, or a cache that other work has emptied.)
-# For the wide network that is a smaller share of a step, since it spent more of it on training.
+# For the wide network the gain is a smaller share of a step, since it spent more of it on training.
 # How much there was to gain, the share that was waiting, the stopwatch had told you before you wrote a line of a cure.
 #
 # ## Leaving the order to the framework
@@ -1590,7 +1591,7 @@ for name, make in pipelines.items():
 
 # %% [markdown] tags=["pytorch"]
 # Workers have a price: they, the network and everybody else share the cores (we have two), each is a process with its own PyTorch, and each batch is carried from one to the other.
-# Whether anything is left of their gain, the third line tells when held against the first; what they cannot beat is to have nothing to decode, the last.
+# Where the third line is no better than the first, as may happen on two cores, they cost more than they brought; what they cannot beat is to have nothing to decode, the last.
 
 # %% [markdown] tags=["tensorflow"]
 # The chain passes each picture through cache and buffer by itself, where our pipeline takes a batch out of memory by one operation; prefetching hides such a difference as long as a core is free.
@@ -1691,7 +1692,7 @@ if as_shipped:
 # One run could be luck, so we ran it with three seeds, in both frameworks: the lowest validation loss was .54 to .56 as they are and .56 to .59 with all changes, higher in each of the six pairs, by .02 to .03.
 # Leaving out the flip gave .54 to .57, in each pair below all changes, and on average about what no augmentation gives (.551 and .546).
 # No wonder: nearly all shoes of Fashion-MNIST point to the left, and a mirrored one is a picture that does not come.
-# Accuracy at the lowest point says the same: with all changes it was 1.5 to 2.4 points lower in each pair.
+# Accuracy at the lowest point (not in the table, whose accuracy is the last epoch's) says the same: with all changes it was 1.5 to 2.4 points lower in each pair.
 # (The augmented networks learn more slowly, and their best epochs were the last three; more epochs might still help them.)
 # Augmentation is no free data; it says which changes do not matter, and helps as much as that is true and as the network can use it.
 # A dense layer must learn each shifted shoe anew.
@@ -2339,7 +2340,7 @@ def step_ends(loads, trainings, ahead):
 # - Random numbers that are copied, cached or drawn once, and data stirred in too small a buffer, give no message.
 #   Numbers made from (seed, epoch, index) do not depend on who draws them.
 # - Order and augmentation can be equal in two frameworks to the last bit, if what is random is shared.
-# - Augmentation closes the gap between training and validation; whether it makes a better network is a question of its own (here it did not).
+# - Augmentation narrows the gap between training and validation; whether it makes a better network is a question of its own (here, after 30 epochs, it did not: the lowest loss is higher).
 #
 # ## Try it
 #
@@ -2350,7 +2351,7 @@ def step_ends(loads, trainings, ahead):
 #    Which of the two, pipeline or network, suffers more, and why?
 # 2. Set `epochs = 60`.
 #    Do the augmented networks pass the lowest point of the other?
-# 3. Write the photographs (cure 4) as JPEG: suffix `.jpg`, without `compress_level` (`decode_png` reads JPEG too).
+# 3. Write the photographs (cure 4) as JPEG: suffix `.jpg`, without `compress_level` (what decodes PNG here reads JPEG too).
 #    How much faster is decoding, and do more hands still pay as much?
 #    Then as PNG with `compress_level=9`: the files shrink; does decoding slow down?
 # 4. Set `largest_shift = 6`.

@@ -1128,6 +1128,7 @@ hardest = confusion.diagonal().argmin()
 axes.set(xlabel="answer", ylabel="truth",
          title=f"Found least often: {names[hardest]}, "
                f"{confusion[hardest, hardest]} of 200")
+plt.show()
 
 # %% [markdown]
 # With the lesson's values shirts are the worst: T-shirts, pullovers, coats and shirts are one family, and 28 × 28 grey pixels hardly show buttons.

@@ -17,7 +17,7 @@
 #   Lesson 6 is where the idea of sharing weights came from.
 #
 # The core takes about an hour and a half to read; the exercises come on top.
-# Sections marked *optional* are not counted in it: they take another half an hour, and nothing later needs them.
+# Sections marked *optional* are not counted in it: they take another half an hour, and nothing in the core needs them.
 
 # %% [markdown]
 # ## Set-up
@@ -501,7 +501,7 @@ assert np.allclose(outputs, by_hand, atol=1e-5)
 # $$h_t = z \odot h_{t-1} + (1 - z) \odot \tanh\bigl(x_t W_n + b_n + r \odot (h_{t-1} U_n + d_n)\bigr)$$
 #
 # That is the form that the libraries compute: the reset gate multiplies *after* the matrix product; Cho's own puts it before.
-# So the bias $d_n$ inside its bracket is not the same as $b_n$ outside, and here two biases are really two.
+# So the bias $d_n$ inside its bracket is not the same as $b_n$ outside, and so the two biases cannot be merged into one.
 #
 # As for the LSTM, one product serves all gates, with the kernels side by side, here in the order **reset, update, candidate**: with 32 features and 96 units `kernel` is (32, 288), `recurrent_kernel` (96, 288), each bias (288,).
 
@@ -651,7 +651,7 @@ axes.set(title="How much of the gradient is left, so many moments back",
 _ = axes.legend(fontsize=8, loc="lower left")
 
 # %% [markdown]
-# With the lesson's values, 40 moments back, it is the open gate that helps most: a bias of 1 instead of 0 is worth more than three powers of ten, and with one of 3, a gate open by 95 %, more than half is left; while LSTM and GRU with the same bias are less than one power apart.
+# With the lesson's values, 40 moments back, it is the open gate that helps most: a bias of 1 instead of 0 is worth more than three powers of ten, and with one of 3, a gate open by 95 %, more than half is left (the gate alone would leave an eighth; the ways through $h$ add the rest); while LSTM and GRU with the same bias are less than one power apart.
 # A gate whose bias is 0 stands near one half, and halves the cell at every moment.
 # The ways through $h$ and the other gates add something to the gradient; but with half-open gates both cells forget even faster than the orthogonal tanh cell.
 #
@@ -1256,7 +1256,7 @@ for gradient in (slices, tf.convert_to_tensor(slices)):
 # %% [markdown]
 # ## The rival: counting pieces
 #
-# Is that good?
+# Are these scores good?
 # A number alone says nothing, so here is a rival without any gradient.
 # **Naive Bayes** cuts a name into pieces of one to $n$ letters (with marks for beginning and end, so *^M* and *á$* are pieces), and counts how often each piece occurs in each language.
 # A new name gets the language under which its pieces, taken as independent, are likeliest:
@@ -1428,7 +1428,7 @@ _ = against("GRU", "LSTM")
 # So, honestly, and with the lesson's values: **neither network alone beats counting**, if the counting is done well.
 # The LSTM loses to the tuned counts by about three standard errors.
 # The GRU and the pair are a little behind, by less than two, so we cannot tell; the pair does beat the counts as Laplace would take them.
-# (The GRU's leads over the LSTM and over Laplace's counts are near two; among nine comparisons, one such may be chance.)
+# (The GRU's leads over the LSTM and over Laplace's counts are just over two; among nine comparisons one such may be chance, so we build nothing on them.)
 # Pieces of up to five letters are very good evidence, and 12,000 names are few for a network that has to find such pieces by itself.
 #
 # What does beat the rival, by far more than two standard errors, is network *and* rival together.
@@ -1610,7 +1610,7 @@ title = "Belief after each letter (dark: 0, bright: 1)"
 _ = figure.suptitle(title, fontsize=11, x=0.01, ha="left")
 
 # %% [markdown]
-# The belief changes with every letter, up to the last ones.
+# The belief changes with nearly every letter, often to the end.
 # *Lindqvist*, with which we began, was learnt as a Finnish name and is tested as a Swedish one: with the lesson's values the network says Swedish, and keeps something for Finnish.
 # In the middle of a name the two twins may believe different things.
 # Their rounding has gone separate ways (see the twin check), and half a name is not what they were trained on.
@@ -1971,7 +1971,7 @@ print(f"test accuracy {whole_accuracy:.3f}")
 
 # %% [markdown]
 # It does without the sorting and without illegible letters.
-# In the run that is shown it is right a little less often than the GRU above; one run of each does not tell which of the two it misses.
+# In the run that is shown it is right a little less often than the GRU above; one run of each does not tell what it misses.
 
 # %% tags=["folded"]
 assert whole_accuracy >= 0.7 or altered
@@ -2858,7 +2858,7 @@ def witnesses(counts, members, row, added, first, second):
 # ## What you learned
 #
 # - An embedding is a table of learnt vectors, one for each character; a recurrent cell reads them with the same weights at every moment.
-#   LSTM and GRU are six to eight lines each, and equal to the built-in ones.
+#   LSTM and GRU are six and nine lines, and equal to the built-in ones.
 # - A gradient that comes back through many moments vanishes or explodes.
 #   An open gate keeps it alive, and only an *open* one; against explosion there is clipping, over all weights together.
 # - Padding must not be read.

@@ -762,8 +762,8 @@ maps = layers.MaxPooling2D()(convolve(inputs, 32, 1))
 maps = layers.MaxPooling2D()(convolve(maps, 64, 2))
 features = layers.GlobalAveragePooling2D()(convolve(maps, 64, 3))
 outputs = layers.Dense(10, name="output")(features)
-classifier = keras.Model(inputs, [features, outputs])
-load_weights(classifier, data.fashion_classifier())
+classifier = load_weights(keras.Model(inputs, [features, outputs]),
+                          data.fashion_classifier())
 
 # %% [markdown]
 # Two small functions for the rest of the lesson: `draw` asks a generator for pictures, `describe` asks the judge about pictures.

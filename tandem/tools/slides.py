@@ -17,7 +17,7 @@ LINES, COLUMNS = 18, 66  # of code beside its twin
 LINES_BELOW, COLUMNS_BELOW = 23, 100  # of code that has the slide's whole width, both twins' together
 WORDS, ROWS, CELLS = 110, 9, 100  # the most of a slide of text; rows and words of a table
 FORMULA = 20  # words that a formula takes the place of
-WIDE_FORMULA = 110  # signs of one that leaves the slide
+WIDE_FORMULA = 80  # signs of one that leaves the slide
 PAGE = """<!doctype html>
 <html lang="en">
 <head>
