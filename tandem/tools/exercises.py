@@ -8,6 +8,7 @@ Solutions are the source, starters are made of them; checks are shared by the tw
 import ast
 import builtins
 import contextlib
+import copy
 import io
 import json
 import linecache
@@ -288,9 +289,29 @@ def _check_names(exercises, cells, framework, fail, bound_names):
                     fail(cell, f"sets '{name}' anew, which exercise '{one.name}' takes from the set-up; take another name.")
 
 
+def symbol_table(tree):
+    """The symbols of a cell's syntax tree, the same in every version of Python: a comprehension's names are its own.
+
+    From Python 3.12 on, comprehensions but not generators are inlined, and their names are told with those around them (PEP 709).
+    """
+    return symtable.symtable(ast.unparse(_Generators().visit(copy.deepcopy(tree))), "cell", "exec")
+
+
+class _Generators(ast.NodeTransformer):
+    """Turns each list, set and dictionary comprehension into a generator."""
+
+    def visit_ListComp(self, node):
+        return ast.GeneratorExp(self.visit(node.elt), [self.visit(part) for part in node.generators])
+
+    visit_SetComp = visit_ListComp
+
+    def visit_DictComp(self, node):
+        return self.visit_ListComp(ast.ListComp(ast.Tuple([node.key, node.value], ast.Load()), node.generators))
+
+
 def _read_names(code):
     """The names that code takes from outside: those that it reads at top level, and the global ones of its functions."""
-    found, tables = set(), [symtable.symtable(code, "cell", "exec")]
+    found, tables = set(), [symbol_table(ast.parse(code))]
     while tables:
         table = tables.pop()
         found |= {symbol.get_name() for symbol in table.get_symbols()

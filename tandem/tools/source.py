@@ -11,7 +11,6 @@ import ast
 import functools
 import pathlib
 import re
-import symtable
 import sys
 from dataclasses import dataclass, field
 
@@ -325,8 +324,8 @@ def _check_names(cells, fail):
 def _bound_names(cell):
     """{name: what it was imported from, "numpy" or "itertools.islice", or None} of the names that a cell sets at top level."""
     tree = _tree(cell)
-    table = symtable.symtable(ast.unparse(tree), "cell", "exec")
-    bound = {symbol.get_name(): None for symbol in table.get_symbols() if symbol.is_assigned() or symbol.is_imported()}
+    symbols = exercises.symbol_table(tree).get_symbols()
+    bound = {symbol.get_name(): None for symbol in symbols if symbol.is_assigned() or symbol.is_imported()}
     for node in tree.body:
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             module = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""

@@ -54,6 +54,7 @@ ALLOWED = {
     "a name set before it is read": "total = 0\nfor step in range(3):\n    total += step",
     "a name that a function reads": "def rate(step):\n    return step * scale\n\n\nscale = 2",
     "a name of a comprehension": "step = sum(step for step in range(3))",
+    "a network's name inside a comprehension": "doubled = [2 * framework for framework in range(3)]",
     "a name of another branch": "if epochs:\n    half = epochs / 2\nelse:\n    half = 0\nprint(half)",
     "a set that gains the same once more": "names |= {1}",
     "an object that changes": "losses.append(1)\nseen[0] = seen[0] + 1",
