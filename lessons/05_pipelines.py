@@ -1,5 +1,5 @@
 # ---
-# minutes: {read: 90, run: 1, exercises: 45}
+# minutes: {read: 90, run: 1, exercises: 60}
 # seconds: 90
 # memory_mb: 1300
 # needs: []
@@ -2330,6 +2330,250 @@ def step_ends(loads, trainings, ahead):
         free = max(there, free) + training
         found.append(free)
     return np.array(found)
+
+# %% [markdown] tags=["exercise"] exercise="other-eyes" points=3
+# ### Exercise 4: with other eyes
+#
+# A network has learnt from what *its* pipeline made of the pictures.
+# Put to use, it often gets them from another one, written by somebody else.
+# What does each difference cost?
+#
+# `accuracies(answer, pipelines, pictures, labels, size)` gets a trained network, `answer`: a function from pictures (batch, 28, 28) of float32 to the number of a class for each, (batch,).
+# `pipelines` is `{name: function}`; each function makes of *one* picture, whole numbers from 0 to 255, what the network is to see.
+# Return `{name: share of right answers}`, counted over all pictures; the network is handed `size` pictures at a time, the last time what is left.
+
+# %% [markdown] tags=["hint"]
+# Count the right answers and divide at the end: batches need not be of one size.
+
+# %% tags=["pytorch", "solution"]
+def accuracies(answer, pipelines, pictures, labels, size):
+    ### BEGIN SOLUTION
+    found = {}
+    for name, pipeline in pipelines.items():
+        right = 0
+        for first in range(0, len(pictures), size):
+            some = pictures[first:first + size]
+            seen = np.stack([pipeline(picture) for picture in some])
+            answers = answer(seen.astype("float32"))
+            right += (answers == labels[first:first + size]).sum()
+        found[name] = right / len(pictures)
+    return found
+    ### END SOLUTION
+
+# %% tags=["tensorflow", "solution"]
+def accuracies(answer, pipelines, pictures, labels, size):
+    ### BEGIN SOLUTION
+    found = {}
+    for name, pipeline in pipelines.items():
+        right = 0
+        for first in range(0, len(pictures), size):
+            some = pictures[first:first + size]
+            seen = np.stack([pipeline(picture) for picture in some])
+            answers = answer(seen.astype("float32"))
+            right += (answers == labels[first:first + size]).sum()
+        found[name] = right / len(pictures)
+    return found
+    ### END SOLUTION
+
+# %% [markdown]
+# The check begins with a "network" that can be seen through, which reads the class from the first pixel.
+# Then comes a real one, the small classifier of clothes that ships with these lessons (lesson 10 uses it, lesson 11 takes it apart); it learnt from pixels between −1 and 1.
+
+# %% tags=["classroom"]
+from tandem import judge
+
+_, (unseen, unseen_labels) = data.fashion_mnist()
+unseen = np.uint8(np.rint(255 * unseen[:300]))
+unseen_labels = unseen_labels[:300]
+
+
+def classifier(batch):
+    return judge.describe(batch)[1]
+
+
+makers = {
+    "as it learnt": lambda picture: picture / 127.5 - 1,
+    "from 0 to 1": lambda picture: picture / 255,
+    "from 0 to 255": lambda picture: picture,
+    "each to its own brightest":
+        lambda picture: 2 * picture / max(picture.max(), 1) - 1,
+    "black on white": lambda picture: 1 - picture / 127.5,
+    "mirrored": lambda picture: picture[:, ::-1] / 127.5 - 1,
+}
+
+# %% [markdown]
+# And now yours:
+
+# %% tags=["check"]
+handed = []
+
+
+def first_pixel(batch):
+    handed.append(np.shape(batch))
+    return np.rint(batch[:, 0, 0])
+
+
+easy = np.zeros((5, 28, 28), "uint8")
+easy[:, 0, 0] = [1, 1, 2, 3, 9]
+see_through = {"as it is": lambda one: one,
+               "own brightest": lambda one: one / one.max()}
+kinds = np.array([1, 1, 1, 3, 4])
+shares = accuracies(first_pixel, see_through, easy, kinds, 4)
+assert shares is not None and set(shares) == set(see_through), (
+    f"one share for each of {list(see_through)}, not {shares}")
+assert handed == 2 * [(4, 28, 28), (1, 28, 28)], (
+    f"five pictures by four are batches of 4 and 1, not {handed}")
+found = [float(shares[name]) for name in see_through]
+assert np.isclose(found[0], 0.6), (
+    f"three of five are right, .6, not {found[0]:.3f}; a last batch of "
+    "one picture does not count as much as one of four")
+assert np.isclose(found[1], 0.6), (
+    "each by its own brightest pixel, the first three are right: .6, not "
+    f"{found[1]:.3f}; a pipeline gets one picture, not a batch")
+
+# %% tags=["hidden"]
+sizes = []
+
+
+def watched(batch):
+    sizes.append(len(batch))
+    return classifier(batch)
+
+
+shares = accuracies(watched, makers, unseen, unseen_labels, 64)
+assert sizes == len(makers) * [64, 64, 64, 64, 44], (
+    f"300 pictures, 64 at a time, are four batches and 44, not {sizes[:9]}")
+for name, way in makers.items():
+    answers = classifier(np.stack([way(one) for one in unseen]))
+    wanted = (answers == unseen_labels).mean()
+    assert np.isclose(shares[name], wanted), (
+        f"'{name}': {wanted:.3f} of the answers are right, not "
+        f"{shares[name]:.3f}")
+
+# %% tags=["pytorch", "wrong"] mistake="averages the batches, whatever their size"
+def accuracies(answer, pipelines, pictures, labels, size):
+    found = {}
+    for name, pipeline in pipelines.items():
+        right = []
+        for first in range(0, len(pictures), size):
+            some = pictures[first:first + size]
+            seen = np.stack([pipeline(picture) for picture in some])
+            answers = answer(seen.astype("float32"))
+            right.append((answers == labels[first:first + size]).mean())
+        found[name] = np.mean(right)
+    return found
+
+# %% tags=["tensorflow", "wrong"] mistake="averages the batches, whatever their size"
+def accuracies(answer, pipelines, pictures, labels, size):
+    found = {}
+    for name, pipeline in pipelines.items():
+        right = []
+        for first in range(0, len(pictures), size):
+            some = pictures[first:first + size]
+            seen = np.stack([pipeline(picture) for picture in some])
+            answers = answer(seen.astype("float32"))
+            right.append((answers == labels[first:first + size]).mean())
+        found[name] = np.mean(right)
+    return found
+
+# %% tags=["pytorch", "wrong"] mistake="hands a pipeline the whole batch"
+def accuracies(answer, pipelines, pictures, labels, size):
+    found = {}
+    for name, pipeline in pipelines.items():
+        right = 0
+        for first in range(0, len(pictures), size):
+            some = pictures[first:first + size]
+            seen = pipeline(some)
+            answers = answer(seen.astype("float32"))
+            right += (answers == labels[first:first + size]).sum()
+        found[name] = right / len(pictures)
+    return found
+
+# %% tags=["tensorflow", "wrong"] mistake="hands a pipeline the whole batch"
+def accuracies(answer, pipelines, pictures, labels, size):
+    found = {}
+    for name, pipeline in pipelines.items():
+        right = 0
+        for first in range(0, len(pictures), size):
+            some = pictures[first:first + size]
+            seen = pipeline(some)
+            answers = answer(seen.astype("float32"))
+            right += (answers == labels[first:first + size]).sum()
+        found[name] = right / len(pictures)
+    return found
+
+# %% tags=["pytorch", "wrong"] mistake="leaves out a last batch that is not full"
+def accuracies(answer, pipelines, pictures, labels, size):
+    found = {}
+    for name, pipeline in pipelines.items():
+        right = 0
+        for first in range(0, len(pictures) - size + 1, size):
+            some = pictures[first:first + size]
+            seen = np.stack([pipeline(picture) for picture in some])
+            answers = answer(seen.astype("float32"))
+            right += (answers == labels[first:first + size]).sum()
+        found[name] = right / len(pictures)
+    return found
+
+# %% tags=["tensorflow", "wrong"] mistake="leaves out a last batch that is not full"
+def accuracies(answer, pipelines, pictures, labels, size):
+    found = {}
+    for name, pipeline in pipelines.items():
+        right = 0
+        for first in range(0, len(pictures) - size + 1, size):
+            some = pictures[first:first + size]
+            seen = np.stack([pipeline(picture) for picture in some])
+            answers = answer(seen.astype("float32"))
+            right += (answers == labels[first:first + size]).sum()
+        found[name] = right / len(pictures)
+    return found
+
+# %% tags=["pytorch", "wrong"] mistake="hands the network everything at once"
+def accuracies(answer, pipelines, pictures, labels, size):
+    found = {}
+    for name, pipeline in pipelines.items():
+        seen = np.stack([pipeline(picture) for picture in pictures])
+        found[name] = (answer(seen.astype("float32")) == labels).mean()
+    return found
+
+# %% tags=["tensorflow", "wrong"] mistake="hands the network everything at once"
+def accuracies(answer, pipelines, pictures, labels, size):
+    found = {}
+    for name, pipeline in pipelines.items():
+        seen = np.stack([pipeline(picture) for picture in pictures])
+        found[name] = (answer(seen.astype("float32")) == labels).mean()
+    return found
+
+# %% tags=["pytorch", "wrong"] mistake="takes four at a time, whatever it is told"
+def accuracies(answer, pipelines, pictures, labels, size):
+    found = {}
+    for name, pipeline in pipelines.items():
+        right = 0
+        size = 4
+        for first in range(0, len(pictures), size):
+            some = pictures[first:first + size]
+            seen = np.stack([pipeline(picture) for picture in some])
+            answers = answer(seen.astype("float32"))
+            right += (answers == labels[first:first + size]).sum()
+        found[name] = right / len(pictures)
+    return found
+
+# %% tags=["tensorflow", "wrong"] mistake="takes four at a time, whatever it is told"
+def accuracies(answer, pipelines, pictures, labels, size):
+    found = {}
+    for name, pipeline in pipelines.items():
+        right = 0
+        size = 4
+        for first in range(0, len(pictures), size):
+            some = pictures[first:first + size]
+            seen = np.stack([pipeline(picture) for picture in some])
+            answers = answer(seen.astype("float32"))
+            right += (answers == labels[first:first + size]).sum()
+        found[name] = right / len(pictures)
+    return found
+
+# %% [markdown]
+# When it passes, guess which of the six ways costs most, and which nothing; then look: `accuracies(classifier, makers, unseen, unseen_labels, 64)`.
 
 # %% [markdown] tags=["after-exercises"]
 # ## What you learned

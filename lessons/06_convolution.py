@@ -1,5 +1,5 @@
 # ---
-# minutes: {read: 81, run: 2, exercises: 50}
+# minutes: {read: 81, run: 2, exercises: 65}
 # seconds: 120
 # memory_mb: 1300
 # needs: []
@@ -2245,6 +2245,178 @@ def hottest(maps, slopes):
     heat = np.maximum(maps @ importance, 0)
     row, column = divmod(heat.argmax(), len(heat))
     return heat, (int(row), int(column))
+
+# %% [markdown] tags=["exercise"] exercise="steadfast" points=3
+# ### Exercise 4: does it mind being moved?
+#
+# A convolution does not: shift first or convolve first, the result is the same.
+# And the whole network, which pools, and has a rim?
+#
+# `steadfast(answer, pictures, right, down)` gets a trained network, `answer`: a function from pictures (n, height, width) to n classes.
+# It moves all pictures by `right` pixels to the right and `down` pixels downwards (below 0: to the left, upwards), and returns the share of pictures to which the network gives the *same answer as before*, true or not.
+# What is moved out of the picture is lost, and black (0) comes in at the other side.
+
+# %% [markdown] tags=["hint"]
+# `np.roll` brings back at the left what it pushes out at the right.
+# A wide border of zeros (`np.pad`), out of which a window is cut, does not, and needs no case for numbers below 0.
+
+# %% tags=["pytorch", "solution"]
+def steadfast(answer, pictures, right, down):
+    ### BEGIN SOLUTION
+    high, wide = pictures.shape[1:]
+    border = np.pad(pictures, ((0, 0), (high, high), (wide, wide)))
+    top, left = high - down, wide - right
+    moved = border[:, top:top + high, left:left + wide]
+    return np.mean(answer(moved) == answer(pictures))
+    ### END SOLUTION
+
+# %% tags=["tensorflow", "solution"]
+def steadfast(answer, pictures, right, down):
+    ### BEGIN SOLUTION
+    high, wide = pictures.shape[1:]
+    border = np.pad(pictures, ((0, 0), (high, high), (wide, wide)))
+    top, left = high - down, wide - right
+    moved = border[:, top:top + high, left:left + wide]
+    return np.mean(answer(moved) == answer(pictures))
+    ### END SOLUTION
+
+# %% [markdown]
+# The check begins with "networks" of one pixel or one sum.
+# Then comes a real one, small and trained, that ships with these lessons (lesson 10 uses it, lesson 11 takes it apart).
+
+# %% tags=["classroom"]
+from tandem import judge
+
+_, (unseen, _) = data.fashion_mnist()
+unseen = unseen[:300]
+
+
+def classifier(pictures):
+    return judge.describe(2 * pictures - 1)[1]
+
+# %% [markdown]
+# And now yours:
+
+# %% tags=["check"]
+dots = np.zeros((4, 6, 8))
+dots[range(4), (1, 1, 3, 5), (2, 7, 4, 0)] = 1
+
+
+def lit(row, column):  # a network that looks at one pixel
+    return lambda pictures: pictures[:, row, column]
+
+
+share = steadfast(lit(1, 2), dots, 0, 0)
+assert share is not None and np.isclose(share, 1), (
+    f"moved by nothing no answer changes: 1, not {share}")
+share = steadfast(lit(3, 7), dots, 3, 0)
+assert np.isclose(share, 0.75), (
+    "three pixels to the right the third dot comes to row 3, column 7, "
+    f"and one answer of four changes: .75, not {share:.2f}")
+share = steadfast(lit(3, 0), dots, 0, -2)
+assert np.isclose(share, 0.75), (
+    "two pixels up the last dot comes to row 3, column 0: .75, not "
+    f"{share:.2f}")
+share = steadfast(lambda pictures: pictures.sum((1, 2)), dots, 1, 0)
+assert np.isclose(share, 0.75), (
+    "one pixel to the right the second dot, in the last column, is lost, "
+    f"and its picture black: .75, not {share:.2f}")
+
+# %% tags=["hidden"]
+shares = [steadfast(classifier, unseen, by, 0) for by in (0, 1, 8)]
+assert np.isclose(shares[0], 1), (
+    "not moved, the trained network answers as before, whether it is right "
+    f"or not: 1, not {shares[0]:.3f}")
+assert shares[1] > 0.8 > shares[2], (
+    f"a pixel changes few answers, eight pixels many; yours: {shares}")
+up = np.zeros_like(unseen)
+up[:, :-2, 3:] = unseen[:, 2:, :-3]
+kept = np.mean(classifier(up) == classifier(unseen))
+share = steadfast(classifier, unseen, 3, -2)
+assert np.isclose(share, kept), (
+    f"three to the right and two up: {kept:.3f} of the answers stay, not "
+    f"{share:.3f}")
+share = steadfast(lambda pictures: pictures.sum((1, 2)), dots, 0, -2)
+assert np.isclose(share, 0.5), (
+    f"two pixels up two of the dots are lost: .5, not {share:.2f}")
+
+# %% tags=["pytorch", "wrong"] mistake="brings back what it pushed out"
+def steadfast(answer, pictures, right, down):
+    moved = np.roll(pictures, (down, right), axis=(1, 2))
+    return np.mean(answer(moved) == answer(pictures))
+
+# %% tags=["tensorflow", "wrong"] mistake="brings back what it pushed out"
+def steadfast(answer, pictures, right, down):
+    moved = np.roll(pictures, (down, right), axis=(1, 2))
+    return np.mean(answer(moved) == answer(pictures))
+
+# %% tags=["pytorch", "wrong"] mistake="exchanges right and down"
+def steadfast(answer, pictures, right, down):
+    high, wide = pictures.shape[1:]
+    border = np.pad(pictures, ((0, 0), (high, high), (wide, wide)))
+    top, left = high - right, wide - down
+    moved = border[:, top:top + high, left:left + wide]
+    return np.mean(answer(moved) == answer(pictures))
+
+# %% tags=["tensorflow", "wrong"] mistake="exchanges right and down"
+def steadfast(answer, pictures, right, down):
+    high, wide = pictures.shape[1:]
+    border = np.pad(pictures, ((0, 0), (high, high), (wide, wide)))
+    top, left = high - right, wide - down
+    moved = border[:, top:top + high, left:left + wide]
+    return np.mean(answer(moved) == answer(pictures))
+
+# %% tags=["pytorch", "wrong"] mistake="moves the other way"
+def steadfast(answer, pictures, right, down):
+    high, wide = pictures.shape[1:]
+    border = np.pad(pictures, ((0, 0), (high, high), (wide, wide)))
+    top, left = high + down, wide + right
+    moved = border[:, top:top + high, left:left + wide]
+    return np.mean(answer(moved) == answer(pictures))
+
+# %% tags=["tensorflow", "wrong"] mistake="moves the other way"
+def steadfast(answer, pictures, right, down):
+    high, wide = pictures.shape[1:]
+    border = np.pad(pictures, ((0, 0), (high, high), (wide, wide)))
+    top, left = high + down, wide + right
+    moved = border[:, top:top + high, left:left + wide]
+    return np.mean(answer(moved) == answer(pictures))
+
+# %% tags=["pytorch", "wrong"] mistake="does not ask for the answers before"
+def steadfast(answer, pictures, right, down):
+    high, wide = pictures.shape[1:]
+    border = np.pad(pictures, ((0, 0), (high, high), (wide, wide)))
+    top, left = high - down, wide - right
+    moved = border[:, top:top + high, left:left + wide]
+    return np.mean(answer(moved) == 1)
+
+# %% tags=["tensorflow", "wrong"] mistake="does not ask for the answers before"
+def steadfast(answer, pictures, right, down):
+    high, wide = pictures.shape[1:]
+    border = np.pad(pictures, ((0, 0), (high, high), (wide, wide)))
+    top, left = high - down, wide - right
+    moved = border[:, top:top + high, left:left + wide]
+    return np.mean(answer(moved) == 1)
+
+# %% tags=["pytorch", "wrong"] mistake="loses what goes out to the right, and not what goes out upwards"
+def steadfast(answer, pictures, right, down):
+    before = answer(pictures)
+    moved = np.roll(pictures, (down, right), axis=(1, 2))
+    moved[:, :max(down, 0)] = 0
+    moved[:, :, :max(right, 0)] = 0
+    return np.mean(answer(moved) == before)
+
+# %% tags=["tensorflow", "wrong"] mistake="loses what goes out to the right, and not what goes out upwards"
+def steadfast(answer, pictures, right, down):
+    before = answer(pictures)
+    moved = np.roll(pictures, (down, right), axis=(1, 2))
+    moved[:, :max(down, 0)] = 0
+    moved[:, :, :max(right, 0)] = 0
+    return np.mean(answer(moved) == before)
+
+# %% [markdown]
+# When it passes, guess how far a picture has to move until the trained network changes one answer in ten, and one in two; then look: `[steadfast(classifier, unseen, by, 0) for by in range(9)]`.
+# Is up and down the same?
 
 # %% [markdown] tags=["after-exercises"]
 # ## What you learned

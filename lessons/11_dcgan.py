@@ -1,5 +1,5 @@
 # ---
-# minutes: {read: 81, run: 2, exercises: 60}
+# minutes: {read: 81, run: 2, exercises: 80}
 # seconds: 180
 # memory_mb: 1300
 # needs: []
@@ -2309,6 +2309,229 @@ def suspects(drawn, photographs):
     nearest = [np.sqrt(((photographs - one) ** 2).mean(1)).min()
                for one in drawn]
     return np.array(nearest) < usual
+
+# %% [markdown] tags=["exercise"] exercise="two-shares" points=3
+# ### Exercise 4: believable, or complete?
+#
+# The Fréchet distance is one number for two failures: drawings that nobody takes for photographs, and photographs for which there are no drawings.
+# Two shares keep them apart (Kynkäänniemi and others, 2019, call them precision and recall).
+#
+# `two_shares(drawn, real, k)` gets the judge's features of two piles, (m, features) and (n, features).
+# A point's *neighbourhood* is everything that is not further from it than its `k`-th nearest *other* point of its own pile.
+# Return two numbers: the share of drawings that lie in the neighbourhood of at least one photograph (**believable**), and the share of photographs that lie in the neighbourhood of at least one drawing (**covered**).
+
+# %% [markdown] tags=["hint"]
+# `np.linalg.norm(some[:, None] - others, axis=2)` has all distances between two piles.
+# Sort each row of a pile's distances to itself: what stands at place 0?
+
+# %% tags=["pytorch", "solution"]
+def two_shares(drawn, real, k):
+    ### BEGIN SOLUTION
+    def distances(some, others):
+        return np.linalg.norm(some[:, None] - others, axis=2)
+
+    def radii(pile):
+        # place 0 is the point itself
+        return np.sort(distances(pile, pile), axis=1)[:, k]
+
+    between = distances(drawn, real)
+    believable = (between <= radii(real)).any(1).mean()
+    covered = (between.T <= radii(drawn)).any(1).mean()
+    return believable, covered
+    ### END SOLUTION
+
+# %% tags=["tensorflow", "solution"]
+def two_shares(drawn, real, k):
+    ### BEGIN SOLUTION
+    def distances(some, others):
+        return np.linalg.norm(some[:, None] - others, axis=2)
+
+    def radii(pile):
+        # place 0 is the point itself
+        return np.sort(distances(pile, pile), axis=1)[:, k]
+
+    between = distances(drawn, real)
+    believable = (between <= radii(real)).any(1).mean()
+    covered = (between.T <= radii(drawn)).any(1).mean()
+    return believable, covered
+    ### END SOLUTION
+
+# %% [markdown]
+# The check begins with points on a line.
+# Then a trained network looks at clothes: the judge, in NumPy, sees photographs of every kind, of one kind only, and under noise.
+
+# %% tags=["classroom"]
+from tandem import judge
+
+
+def features(pictures):
+    return judge.describe(pictures)[0]
+
+
+all_kinds, as_many, trousers = (
+    features(some) for some in
+    (test_images[:200], test_images[200:400],
+     test_images[test_labels == 1][:100]))
+dice = np.random.default_rng(12)
+noisy = features(np.clip(
+    test_images[200:400] + dice.normal(0, 0.5, (200, 28, 28)), -1, 1))
+
+# %% [markdown]
+# And now yours:
+
+# %% tags=["check"]
+on_a_line = np.array([[0.0], [1], [2], [6]])
+made = np.array([[1.4], [1.6], [20]])
+shares = two_shares(made, on_a_line, 1)
+assert shares is not None and len(shares) == 2, (
+    f"two shares are asked for, not {shares}")
+believable, covered = map(float, shares)
+assert np.isclose(believable, 2 / 3), (
+    "photographs at 0, 1, 2, 6 reach 1, 1, 1, 4 far, so that of drawings "
+    f"at 1.4, 1.6 and 20 two are believable: .667, not {believable:.3f}")
+assert np.isclose(covered, 0.5), (
+    "the drawings reach .2, .2, 18.4 far, and cover the photographs at 2 "
+    f"and 6, both from far away: .5, not {covered:.3f}")
+good, whole = two_shares(as_many, all_kinds, 3)
+assert good > 0.8 and whole > 0.8, (
+    "two piles of photographs are believable and complete for each other, "
+    f"both above .8; yours: {good:.2f} and {whole:.2f}")
+good, whole = two_shares(trousers, all_kinds, 3)
+assert good > 0.8 > 0.5 > whole, (
+    "trousers only are believable, and cover about a fifth of ten kinds; "
+    f"yours: {good:.2f} and {whole:.2f}")
+
+# %% tags=["hidden"]
+believable, covered = two_shares(made, on_a_line, 2)
+assert np.isclose(believable, 2 / 3) and np.isclose(covered, 1), (
+    "to the second neighbour the drawings reach 18.6, 18.4 and 18.6 far: "
+    f".667 and 1, not {believable:.3f} and {covered:.3f}")
+good, whole = two_shares(noisy, all_kinds, 3)
+assert good < 0.2 and whole < 0.2, (
+    "under noise nothing is believable and nothing covered; yours: "
+    f"{good:.2f} and {whole:.2f}")
+plane = np.array([[0.0, 0], [3, 4], [0, 5], [9, 9]])
+believable, covered = two_shares(plane[:2] + 1, plane, 1)
+assert np.isclose(believable, 1) and np.isclose(covered, 0.75), (
+    "points in a plane: 1 and .75, not "
+    f"{believable:.3f} and {covered:.3f}")
+
+# %% tags=["pytorch", "wrong"] mistake="counts the point itself as its first neighbour"
+def two_shares(drawn, real, k):
+    def distances(some, others):
+        return np.linalg.norm(some[:, None] - others, axis=2)
+
+    def radii(pile):
+        # place 0 is the point itself
+        return np.sort(distances(pile, pile), axis=1)[:, k - 1]
+
+    between = distances(drawn, real)
+    believable = (between <= radii(real)).any(1).mean()
+    covered = (between.T <= radii(drawn)).any(1).mean()
+    return believable, covered
+
+# %% tags=["tensorflow", "wrong"] mistake="counts the point itself as its first neighbour"
+def two_shares(drawn, real, k):
+    def distances(some, others):
+        return np.linalg.norm(some[:, None] - others, axis=2)
+
+    def radii(pile):
+        # place 0 is the point itself
+        return np.sort(distances(pile, pile), axis=1)[:, k - 1]
+
+    between = distances(drawn, real)
+    believable = (between <= radii(real)).any(1).mean()
+    covered = (between.T <= radii(drawn)).any(1).mean()
+    return believable, covered
+
+# %% tags=["pytorch", "wrong"] mistake="exchanges the two"
+def two_shares(drawn, real, k):
+    def distances(some, others):
+        return np.linalg.norm(some[:, None] - others, axis=2)
+
+    def radii(pile):
+        # place 0 is the point itself
+        return np.sort(distances(pile, pile), axis=1)[:, k]
+
+    between = distances(drawn, real)
+    believable = (between <= radii(real)).any(1).mean()
+    covered = (between.T <= radii(drawn)).any(1).mean()
+    return covered, believable
+
+# %% tags=["tensorflow", "wrong"] mistake="exchanges the two"
+def two_shares(drawn, real, k):
+    def distances(some, others):
+        return np.linalg.norm(some[:, None] - others, axis=2)
+
+    def radii(pile):
+        # place 0 is the point itself
+        return np.sort(distances(pile, pile), axis=1)[:, k]
+
+    between = distances(drawn, real)
+    believable = (between <= radii(real)).any(1).mean()
+    covered = (between.T <= radii(drawn)).any(1).mean()
+    return covered, believable
+
+# %% tags=["pytorch", "wrong"] mistake="takes each point's own neighbourhood, not the other pile's"
+def two_shares(drawn, real, k):
+    def distances(some, others):
+        return np.linalg.norm(some[:, None] - others, axis=2)
+
+    def radii(pile):
+        # place 0 is the point itself
+        return np.sort(distances(pile, pile), axis=1)[:, k]
+
+    between = distances(drawn, real)
+    believable = (between.T <= radii(drawn)).any(0).mean()
+    covered = (between <= radii(real)).any(0).mean()
+    return believable, covered
+
+# %% tags=["tensorflow", "wrong"] mistake="takes each point's own neighbourhood, not the other pile's"
+def two_shares(drawn, real, k):
+    def distances(some, others):
+        return np.linalg.norm(some[:, None] - others, axis=2)
+
+    def radii(pile):
+        # place 0 is the point itself
+        return np.sort(distances(pile, pile), axis=1)[:, k]
+
+    between = distances(drawn, real)
+    believable = (between.T <= radii(drawn)).any(0).mean()
+    covered = (between <= radii(real)).any(0).mean()
+    return believable, covered
+
+# %% tags=["pytorch", "wrong"] mistake="takes the first neighbour, whatever k is"
+def two_shares(drawn, real, k):
+    def distances(some, others):
+        return np.linalg.norm(some[:, None] - others, axis=2)
+
+    def radii(pile):
+        # place 0 is the point itself
+        return np.sort(distances(pile, pile), axis=1)[:, 1]
+
+    between = distances(drawn, real)
+    believable = (between <= radii(real)).any(1).mean()
+    covered = (between.T <= radii(drawn)).any(1).mean()
+    return believable, covered
+
+# %% tags=["tensorflow", "wrong"] mistake="takes the first neighbour, whatever k is"
+def two_shares(drawn, real, k):
+    def distances(some, others):
+        return np.linalg.norm(some[:, None] - others, axis=2)
+
+    def radii(pile):
+        # place 0 is the point itself
+        return np.sort(distances(pile, pile), axis=1)[:, 1]
+
+    between = distances(drawn, real)
+    believable = (between <= radii(real)).any(1).mean()
+    covered = (between.T <= radii(drawn)).any(1).mean()
+    return believable, covered
+
+# %% [markdown]
+# When it passes, look at the forger of this lesson: `two_shares(features(works[:300]), features(test_images[:300]), 3)`.
+# Guess first.
+# Which of the two shares does a collapse cost?
 
 # %% [markdown] tags=["after-exercises"]
 # ## What you learned
