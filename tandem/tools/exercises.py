@@ -8,7 +8,7 @@ Solutions are the source, starters are made of them; checks are shared by the tw
 import ast
 import builtins
 import contextlib
-import copy
+import functools
 import io
 import json
 import linecache
@@ -81,7 +81,7 @@ def shown(cells, framework):
 def check_form(cells, fail, bound_names):
     """Calls `fail(cell, problem, line)` for every broken rule of an exercise.
 
-    bound_names(cell): {name: what it was imported from, or None} of the names that a code cell sets (`tandem.tools.source`).
+    bound_names(code): {name: what it was imported from, or None} of the names that a code cell sets (`tandem.tools.source`).
     """
     for cell in cells:
         for tag in sorted(TAGS & set(cell.tags)):
@@ -271,11 +271,11 @@ def _check_names(exercises, cells, framework, fail, bound_names):
     set_up = {}
     for cell in codes:
         if {"network", "classroom"} & set(cell.tags):
-            set_up |= bound_names(cell)
-    others = [(cell, bound_names(cell)) for cell in codes if not {"network", "classroom"} & set(cell.tags)]
+            set_up |= bound_names(cell.source)
+    others = [(cell, bound_names(cell.source)) for cell in codes if not {"network", "classroom"} & set(cell.tags)]
     for one in exercises:
         parts = one.of("solution", framework) + one.of("check", framework) + one.of("hidden", framework)
-        own = set().union(*(bound_names(cell) for cell in parts))
+        own = set().union(*(bound_names(cell.source) for cell in parts))
         taken = [(name, cell) for cell in parts for name in sorted(_read_names(cell.source))]
         for name, cell in taken:
             if name not in own and name not in set_up and not hasattr(builtins, name):
@@ -289,12 +289,12 @@ def _check_names(exercises, cells, framework, fail, bound_names):
                     fail(cell, f"sets '{name}' anew, which exercise '{one.name}' takes from the set-up; take another name.")
 
 
-def symbol_table(tree):
-    """The symbols of a cell's syntax tree, the same in every version of Python: a comprehension's names are its own.
+def symbol_table(code):
+    """The symbols of a cell's code, the same in every version of Python: a comprehension's names are its own.
 
     From Python 3.12 on, comprehensions but not generators are inlined, and their names are told with those around them (PEP 709).
     """
-    return symtable.symtable(ast.unparse(_Generators().visit(copy.deepcopy(tree))), "cell", "exec")
+    return symtable.symtable(ast.unparse(_Generators().visit(ast.parse(code))), "cell", "exec")
 
 
 class _Generators(ast.NodeTransformer):
@@ -309,9 +309,10 @@ class _Generators(ast.NodeTransformer):
         return self.visit_ListComp(ast.ListComp(ast.Tuple([node.key, node.value], ast.Load()), node.generators))
 
 
+@functools.cache
 def _read_names(code):
     """The names that code takes from outside: those that it reads at top level, and the global ones of its functions."""
-    found, tables = set(), [symbol_table(ast.parse(code))]
+    found, tables = set(), [symbol_table(code)]
     while tables:
         table = tables.pop()
         found |= {symbol.get_name() for symbol in table.get_symbols()

@@ -263,7 +263,7 @@ def _check_code(cell, fail):
     if len(lines) > LONGEST_CODE:
         fail(cell, f"{len(lines)} lines of code in one cell; {LONGEST_CODE} are the most that a reader follows.")
     try:
-        _tree(cell)
+        _tree(cell.source)
     except SyntaxError as error:
         fail(cell, f"the code does not parse: {error.msg}.", error.lineno)
     for number, line in enumerate(lines, 1):
@@ -308,7 +308,7 @@ def _check_names(cells, fail):
     of_network = {}
     for cell in cells:
         try:
-            bound, overwritten = _bound_names(cell), _overwritten_names(cell)
+            bound, overwritten = _bound_names(cell.source), _overwritten_names(cell)
         except SyntaxError:
             continue  # said already
         if "network" in cell.tags:
@@ -321,10 +321,11 @@ def _check_names(cells, fail):
             fail(cell, f"reads '{name}', then sets it anew: run twice, it starts from another value; take another name.", line)
 
 
-def _bound_names(cell):
+@functools.cache
+def _bound_names(code):
     """{name: what it was imported from, "numpy" or "itertools.islice", or None} of the names that a cell sets at top level."""
-    tree = _tree(cell)
-    symbols = exercises.symbol_table(tree).get_symbols()
+    tree = _tree(code)
+    symbols = exercises.symbol_table(ast.unparse(tree)).get_symbols()
     bound = {symbol.get_name(): None for symbol in symbols if symbol.is_assigned() or symbol.is_imported()}
     for node in tree.body:
         if isinstance(node, (ast.Import, ast.ImportFrom)):
@@ -336,7 +337,7 @@ def _bound_names(cell):
 def _overwritten_names(cell):
     """{name: line} of the names that a cell reads at top level before it sets them itself, and sets later."""
     order = _Order()
-    order.visit(_tree(cell))
+    order.visit(_tree(cell.source))
     return {name: line for name, line in order.read_first.items() if name in order.written}
 
 
@@ -410,9 +411,10 @@ class _Order(ast.NodeVisitor):
     visit_AsyncFunctionDef = visit_FunctionDef
 
 
-def _tree(cell):
-    """The syntax tree of a code cell, IPython's own notations understood."""
-    return ast.parse(TransformerManager().transform_cell(cell.source))
+@functools.cache
+def _tree(code):
+    """The syntax tree of a cell's code, IPython's own notations understood."""
+    return ast.parse(TransformerManager().transform_cell(code))
 
 
 def _shown(path):
