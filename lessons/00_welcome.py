@@ -49,14 +49,14 @@ for module in (torch, tf, keras, np):
 
 # %% [markdown]
 # Then the device that each framework will compute on, and the memory.
-# A pair of notebooks needs less than 2 GB together.
+# A pair of notebooks needs less than 2 GB together, lesson 20's a little more.
 # Without a GPU all lessons run within minutes.
 # With one, PyTorch uses it without an edit; TensorFlow does so where its CUDA libraries are installed.
 # On Linux with an NVIDIA card `requirements.txt` brings those of PyTorch alone, so the twins compute on different devices unless you install TensorFlow's, too.
 #
 # The threads are those that each notebook computes with: one fewer than you have cores.
 # Twins run side by side, and PyTorch's threads wait busily for each other: with a thread on every core, both notebooks would take longer together than one after the other.
-# An environment variable that is set already wins, for example `OMP_NUM_THREADS=8`.
+# An environment variable that is set already wins, for example `OMP_NUM_THREADS=8`; in the run shown `OMP_NUM_THREADS` gave the notebook both cores, since notebooks are built one at a time.
 
 # %% tags=["nbval-ignore-output"]
 accelerator = torch.accelerator.current_accelerator(check_available=True)
@@ -200,8 +200,9 @@ assert difference < 1e-13
 # - all **noise**: where a network needs random numbers, NumPy draws them,
 # - every **setting** whose default differs, each named in the lesson where it bites.
 #
-# And it is proved, not claimed: `make proof` trains both networks of each lesson for 100 steps in float64 and compares their losses, gradients and weights.
-# Their losses agree to nine digits or more, once the few rules that no setting reaches are aligned, openly: for example where Adam adds its epsilon, and how batch normalisation counts its running variance.
+# And it is proved, not claimed.
+# The **twin proof**, `make proof`, trains both networks of each lesson for 100 steps in float64 and compares their losses, gradients and weights.
+# Their losses agree to ten digits or more, once the few rules that no setting reaches are aligned, openly: for example where Adam adds its epsilon, and how batch normalisation counts its running variance.
 # In the notebooks, which compute in float32 and align none of them, the curves start as one and part slowly.
 # Each lesson says what parted them: rounding, or one of those rules.
 # (Losses and gradients come in lesson 1, batches, epochs and Adam in lesson 2, batch normalisation in lesson 4: read this list again then.)

@@ -853,7 +853,7 @@ except RuntimeError as error:
 # %% [markdown]
 # ### Twice through the notes *(optional)*
 #
-# Two things that nothing in this lesson needs; lessons 10 to 12 do, and you will find them here.
+# Two things that nothing in this lesson needs; lessons 11 and 12 do (in Keras lesson 10, too), and you will find them here.
 # Notes can be kept, to be walked more than once.
 # And since a gradient is computed like anything else, that can be written down too, and the gradient be differentiated again.
 

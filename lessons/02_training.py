@@ -16,14 +16,17 @@
 # - **You need** lesson 1: tensors, gradients, and the loop that follows them downhill.
 #
 # The core takes about an hour and a half: 75 minutes to read, and the first exercise.
-# Sections and exercises marked *optional* are not counted in it: they take nearly an hour more, and nothing later needs them.
+# Sections and exercises marked *optional* are not counted in it: they take nearly an hour more.
+# Lesson 22 quotes the counts of the last such section; and in Keras lesson 3 and lessons from 6 on use way 4, the Functional API: there, read it before those.
+# Nothing else of them is needed later.
 
 # %% [markdown]
 # Lesson 1 ended with a network of two layers and a loop that trained it on 342 birds, all of them at every step.
 # This lesson takes the same loop to 10,000 pictures, and then asks how much of it you should write yourself.
 #
 # An article of Codecademy, "PyTorch vs TensorFlow: Choosing the Best Framework for Deep Learning" (2024), made us write these lessons; each takes those of its claims that it can test.
-# Two of them here: **C1**, *PyTorch is easier for a beginner who knows Python*; **C2**, *TensorFlow needs a lot of code for a simple network; Keras less*.
+# We number them C1 to C16 and say them in our words; lesson 22 lists them all.
+# Two of them here: **C1**, *PyTorch is easier for beginners* (those who know Python); **C2**, *TensorFlow needs much code, Keras less* (for a simple network).
 # You will have the same training in several ways, here and in the twin, and can judge.
 
 # %% [markdown]
@@ -852,7 +855,7 @@ plots.curves(
 )
 
 # %% [markdown] tags=["pytorch"]
-# What is in Keras' `fit` and not in ours: it compiles the step to a graph, takes callbacks, and spreads the work over devices, each for an argument or a `with`.
+# What is in Keras' `fit` and not in ours: it compiles the step to a graph, takes callbacks (functions of yours that it calls after each batch or epoch), and spreads the work over devices, each for an argument or a `with`.
 # Ours has something that Keras' has not: you can read it, and put a line or a breakpoint wherever you like.
 
 # %% [markdown] tags=["tensorflow"]
@@ -1208,7 +1211,8 @@ print(f"went back to epoch {np.argmin(stopped_losses) + 1}: "
       f"validation loss {stopped_loss:.3f}")
 
 # %% [markdown]
-# Now we have both, the best network and the one that went on to the last epoch.
+# Now we have both, the best network that early stopping saw and the one that went on to the last epoch.
+# (Compare its epoch with that in the figure above: a better one that comes after `patience` epochs without progress, as in the run that PyTorch's notebook shows, is never seen; a larger patience finds it.)
 # On the validation images that each gets **wrong**, how probable does it call the class that it says?
 
 # %% tags=["nbval-ignore-output"]
@@ -1824,13 +1828,13 @@ for side, label in (("pytorch", "PyTorch"), ("tensorflow", "Keras")):
 counted = records.add(mine, **counts)
 
 # %% [markdown]
-# **C1, PyTorch is easier for a beginner who knows Python.**
+# **C1, PyTorch is easier for beginners.**
 # For bare tensors the two are level, 15 concepts each.
 # With ready-made layers a loop of your own needs the fewest: 18 in PyTorch, 19 in Keras.
 # `fit` asks for more, 22 in Keras, and 27 in PyTorch, where it had to be written first; and of the whole programs Keras' is the one with fewer, 24 against 28.
 # So the claim holds for a loop by a single name, and turns round for the program that you would really write; some names (`callbacks=`, `steps_per_epoch=`) we need only because we compare.
 #
-# **C2, TensorFlow needs a lot of code for a simple network; Keras less.**
+# **C2, TensorFlow needs much code, Keras less.**
 # The `GradientTape` loop has 34 lines against PyTorch's 27, a quarter more.
 # Keras with `fit` has the fewest of all, 8, and so has its whole program, 9 against 30: what you do not write as a line you say as an argument.
 # Where `fit` has to do something of its own, PyTorch pays in lines (59 against 32) and Keras in concepts (33 against 31).

@@ -21,9 +21,11 @@
 # %% [markdown]
 # ## Set-up
 #
-# You have met three things called a graph: the notes from which gradients are computed (lesson 1), the description of a network (way 4 of lesson 2), and what a step is compiled to when Python is to be left out, as in Keras' `fit` (lesson 2).
+# You have met three things called a graph: the notes from which gradients are computed (lesson 1), the description of a network (way 4 of lesson 2, optional there), and what a step is compiled to when Python is to be left out, as in Keras' `fit` (lesson 2).
 # This lesson is about the last.
-# Two more claims of lesson 2's article are about just that: *TensorFlow uses static graphs, so debugging and experimenting are hard* (we call it C3), and *PyTorch lets you change a network on the go, TensorFlow needs the whole architecture first* (C4).
+# Two claims of the article (lesson 2) are about just that.
+# **C3**: *TensorFlow's static graphs make debugging hard*.
+# **C4**: *Only PyTorch changes a network on the go* (TensorFlow, it says, needs the whole architecture first).
 # Both can be tested on a laptop, so this lesson tests them, and counts.
 
 # %% tags=["pytorch", "network"]
@@ -1412,6 +1414,7 @@ assert not as_shipped or max(curve_c[10:]) > 2.5
 #
 # This one has three layers that later lessons explain.
 # All that you need here: a *convolution* computes several small pictures (channels) from one (lesson 6); *batch normalisation* rescales each channel by its mean and spread (lesson 4); *dropout* sets a random part of the numbers to zero (lesson 6).
+# (`"he"` names a spread of starting weights: lesson 6, too.)
 
 # %% tags=["pytorch"]
 def convnet_weights():
@@ -2258,7 +2261,7 @@ if twin and as_shipped:
 #
 # ### The verdict on C3 and C4
 #
-# **C3, "static graphs, so debugging is hard": not since TensorFlow 2.**
+# **C3, "TensorFlow's static graphs make debugging hard": not since TensorFlow 2.**
 # All six bugs were found in eager code in both notebooks, by the same six questions, and the one scripted debugger session ran in both without a change.
 # Three of the six are even harder to commit in Keras: its own losses would have mended the first two, and a tape has nothing to clear.
 # The claim is true of TensorFlow 1, with placeholders and a session, and of nothing that a reader would write today.
@@ -2266,7 +2269,7 @@ if twin and as_shipped:
 # In four calls its side effect happened once, where PyTorch repeated it at every call; and Keras' `fit` makes a graph unless asked not to (`run_eagerly=True`).
 # On the other hand TensorFlow held the whole deciding network in one graph, its loop written as an operation, where `torch.compile` left the loop to Python.
 #
-# **C4, "the whole architecture first": false of depth, half true of surgery.**
+# **C4, "Only PyTorch changes a network on the go": false today of depth; of surgery a convenience is left (lesson 22: held once).**
 # A depth that depends on the data took the same `while` in both.
 # A network was widened in mid-training in both, with its momentum, and without a jump in its loss.
 # But a built Keras model of a class of your own does not let its layers be replaced: there it was a new object and one more trace; in PyTorch the object itself changed, and its optimiser did not notice.

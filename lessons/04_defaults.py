@@ -15,18 +15,18 @@
 # - **You will learn** what batch normalisation computes; some twenty defaults in which the frameworks differ, and how to set them equal; how to compare two things with seeds and intervals; what rounding does to a training, and what it does not.
 # - **You need** lessons 1 to 3.
 #
-# The core takes about an hour and a half: 76 minutes to read, and the first exercise.
+# The core takes about two hours: 76 minutes to read, and 40 for the exercises.
 # Sections marked *optional* are not counted in it: they take another 38 minutes, and nothing later needs them.
 
 # %% [markdown]
 # So far the twins were the same network because we made them so: same starting weights, same batches, every setting written down.
 # Almost nobody writes like that.
 # One types `Linear` or `Dense`, leaves the rest to the framework, trains, and compares.
-# Claim **C12** of the article that made us write these lessons (lesson 2) is about such comparisons:
+# Claim **C12** of the article (lesson 2) is about such comparisons:
 #
-# > *TensorFlow models are more accurate, most of all early in training.*
+# > *TensorFlow's models are more accurate, early on.*
 #
-# The article names no study for it.
+# Early on most of all, says the article, and names no study for it.
 # We measure it: first as the frameworks come, with twelve seeds, then with one default after another taken over from the twin.
 
 # %% [markdown]
@@ -1637,7 +1637,7 @@ print(records.compare(mine, twin))
 #
 # ### The verdict on C12
 #
-# *"TensorFlow models are more accurate, most of all early in training."*
+# *"TensorFlow's models are more accurate, early on."*
 # As the frameworks come, on Fashion-MNIST, 12 seeds, 95 % intervals:
 #
 # | after | with batch norm | without |

@@ -681,7 +681,7 @@ print(f"microseconds a picture for a call: {call:.0f}")
 # ## Cure 1: fewer, larger operations
 #
 # To change a 28 × 28 picture is next to nothing; much of the time of `augment_one` is spent on getting there, a call for each operation and picture.
-# So batch **first**, and change 64 pictures by one call of each operation.
+# So batch **first**, and change 64 pictures by one call of each operation, which is called *vectorising*.
 # The flip chooses between two whole batches.
 
 # %% [markdown] tags=["pytorch"]

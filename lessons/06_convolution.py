@@ -13,7 +13,7 @@
 #
 # - **You will build** an edge filter by hand, the layer that learns such filters, and from it a residual network with batch normalisation, dropout and augmentation; then pictures of its filters, its feature maps, and the places that spoke for its answer, with a test of what such pictures are worth.
 # - **You will learn** what a convolution computes, what padding, stride and pooling do to sizes, why deep networks have bridges, and how each framework lays out its images.
-# - **You need** lessons 2 to 5: training, hooks, defaults (batch normalisation among them), augmentation.
+# - **You need** lessons 2 to 5: training, looking inside (hooks, or a second model), defaults (batch normalisation among them), augmentation.
 
 # %% [markdown]
 # The network of lesson 2 flattened an image into a row of 784 numbers.
@@ -461,6 +461,9 @@ class Stack(nn.Module):
 def build_stack(depth, bridge):
     stack = load_weights(Stack(depth, bridge), stack_weights(depth))
     return stack.to(device)
+
+# %% [markdown] tags=["tensorflow"]
+# It is built by the Functional API (way 4 of lesson 2): a layer that is called on a placeholder returns the next one, and `keras.Model(images, logits)` says where the network begins and where it ends.
 
 # %% tags=["tensorflow"]
 def build_stack(depth, bridge):
@@ -1202,7 +1205,7 @@ assert np.median(cosines) > 0.9 or not as_shipped
 # The boot after three stages.
 # (If you skip this section, run its first cell all the same: Grad-CAM, below, uses `maps_inside`.)
 # To look inside while the network runs, PyTorch has hooks, which report what a module puts out (lesson 3).
-# A functional model in Keras knows its graph, so a second model from the same layers can end anywhere, and at several places at once (lesson 2).
+# A functional model in Keras knows its graph, so a second model from the same layers can end anywhere, and at several places at once (way 4 of lesson 2).
 
 # %% tags=["pytorch"]
 def maps_inside(network, images, names):
@@ -1486,7 +1489,7 @@ print(records.compare(mine, twin))
 # %% [markdown]
 # The first losses differ by rounding, if at all; then the difference grows, within some tens of steps, to a per cent, and slowly on to six or seven, since the losses get smaller; single steps come near thirty.
 # The two places of Adam's $\epsilon$ (lesson 2) make about as much of it as rounding does; and ReLU and max pooling are switches, which turn a small difference into a large one (lesson 4).
-# The twin proof runs this network in float64, with Adam's $\epsilon$ in one place and PyTorch's running variance multiplied by $(n-1)/n$: after 100 steps losses, weights, running statistics and the answers in evaluation mode agree to nine digits or more.
+# The twin proof runs this network in float64, with Adam's $\epsilon$ in one place and PyTorch's running variance multiplied by $(n-1)/n$: over 100 steps the losses agree to ten digits or more, after them weights, running statistics and the answers in evaluation mode to nine or more.
 # So these are two runs of one network, as two seeds would be.
 #
 # Do they make the *same* mistakes?
@@ -1507,8 +1510,8 @@ if twin:
           f"give or take {error:.4f}")
 
 # %% [markdown]
-# **C12: TensorFlow models are more accurate, most of all early in training.**
-# The article behind these lessons (lesson 2) says so without a source.
+# Claim **C12** of the article (lesson 2): *TensorFlow's models are more accurate, early on*.
+# It names no source.
 # Here is what this lesson measured: two accuracies within a point of each other, a difference of less than two standard errors, and loss curves that begin as one.
 # One pair of runs cannot exclude a difference of a point; but it would have to come from somewhere, and the networks are the same.
 # What *can* make one framework's network better early on is its defaults, and lesson 4 measured those.

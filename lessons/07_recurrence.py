@@ -13,7 +13,7 @@
 #
 # - **You will build** recurrent cells from bare tensors, equal to the framework's own; two networks that read names of any length; the naive-Bayes rival that they are measured against; in an optional part, a weather forecast a day ahead.
 # - **You will learn** what an embedding is; how padding spoils an answer, and how masks and packing mend it; why gradients vanish on long sequences, what a gate does about it, and how to clip those that explode.
-# - **You need** lessons 1 and 2: gradients, layers, a training loop.
+# - **You need** lessons 1, 2 and 4: gradients, layers, a training loop; starting weights, and intervals.
 #   Lesson 6 is where the idea of sharing weights came from.
 #
 # The core takes about an hour and a half to read; the exercises come on top.
@@ -390,7 +390,7 @@ for label, norms in reaches.items():
 # %% [markdown]
 # ## The LSTM: a memory with gates
 #
-# Hochreiter and Schmidhuber's idea: keep a second vector, the **cell** $c$, that is not multiplied by a matrix from moment to moment.
+# Hochreiter and Schmidhuber's idea: keep a second vector, the **cell** $c$ (or *cell state*, since the whole step is called a cell, too), that is not multiplied by a matrix from moment to moment.
 # It is multiplied, number by number ($\odot$), by a **gate** between 0 and 1, and then something is *added*.
 # With $\sigma$ the sigmoid (lesson 1), each of the four below a dense layer of $x_t$ and $h_{t-1}$ with weights of its own:
 #
@@ -1317,7 +1317,8 @@ print(f"chosen: pieces up to {best[0]}, a = {best[1]}")
 # The network reads the letters in order, the rival counts pieces, and whoever knows different things can help the other.
 # We multiply their probabilities.
 # But the rival counts the letters of *-owski* several times over, as *ows*, *wsk*, *ski*, as though they were independent witnesses, and so is far too sure of itself.
-# A power $w < 1$ **cools** it: it draws the probabilities together.
+# A power $w < 1$ **flattens** it: it draws the probabilities together, as a high temperature will in lesson 8.
+# (The code and the figures say *cooled* for it.)
 # The validation names choose $w$:
 
 # %% tags=["nbval-ignore-output"]
@@ -1364,7 +1365,7 @@ print(f"chosen: {cooling} for the product, {rivals_cooling} for naive Bayes")
 # ## The test
 #
 # Everything is chosen; now the 3,000 test names.
-# Beside the two networks and the rival we enter the mean of what the two networks say, and the cooled product with naive Bayes, "all three".
+# Beside the two networks and the rival we enter the mean of what the two networks say, and the flattened product with naive Bayes, "all three".
 
 # %% tags=["nbval-ignore-output"]
 said = {"naive Bayes, Laplace, up to 3": naive_bayes(test_set, 3, 1),
@@ -1488,7 +1489,7 @@ if as_shipped:
 # And the surprise?
 # As it comes, naive Bayes is far behind, and it spoils even the mixture: 3.17 and .95 with the lesson's values, against .65 of the pair.
 # One number mends most of that.
-# Cooled, naive Bayes comes to .73, still behind the pair; and the cooled mixture is the least surprised of all, with .62.
+# Flattened, naive Bayes comes to .73, still behind the pair; and the flattened mixture is the least surprised of all, with .62.
 # Name by name, the pair is more surprised than it by:
 
 # %% tags=["nbval-ignore-output"]

@@ -24,7 +24,8 @@
 # This lesson takes both limits away: every position may look back at *every* earlier one directly, and in training all positions are computed at once.
 # The idea is called **attention**, and a network made of little else is a **transformer**.
 #
-# The claim to test is **C14**: *PyTorch reaches GPT through Hugging Face* (a library, and a public store of trained networks: lesson 9).
+# Claim **C14** of the article (lesson 2): *PyTorch reaches GPT and DALL·E through Hugging Face* (a library, and a public store of trained networks: lesson 9).
+# Here its half about GPT is tested, in lesson 15 the one about DALL·E.
 # So is a GPT something to be fetched?
 # We make one: the architecture of GPT-2 up to a few details, a thousand times smaller than the smallest GPT-2, in each framework's own layers.
 # (**GPT** stands for *generative pre-trained transformer*, one that only continues a text.
@@ -954,7 +955,7 @@ for character in (" ", "e", "t", "k", "R"):
 
 # %% [markdown] tags=["tensorflow"]
 # So the step below densifies.
-# For 78 rows that costs nothing; `fit` has no switch for it, so there one would override `train_step` (lesson 2), or look up by multiplying one-hot vectors with a dense kernel, as the whole program at the end does.
+# For 78 rows that costs nothing; `fit` has no switch for it, so there one would override `train_step` (way 5 of lesson 2), or look up by multiplying one-hot vectors with a dense kernel, as the whole program at the end does.
 
 # %% [markdown]
 # ## The training step
@@ -1176,7 +1177,7 @@ if as_shipped:
 #
 # `data/make/shakespeare_gpt.py` trains the same architecture, larger and longer, on some eleven million characters.
 # The weights lie in `data/` as **safetensors**: a list of names, shapes and number types, followed by the plain numbers, here in 16 bits each.
-# Reading it can execute nothing; a pickle, the older way, can run any program of whoever wrote it (lesson 16).
+# Reading it can execute nothing; a pickle, the older way, can run any program of whoever wrote it (lesson 16, in PyTorch's notebook).
 
 # %%
 trained = data.shakespeare_gpt()
@@ -1596,7 +1597,7 @@ _ = right.set(title="... and size helps with every amount of text")
 # %% [markdown]
 # ## Is a GPT a PyTorch thing?
 #
-# **C14**, *PyTorch reaches GPT through Hugging Face*.
+# **C14**, *PyTorch reaches GPT and DALL·E through Hugging Face*, in its half about GPT.
 # What we can measure here: nothing in a GPT needs one framework or the other.
 # The network above has the same layers in both, each in a page of code, and reads the same file.
 #

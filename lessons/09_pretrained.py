@@ -836,7 +836,7 @@ for name, values in (("fine-tuned", tuned), ("probe", probed)):
 #
 # ## Frozen, and yet it moves
 #
-# A network with batch normalisation has two ways of computing (lesson 4): in training it normalises with the mean and variance of the *batch* and moves its running averages; in inference it normalises with the running averages.
+# A network with batch normalisation has two ways of computing (lesson 4): in training it normalises with the mean and variance of the *batch* and moves its running averages; in inference (evaluation mode) it normalises with the running averages.
 # Which of the two does a frozen network do?
 
 # %% [markdown] tags=["pytorch"]
@@ -973,7 +973,7 @@ assert loses or not as_shipped
 #
 # A **hub** is a place for such folders, and a library that opens them.
 # We publish what we have fine-tuned, by two routes here and two in the twin, and load it back from a folder, which is what each library does after its download.
-# Watch who brings the *code*: lesson 8 ended with weights and the sentence that they need a network.
+# Watch who brings the *code*: weights need a network, and do not bring it along (lesson 8).
 
 # %%
 scratch = tempfile.TemporaryDirectory()
@@ -1293,11 +1293,12 @@ except ValueError as error:
 # | torch.hub (PyTorch's: a repository with a file `hubconf.py`) | anything | a repository: asked once (except PyTorch's and Meta's own); a folder: allowed |
 #
 # Prefer the first two rows, pin what you load to a commit (both `torch.hub` and Hugging Face take one) and a checksum, and look into a folder before you open it.
-# (The rows of pickle and `Lambda` are shown in lesson 16.)
+# (Lesson 16 shows the row of pickle in PyTorch's notebook, that of `Lambda` in TensorFlow's.)
 #
 # ## Whose hub is larger? Claim C10
 #
-# The article that this curriculum tests says that both frameworks have hubs, and counts: 195,295 models on Hugging Face that work with PyTorch, 13,565 that work with TensorFlow (2024).
+# Claim **C10** of the article (lesson 2): *Both have hubs, PyTorch the larger one*.
+# It counts 195,295 models on Hugging Face that work with PyTorch, 13,565 that work with TensorFlow (2024).
 # We cannot count a hub from here; what the installed libraries say of themselves we can print.
 
 # %% tags=["pytorch"]
@@ -1663,7 +1664,7 @@ def inverted_residual(maps, arrays, stride):
 # %% [markdown] tags=["exercise"] exercise="fold" points=3
 # ### Exercise 2: a norm that disappears
 #
-# In inference, batch normalisation is a scale and a shift, and the convolution before it can take in both: exporters do so, and phones are glad of it (lesson 17).
+# In inference, batch normalisation is a scale and a shift, and the convolution before it can take in both: exporters do so (lesson 16), and phones are glad of it.
 #
 # `fold(kernel, norm, epsilon)` gets NumPy arrays, a kernel (height, width, inputs, outputs) without a bias and the norm after it (`gamma`, `beta`, `moving_mean`, `moving_variance`), and returns a kernel and a bias with which the convolution alone gives the same.
 # It is the same in both notebooks.

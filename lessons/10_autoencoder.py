@@ -134,7 +134,7 @@ def starting_weights(seed, size=latent_size):
 
 # %% [markdown]
 # And the network: one hidden layer on each side of the narrow place.
-# The decoder puts out one **logit** a pixel; the logistic function (`sigmoid`) will make a brightness between 0 and 1 of it.
+# The decoder puts out one **logit** a pixel; the sigmoid (lesson 1) will make a brightness between 0 and 1 of it.
 
 # %% tags=["pytorch", "network"]
 def make_decoder(size):
@@ -494,7 +494,7 @@ print("by the deviation:", gradients[1].numpy().tolist())
 # (So `tf.random.normal` inside the network would do, if both twins could draw the same.)
 
 # %% [markdown]
-# The network has two **heads** for its cloud.
+# The network has two output layers for its cloud, called **heads** (no relation of lesson 8's).
 # The second gives the *logarithm of the variance*, which may be any number; $\sigma = e^{\text{log\_variance}/2}$ is then positive by itself.
 
 # %% tags=["pytorch", "network"]
@@ -566,7 +566,7 @@ for mu, sigma in ((0, 1), (0, 0.1), (2, 1), (2, 0.1)):
 # %% [markdown]
 # A cloud that *is* the standard normal distribution costs nothing, and says nothing about its photograph.
 # The first digit of precision costs 1.8, each *further* digit $\log 10 = 2.3$.
-# The unit is the **nat**, 1.44 bits: on average, a code tells at most its KL about the photograph.
+# The unit is the **nat** (lesson 8), 1.44 bits: on average, a code tells at most its KL about the photograph.
 #
 # The loss of the VAE adds the two terms, reconstruction and price:
 #
@@ -824,7 +824,7 @@ print(f"by default {as_it_comes:.3f}, ours {ours:.1f}: "
 # The default is the **mean** over pixels as well, in both frameworks.
 # For a reconstruction alone that changes nothing, since Adam does not mind a loss that is 784 times smaller.
 # But beside a KL it makes each nat 784 times as expensive: mean + KL is $\tfrac{1}{784}$ of (sum + 784 KL).
-# We run the second form, our own step with weight 784; but for its ε, Adam takes the same steps in the first:
+# We run the second form, our own step with weight 784; but for Adam's own small epsilon, the steps are the same in the first:
 
 # %% tags=["nbval-ignore-output"]
 mistaken = build_vae(starting_weights(seed)["vae"])
@@ -950,7 +950,7 @@ plots.images(from_fitted[:20],
 
 # %% [markdown]
 # Over half are clothes at a glance, crisper than the VAE's; some are speckled wrecks.
-# All of it by the same ruler, and lesson 11's drawings, too, from the record of its run:
+# All of it by the same ruler, and with it the drawings of lesson 11's **GAN** (*generative adversarial network*: two networks that play against each other), from the record of its run:
 
 # %% tags=["nbval-ignore-output"]
 bill = {
@@ -1775,7 +1775,7 @@ def learn(starting, images, noise):
 # ### Exercise 2: from one cloud to any other
 #
 # The lesson's price measures against the standard normal distribution.
-# Measure against *any* normal distribution $N(m, s^2)$ (diffusion models, lesson 14, are derived with it, and a prior may be learned).
+# Measure against *any* normal distribution $N(m, s^2)$ (the papers behind lesson 14 derive diffusion models with it, and a prior may be learned).
 # Work the formula out: it is the mean of $\log q(z) - \log p(z)$ over draws from the cloud $q = N(\mu, \sigma^2)$, where $p$ is now $N(m, s^2)$.
 #
 # Write `kl_between(mean, log_variance, other_mean, other_log_variance)`, all of shape (photographs, numbers): **summed** over the numbers, averaged over the photographs, with this framework's operations, so that it has a gradient.
@@ -2113,4 +2113,4 @@ def more_like(network, images, noise):
 
 # %% [markdown]
 # What is still open: pictures that are sharp.
-# In lesson 11 such a critic takes the place of the pixel loss.
+# In lesson 11 a critic, a network that says "no photograph looks like that", takes the place of the pixel loss.

@@ -13,18 +13,19 @@
 #
 # - **You will build** a generator and a discriminator (a DCGAN), the two training steps that set them against each other, and a distance that says how far the drawings are from photographs.
 # - **You will learn** transposed convolutions and their alignment; the non-saturating loss; how to keep two players' gradients apart; what mode collapse looks like, how to bring it about, and what batch normalisation has to do with it.
-# - **You need** lesson 6 (convolution, batch normalisation); lesson 10 for what drawings without a rival look like.
+# - **You need** lesson 4 (batch normalisation) and lesson 6 (convolution); lesson 10 for what drawings without a rival look like.
 #
-# Sections marked *optional* are not counted in the reading time; nothing later needs what they say.
+# Sections marked *optional* are not counted in the reading time; no later lesson needs what they say, but lesson 22 quotes the count of claim C13.
 
 # %% [markdown]
 # Every network up to lesson 9 had a right answer to compare with.
 # Nobody has the right answer to "draw a shirt".
 # Lesson 10's decoder took the photograph itself for an answer, pixel by pixel, and its shirts came out blurred: where many pictures are possible, their average is the safest guess.
 # Goodfellow and others (2014) found a way around: train a second network to tell drawings from photographs, and let *that* be the teacher.
+# The two are a **GAN**, a *generative adversarial network*.
 # This lesson follows the convolutional recipe of Radford, Metz and Chintala (2015), small enough for a laptop.
 #
-# It also tests a claim of the article behind this curriculum (Codecademy, "PyTorch vs TensorFlow: Choosing the Best Framework for Deep Learning", 2024): *GANs are easier in PyTorch*.
+# It also tests claim **C13** of the article (lesson 2): *GANs are easier in PyTorch*.
 # Read the training steps here and in the twin, and judge.
 #
 # ## Set-up
@@ -1096,6 +1097,8 @@ plots.images((np.concatenate(walks) + 1) / 2,
 
 # %% [markdown]
 # Along these walks the shape itself changes, a little at each step, and the pictures in between look no worse than the ends.
+# Which of the 64 numbers makes the sleeve?
+# All of them a little; lesson 12 draws by orders that can be given one by one.
 #
 # ## Mode collapse, on purpose
 #
@@ -1315,8 +1318,7 @@ if twin and as_shipped:
 # %% [markdown]
 # ### The smallest knob *(optional)*
 #
-# Adam divides each gradient by the root of its running mean square, plus a small epsilon against division by zero.
-# Both frameworks do, but not in the same place: Keras adds it *before* the bias correction, so at step $t$ its epsilon counts as $\epsilon / \sqrt{1 - \beta_2^t}$: at the first step, 32 times as much.
+# The two Adams add their small epsilon in different places (lesson 2): Keras *before* the bias correction, so at step $t$ its epsilon counts as $\epsilon / \sqrt{1 - \beta_2^t}$: at the first step, 32 times as much.
 # Does it matter?
 # Adam's first step is one learning rate long for every weight, whatever its gradient, but for epsilon.
 # Both rules, written down for a gradient of .005, the typical size in our generator's first layer when training begins:
@@ -1381,7 +1383,7 @@ print("kernel 3 in PyTorch", stamp(3, "valid")[1:9])
 print("kernel 5 in PyTorch", stamp(5, "valid")[2:10])
 
 # %% [markdown]
-# The second is the order in which a dense layer's numbers become a picture.
+# The second is the order in which a dense layer's numbers become a picture (lesson 3 met it the other way round, in network F).
 # Twelve numbers as 2 × 2 pixels with 3 channels show it:
 
 # %% tags=["pytorch"]
@@ -1413,7 +1415,7 @@ print("(channels, height, width):", as_torch_has_it[0, ..., 0].tolist())
 # %% [markdown]
 # ## Are GANs easier in PyTorch? *(optional)*
 #
-# The claim, counted on both players' training steps, as you read them above:
+# Claim **C13**, counted on both players' training steps, as you read them above:
 
 # %%
 print("this notebook reaches:", *touched, sep="\n  ")
@@ -1424,13 +1426,13 @@ for one in sorted(counted, key=lambda one: one["framework"]):
           f"{scores['step_lines']:3} lines, {scores['step_names']:3} names")
 
 # %% [markdown] tags=["pytorch"]
-# Line for line a draw.
+# PyTorch's steps are three lines shorter, with one name less.
 # PyTorch asks you to *clear* (`zero_grad`) and to *cut* (`detach`), and a step that forgets the first is silently wrong.
 # In the Keras twin, TensorFlow's tape asks you to *record* (`GradientTape`) and Keras to say `training=True` at every call, and a step that forgets that is silently wrong too.
 # PyTorch's steps are ordinary Python; the twin puts `@tf.function` on its step, and a print in there runs only while it is traced.
 
 # %% [markdown] tags=["tensorflow"]
-# Line for line a draw.
+# PyTorch's steps are three lines shorter, with one name less.
 # TensorFlow's tape asks you to *record* (`GradientTape`) and Keras to say `training=True` at every call, and a step that forgets the second is silently wrong.
 # PyTorch asks you to *clear* (`zero_grad`) and to *cut* (`detach`), and a step that forgets to clear is silently wrong too.
 # A print in our step runs only while `@tf.function` traces it; in PyTorch, each time.
@@ -1439,7 +1441,7 @@ for one in sorted(counted, key=lambda one: one["framework"]):
 # %% [markdown]
 # What the count cannot say is where the published GANs are that one starts from.
 # The [first DCGAN](https://github.com/Newmu/dcgan_code) was written in Theano, [StyleGAN2-ADA](https://github.com/NVlabs/stylegan2-ada) in TensorFlow 1, [StyleGAN3](https://github.com/NVlabs/stylegan3) in PyTorch.
-# For writing the loop yourself, this count finds neither easier.
+# For writing the loop yourself, three lines decide nothing: over three networks with two players lesson 22 finds no lead.
 #
 # ## What differs
 

@@ -248,6 +248,7 @@ def shift(images, matrices):
     return 1 + tf.einsum("nij,njkc,nlk->nilc", rows, images - 1, columns)
 
 # %% [markdown]
+# `einsum` names each axis by a letter; a letter that is missing behind the arrow is multiplied and summed over: here $R\,X\,C^\top$ for every picture and channel.
 # The gradient has to pass through the shift on its way back into the drawing, which is why it is written in the framework, and why matrices do well here: a product's gradient is a product.
 # Outside of training the same sum does in NumPy:
 
@@ -1249,7 +1250,7 @@ if as_shipped:
 #
 # ## Many steps later
 #
-# `data/make/stylegan_people.py` goes on where this stops: it runs the cells above (PyTorch's) at batch 32 for 20,000 steps, in bfloat16 an hour of one core, and writes the average generator as 16-bit floats.
+# `data/make/stylegan_people.py` goes on where this stops: it runs the cells above (PyTorch's) at batch 32 for 20,000 steps, in bfloat16 (floats of 16 bits: lesson 20) an hour of one core, and writes the average generator as 16-bit floats.
 # Either notebook can load it, as it is the same network:
 
 # %% tags=["classroom"]

@@ -13,14 +13,14 @@
 #
 # - **You will build** a generator that says where it paints, a discriminator that votes on patches, a memory of old forgeries, and the training step of a CycleGAN with four players.
 # - **You will learn** instance normalisation; least squares as a GAN's loss; what the cycle loss rules out and what it does not; what it and the identity loss do, by taking them away; how to measure a translation when the truth exists, against doing nothing and against training with pairs.
-# - **You need** lesson 11 (two players, transposed convolutions).
+# - **You need** lesson 6 (bridges) and lesson 11 (two players, transposed convolutions).
 
 # %% [markdown]
 # Lesson 12 gave a generator its orders one by one: this pose, that hair.
 # It drew from noise, though, and nobody hands you noise.
 # More often there is a picture already, and one wants *this* picture in another style: the horse as a zebra, the photograph as a painting.
 #
-# With pairs, horse and zebra in the same pose, that is regression, as in lesson 2: picture in, picture out, and a loss between the answer and the truth.
+# With pairs, horse and zebra in the same pose, that is training with right answers, as in lesson 2, only picture in, picture out, and a loss between the answer and the truth.
 # Nobody has such pairs.
 # What one has is a pile of horses and a pile of zebras.
 # Zhu, Park, Isola and Efros (2017) showed that two piles can be enough, if one adds a wish so plain that it sounds useless: translated there and back, a picture should be itself.
@@ -246,7 +246,7 @@ report("the mean flat flag", mean_flag, test_flat)
 # The bias of the mask starts at −2, and $\sigma(-2) = .12$: at first it hardly touches the picture.
 # In return we get a picture of *where it paints*.
 #
-# Inside is what you know from lesson 11: a convolution with stride 2 down to 16 × 16, two residual blocks, a transposed convolution back.
+# Inside is what you know: a convolution with stride 2 down to 16 × 16, two residual blocks (with bridges: lesson 6), a transposed convolution back (lesson 11).
 # New is what normalises.
 #
 # ## Instance normalisation
@@ -671,7 +671,7 @@ def to_tensors(wavy, flat, slots, *coins):
 # The paper takes **least squares** (Mao and others, 2016) instead: the vote for a real picture should be 1, that for a forgery 0, and the generator wants 1.
 # Where cross-entropy falls silent once a forgery passes, squares still pull it towards 1.
 #
-# Write $F$ for `to_flat` and $W$ for `to_wavy`, $x$ for a wavy flag and $y$ for a flat one, $D_F$ and $D_W$ for the critics.
+# Write $F$ for `to_flat` (in formulas; in PyTorch's code `F` is `torch.nn.functional`) and $W$ for `to_wavy`, $x$ for a wavy flag and $y$ for a flat one, $D_F$ and $D_W$ for the critics.
 # What should the generators want?
 #
 # 1. **Look right**: $(D_F(F(x)) - 1)^2$.

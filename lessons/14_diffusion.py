@@ -14,7 +14,7 @@
 # - **You will build** a small U-Net that knows how noisy its input is, a training in which every example is made on the spot, and two samplers, DDIM and DDPM.
 # - **You will learn** what noise at a thousand levels is good for; which of three equivalent questions to ask the network, and where the most popular one fails; what number of steps and what guidance buy, in distance and in variety.
 # - **You need** lesson 11 (its distance, and transposed convolutions).
-#   Lesson 8 explains sines and cosines as a clock, lesson 6 convolutions.
+#   Lesson 6 explains convolutions.
 
 # %% [markdown]
 # Lesson 11's forger drew sharp clothes, and it was a fight: two losses that do not say how good the drawings are, a balance to be kept, a collapse that waits.
@@ -242,7 +242,8 @@ if as_shipped:
 # Four things in it are worth a look.
 #
 # - The **levels** are drawn evenly: one from each of 64 equal slices, so that no batch is all easy.
-# - The network is told the level by a **clock**: sines and cosines of it, as the positions in lesson 8.
+# - The network is told the level by a **clock**: sines and cosines of it, like hands from fast to slow, so that near levels look alike and far ones do not.
+#   (Lesson 8's positions were a learned table instead.)
 # - A tenth of the **labels** is dropped: replaced by an eleventh label, "no class".
 #   Why will become clear when we steer.
 # - Half of the photographs are **mirrored**, for variety; not the shoes, which all point to the left.
@@ -643,12 +644,12 @@ def train_step(denoiser, optimizer, noisy, clock, labels, velocity):
     return loss
 
 # %% [markdown] tags=["pytorch"]
-# **Watch out, in the twin:** TensorFlow gives the gradient of an embedding as a list of rows, one for each picture of the batch, with the same label several times.
+# **Watch out, in the twin:** TensorFlow gives the gradient of an embedding as a list of rows (lessons 7 and 8), one for each picture of the batch, with the same label several times.
 # Keras' Adam squares them one by one and adds up the squares; PyTorch's adds up and squares the sum, which is what Adam's paper says.
 # The twin makes an ordinary tensor of the gradient first, with `tf.convert_to_tensor`.
 
 # %% [markdown] tags=["tensorflow"]
-# **Watch out:** TensorFlow gives the gradient of an embedding as a list of rows, one for each picture of the batch, with the same label several times.
+# **Watch out:** TensorFlow gives the gradient of an embedding as a list of rows (lessons 7 and 8), one for each picture of the batch, with the same label several times.
 # Keras' Adam would square them one by one and add up the squares; PyTorch's adds up and squares the sum, which is what Adam's paper says.
 # `tf.convert_to_tensor` adds up first.
 
@@ -1041,7 +1042,7 @@ if as_shipped:
     assert live["distance"] < 6 and live["variety"] > 0.6
 
 # %% [markdown]
-# With the lesson's values the distance is a little above 3 with guidance, where lesson 11's match ended, and nearly 4 without.
+# With the lesson's values the distance is a little above 3 with guidance, about where lesson 11's match ended, and nearly 4 without.
 # Guidance helps in all three columns, variety included, for it pulls the ten classes apart; what it does within a class is another matter.
 # And the floor is far below.
 #
@@ -1335,7 +1336,7 @@ if missing:
 # %% [markdown]
 # Read it with care: the other lessons measured 2,000 drawings, this one 500, which makes its distances a little larger, and times stand on a logarithmic axis.
 # (Lesson 12 draws people, and lesson 13 translates: it is measured against the truth, and has no place here.)
-# The forger of lesson 11 comes to 3.2, and so does this run; diffusion trains some three times as long for it, but from a single loss, and is told what to draw.
+# The forger of lesson 11 comes to about 3, and so does this run; diffusion trains some three times as long for it, but from a single loss, and is told what to draw.
 # A part of its variety is guidance, which pulls the classes apart: without it this run had .72, less than the forger.
 # A wider network and half an hour bring the distance below 1.
 # And it pays again with each picture: forty calls of a network, where the others need one, and dearer calls: hundreds of times what the forger takes.

@@ -15,7 +15,8 @@
 # - **You will learn** how a gradient passes a rounding, why a codebook collapses and what cures it, what guidance and top-k do to a drawing, and how to tell what a text-to-image model puts together from what it only recalls.
 # - **You need** lesson 8 (attention, GPT, sampling, cache) and lesson 10 (autoencoder); lessons 2, 4, 6, 11 and 14 lend a thing each.
 #
-# The core takes ninety minutes: the first exercise, and all sections but those marked *(optional)*, of which you only run the cells.
+# The core takes about a hundred minutes: 80 to read, and 20 for the first exercise.
+# Sections marked *(optional)* are not counted, of them you only run the cells; the other three exercises, optional too, are counted in the line below.
 
 # %% [markdown]
 # Lesson 14 drew one of ten classes: its text was a number from 0 to 9.
@@ -25,7 +26,8 @@
 #
 # That was the idea of **DALL·E** (Ramesh and others, 2021): a caption and the tokens of a picture in one line, and a transformer that learns to continue such lines.
 # Ours is small enough for a laptop.
-# The claim to test is **C14** of the course's list, *PyTorch reaches GPT and DALL-E through Hugging Face* (lesson 8 looked at the first half).
+# Claim **C14** of the article (lesson 2): *PyTorch reaches GPT and DALL·E through Hugging Face*.
+# Lesson 8 tested its half about GPT, here it is the one about DALL·E.
 #
 # ## Set-up
 
@@ -257,7 +259,7 @@ print([vocabulary[token] for token in tokens])
 # A transformer could write pixels: 3,072 numbers a picture, in lines 48 times as long as ours, and attention's work grows with the square of that.
 #
 # Better to compress first.
-# An autoencoder (lesson 10) squeezes the picture to 8 × 8 places; but a transformer that chooses among *tokens* needs, at each place, one of a finite number of **codes** and not a vector of any numbers.
+# An autoencoder (lesson 10) squeezes the picture to 8 × 8 places; but a transformer that chooses among *tokens* needs, at each place, one of a finite number of **codes** and not a vector of any numbers (which lesson 10 called a code).
 # So between encoder and decoder stands a **quantiser**, which replaces the vector at each place by one of 240 that stand in a list.
 # Together the three are called a *tokenizer*.
 #
@@ -846,6 +848,7 @@ for name, numbers in {"training": training[::30],
           f"peak signal to noise {noise_ratio:.1f} dB")
 
 # %% [markdown]
+# (The peak signal to noise is $-10 \log_{10}$ of the mean squared difference: 20 dB where the root of that is a tenth, 40 dB where it is a hundredth.)
 # Held-out pictures come through about as well as training pictures, since a tokenizer needs to know patches and not things.
 # Small eyes and fine lines are lost.
 # **No drawing of ours can be sharper than this**, whatever the transformer does.
@@ -1141,8 +1144,8 @@ if as_shipped:
 # %% [markdown]
 # ## The transformer, trained longer
 #
-# The script trained one from the start, for 7,000 steps of 64 captions, with another optimiser inside the blocks (Muon, lesson 8).
-# Three habits more are against learning by heart: pictures moved by up to a pixel, here as for the tokenizer, so that one picture has nine strings of tokens; a tenth of the words hidden as `<none>`; a tenth of what each half of a block adds dropped (dropout, lesson 2).
+# The script trained one from the start, for 7,000 steps of 64 captions, with another optimiser inside the blocks (Muon, which we do not explain).
+# Three habits more are against learning by heart: pictures moved by up to a pixel, here as for the tokenizer, so that one picture has nine strings of tokens; a tenth of the words hidden as `<none>`; a tenth of what each half of a block adds dropped (dropout, lesson 6).
 # And of a tenth of the captions *everything* is hidden, style and all, for a reason that comes soon.
 
 # %% tags=["pytorch"]
@@ -1285,6 +1288,7 @@ class Reader:  # gives the logits of what follows; reads only what is new
 # $$\ell = \ell_{\text{hidden}} + g\,(\ell_{\text{caption}} - \ell_{\text{hidden}})$$
 #
 # With $g = 1$ the caption counts as it is, with $g = 3$ three times.
+# (Lesson 14 counted from 0: its $w$ is $g - 1$.)
 # That is why the script hid a tenth of the captions: so that the network knows what to write when nothing is told.
 
 # %%
@@ -1565,7 +1569,7 @@ print("not in its vocabulary:", *unknown)
 #
 # ## Is DALL·E a PyTorch thing? *(optional)*
 #
-# **C14**: *PyTorch reaches GPT and DALL-E through Hugging Face*.
+# **C14**, *PyTorch reaches GPT and DALL·E through Hugging Face*, in its half about DALL·E.
 # Nothing in a DALL·E needs one framework or the other: both notebooks build this network, read the same file and draw the same pictures.
 # What is a matter of record:
 #
@@ -2232,3 +2236,4 @@ def surprise(painter, codes, captions):
 # What is still open?
 # Ours puts a tone on a figure and a colour on a shape that it never saw together; jobs it recalls, and it carries neither gender nor style over.
 # Whether much larger ones do anything else than that, on far more captions, is what people argue about; now you know how one would measure it.
+# And networks still mostly end with their notebooks: lesson 16 writes one into files that others can open.

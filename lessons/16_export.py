@@ -1411,7 +1411,9 @@ print(f"\n{len(facts)} files: {own} run without our code, "
 assert max(largest_difference.values()) < 1e-5
 
 # %% [markdown]
-# Is one framework ahead in getting models out, as claim **C11** of the article says that lesson 2 names?
+# Claim **C11** of the article (lesson 2): *TensorFlow leads deployment*.
+# Its first step is this lesson's, out of the notebook and into a file; devices, browsers and servers are those of lessons 17, 18 and 19.
+# Is one framework ahead in it?
 # Not in the formats tried here (PyTorch 2.13 and Keras 3.15, in November 2026).
 # Each of the two writes weights, a checkpoint, a program that runs without our code, and ONNX, with the same answers to within 1e-5, and neither reads ONNX back.
 # What differs is the middle: a reopened `.keras` file is again a model of layers that can be inspected, changed and switched between training and inference; a reopened `.pt2` can be fine-tuned, but only in the mode in which it was exported.

@@ -16,14 +16,14 @@
 # **You will learn** what scale, zero point and calibration are; why a kernel wants one scale a channel; how to train through rounding; what the converters refuse, and what they get wrong without a word; and which of the files to take.
 #
 # **You need** the convolution of lesson 6, the training step of lesson 2, and what lesson 16 says about exporting.
-# What is marked *optional* is not counted in the minutes, and nothing later needs it.
+# What is marked *optional* is not counted in the minutes: read it or not, but run its cells, for the tables below have their files.
 
 # %% [markdown]
 # Lesson 16 took a network out of its framework, but each of its programs computed in 32-bit floats, on a machine like the one that trained it.
 # It left open what a phone, a watch or a doorbell runs, where a megabyte is much and a multiplication of floats costs battery.
 #
 # Two families of files answer today: **LiteRT**, which was called TensorFlow Lite until September 2024 and ends in `.tflite`, and PyTorch's **ExecuTorch**, which ends in `.pte`.
-# A tutorial that you may have read says that phones and the edge are TensorFlow's strength, and that PyTorch has "Mobile" and "Live" for it.
+# The article of lesson 2 says that phones and the edge are TensorFlow's strength, and that PyTorch has "Mobile" and "Live" for it.
 # At the end of this lesson you can say what of that still holds.
 
 # %% [markdown]
@@ -325,7 +325,7 @@ assert right[0] < max(right) - 0.1 and right[-1] < max(right) - 0.1
 # On the left, values beyond the ruler are cut to its end; on the right, all values share a few marks.
 # Between the two is a wide plateau: with 256 marks, a ruler ten times too long does no harm here, but one ten times too short does.
 # So a rough idea is enough: run a few hundred ordinary images through the float network and note the largest value in front of each layer.
-# That is **calibration**.
+# That is **calibration** (no relation of lesson 7's, which is about probabilities).
 # It needs images but no labels, and the images must be of the kind that will come.
 # (Converters call it a *representative dataset*.
 # They quantise either everything so, which is **full integer**, or only the weights, and look at each input's range while they run, which is **dynamic** and needs no images.)
@@ -1391,7 +1391,9 @@ print(f"this notebook: {mine_mb:,.0f} MB, that process: {megabytes} MB")
 # TensorFlow Lite was not abandoned but renamed and moved: ["TensorFlow Lite is now LiteRT"](https://ai.google.dev/edge/litert/migration), `tf.lite` ["will be removed from future TensorFlow Python packages"](https://blog.tensorflow.org/2025/08/whats-new-in-tensorflow-2-20.html), as its makers announced with 2.20, and files for it come out of PyTorch as well, as its notebook of this lesson shows.
 #
 # (All read on 27 November 2026.)
-# So of what the article behind this course claims (**C11**: TensorFlow leads on devices, with TensorFlow Lite; PyTorch has Mobile and Live. **C15**: TensorFlow Lite carries models to phones) little is left: both have a runtime for devices, and the older one, which was TensorFlow's, no longer asks who trained the network.
+# Claim **C11** of the article (lesson 2): *TensorFlow leads deployment*, here on devices, with TensorFlow Lite where PyTorch has Mobile and Live.
+# Of that little is left: both have a runtime for devices, and the older one, which was TensorFlow's, no longer asks who trained the network.
+# Claim **C15**, *TensorFlow carries models to phones and browsers*, holds in its part about phones, and no longer sets TensorFlow apart.
 # In this lesson's numbers: files of both frameworks run in one LiteRT process of some 40 MB, 229 kB of floats or 65 kB of whole numbers from either; the floats with the same answers to 1e-4, both kinds with the same share right.
 
 # %% [markdown]

@@ -1020,7 +1020,8 @@ if twin:
 #
 # TensorFlow's makers have two runtimes ready for a browser, TensorFlow.js and LiteRT.js; PyTorch's have none.
 # For whoever only wants answers that is no difference: a network of PyTorch's runs in ONNX Runtime Web and in LiteRT.js, as Keras' does.
-# So claim **C15** of the article behind this course, that TensorFlow.js carries models to browsers, holds, and no longer sets TensorFlow apart: five answers on our page, two of them PyTorch's, less than 1e-4 from Python's, and the two runtimes that serve both are many times faster here than TensorFlow.js on the processor.
+# So claim **C15** of the article (lesson 2), *TensorFlow carries models to phones and browsers*, holds in its part about browsers, and no longer sets TensorFlow apart: five answers on our page, two of them PyTorch's, less than 1e-4 from Python's, and the two runtimes that serve both are many times faster here than TensorFlow.js on the processor.
+# Claim **C11**, *TensorFlow leads deployment*, finds no lead in its part about browsers.
 
 # %% [markdown]
 # ## Exercises

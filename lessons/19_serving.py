@@ -1956,7 +1956,7 @@ for record in filter(None, (mine, twin)):
 # %% [markdown]
 # ## Who leads in serving?
 #
-# The article behind this curriculum says (**C11** of its claims) that TensorFlow leads in deployment, with TensorFlow Serving, while PyTorch needed Flask or Django and then got TorchServe.
+# Claim **C11** of the article (lesson 2): *TensorFlow leads deployment*, here on servers, with TensorFlow Serving where PyTorch needed Flask or Django and then got TorchServe.
 # As of 27 November 2026:
 #
 # - **By hand**, which is what Flask and Django stood for, is the same program for both; they differ in one short file, `model.py`.

@@ -342,7 +342,7 @@ def one_step(network, optimizer, inputs, targets):
     return loss.detach()
 
 # %% [markdown] tags=["pytorch"]
-# The twin proof (lesson 2) takes a step of all three at once:
+# The twin proof (lessons 0 and 4) takes a step of all three at once:
 
 # %% tags=["pytorch", "network"]
 def to_tensors(images, labels, tokens, following):
@@ -478,7 +478,7 @@ def one_step(network, optimizer, inputs, targets):
     return loss
 
 # %% [markdown] tags=["tensorflow"]
-# The twin proof (lesson 2) takes a step of all three at once:
+# The twin proof (lessons 0 and 4) takes a step of all three at once:
 
 # %% tags=["tensorflow", "network"]
 def to_tensors(images, labels, tokens, following):
@@ -1657,7 +1657,8 @@ assert by_width[2] > by_width[16] or not as_shipped
 # %% [markdown]
 # ## Does PyTorch train faster?
 #
-# The article behind this curriculum says so (its ninth claim of sixteen, C9; lesson 22 has all), and cites two studies.
+# Claim **C9** of the article (lesson 2): *PyTorch often trains faster*.
+# It cites two studies.
 # What was measured by whom, as far as it could be read (27 November 2026; where only an abstract or a title was, the table says so):
 #
 # | study | what it measured | found | caution |

@@ -17,10 +17,10 @@
 #
 # **You need** the training loop (lesson 2), momentum (lesson 3), batch norm (lesson 4), and Linux or macOS, for the way in which processes are started and stopped (on Windows: WSL).
 #
-# Sections marked *optional* are not counted in the lesson's hour and a half.
+# Sections marked *optional* are not counted in the lesson's minutes.
 
 # %% [markdown]
-# Lesson 20 found how much one machine can give, and its last word was a limit, the processor's peak.
+# Lesson 20 found how much one machine can give, and measured its limit, the processor's peak.
 # A GPU's is higher and is one, too; beyond it one needs a second machine.
 # Two processes on this one will stand for it, because all that they tell each other goes through a connection.
 #
@@ -1698,7 +1698,8 @@ else:
 # %% [markdown]
 # ## Three libraries on Spark *(optional)*
 #
-# The article behind this curriculum gives as a sign of TensorFlow's community (**C8** of its claims) three libraries that train on Spark, a system which spreads the processing of tables over machines: TensorFlowOnSpark, SparkFlow and elephas.
+# Claim **C8** of the article (lesson 2): *Spark's libraries show TensorFlow's community*.
+# It means three that train on Spark, a system which spreads the processing of tables over machines: TensorFlowOnSpark, SparkFlow and elephas.
 # What do they answer today?
 # Each was installed into an environment of its own, on 27 November 2026, as its own declaration has it, and where that did not work with some help; then it trained a small network with two workers on one machine (`data/make/spark_libraries.py`).
 
@@ -2063,7 +2064,7 @@ def join(means, variances, counts):
 # %% [markdown] tags=["exercise"] exercise="ring" points=3
 # ### Exercise 3: a ring
 #
-# Write the all-reduce of the formula above, for as many workers as there are; what travels is real: the weights of the trained judge of clothes (lesson 11), 56,330 numbers, as if they were gradients.
+# Write the all-reduce of the formula above, for as many workers as there are; what travels is real: the weights of the trained judge of clothes (lesson 11), 56,394 numbers, as if they were gradients.
 #
 # `ring(rank, world, array, send, receive)` runs in every worker at once and returns the *sum* of all workers' arrays (of one length, one axis; the array stays as it is).
 # `send(part)` gives an array to the next worker, rank + 1, and returns at once; `receive()` waits for one from the worker before.

@@ -106,7 +106,7 @@ for seed, (one, other) in enumerate(zip(*by_seed.values(), strict=True)):
 # Each row could have been the only one in an article, and its author would have seen a winner.
 #
 # What we want to know is not who won a run but the **difference on average**, and how far our few runs leave that average open.
-# The twins of a row had the same weights and batches, so take the difference within each row first: what a lucky seed gives, it gives to both.
+# The twins of a row had the same weights and batches, so, as in lesson 4, take the difference within each row first: what a lucky seed gives, it gives to both.
 # Of $n$ such differences with mean $\bar d$ and standard deviation $s$ the average over all possible seeds lies, 19 times in 20, within
 #
 # $$\bar d \pm t \, \frac{s}{\sqrt n},$$
@@ -142,7 +142,7 @@ assert low < 0 < high
 #
 # ### Defaults against defaults
 #
-# Claim **C12** says something else: TensorFlow's models are *more accurate, most of all early in training*.
+# Claim **C12** says something else: *TensorFlow's models are more accurate, early on*.
 # Whoever says that compares the frameworks as they come.
 # Lesson 4 did so, with twelve seeds, with batch normalisation and without:
 
@@ -204,7 +204,7 @@ plt.show()
 
 # %% [markdown]
 # Early, the answer depends on whether the network has batch norm: one way TensorFlow is ahead, the other way PyTorch, both far beyond chance.
-# The reason is not the framework but a default, the spread of the first weights (lesson 4 made them equal one at a time, until the curves lay on each other).
+# The reason is not the framework but defaults: without batch norm mostly the spread of the first weights, with it the momentum of its running statistics (lesson 4 made the defaults equal one at a time, until the curves lay on each other).
 # At the end a tenth of it or less is left: nothing that leaves 0 out without batch norm, about 0.7 points, between 0.2 and 1.2, for PyTorch with it.
 # And with equal defaults there is nothing that six seeds can find.
 
@@ -221,10 +221,10 @@ assert abs(intervals[equal_twins][1]) < 0.005
 # %% [markdown]
 # ## What is easier to write?
 #
-# Three claims are about ease: **C1** (PyTorch is easier for a beginner who knows Python), **C2** (TensorFlow needs a lot of code for a simple network; Keras less), **C13** (GANs are easier in PyTorch).
+# Three claims are about ease: **C1** (PyTorch is easier for beginners), **C2** (TensorFlow needs much code, Keras less), **C13** (GANs are easier in PyTorch).
 # Whether something is *easy* a person would have to say, and many persons; we have asked none.
 # What can be counted is what there is to write and to know.
-# Lesson 2 counted both for one network in five ways; now count all lessons.
+# Lesson 2 counted both for one network, written in four ways and as a whole program; now count all lessons.
 # Each pair of notebooks marks the cells that define its network and its training step, and the twin proof says that the two sides compute the same: never was "the same program" meant more strictly.
 #
 # Lines are easy: as Python itself would write them, imports apart.
@@ -340,13 +340,13 @@ for framework in FRAMEWORKS:
               f" {concepts:3} concepts")
 
 # %% [markdown]
-# Eight lines with `fit`, 27 and 34 with loops of one's own: **C2** is two statements, and the numbers bear out both, if "a lot" may mean a quarter more.
+# Eight lines with `fit`, 27 and 34 with loops of one's own: **C2** is two statements, and the numbers bear out both, if "much" may mean a quarter more.
 # (In this one program: over all pairs own loops are about equally long, as printed above, so the first half of C2 rests on lesson 2 alone.)
 # For **C1** the counts disagree: the PyTorch loop asks for one concept less than the `GradientTape` loop, and Keras' whole program for four less than PyTorch's.
 #
 # ## What does the framework cost?
 #
-# **C9**: *PyTorch often trains faster for the same architecture and data.*
+# **C9**: *PyTorch often trains faster* (the same architecture and data).
 # Lesson 20 asked two processes in turn, one a framework, both on the same machine in the same minute, and kept the ratio within each round.
 # First the plainest way of each that has a loop of one's own: eager PyTorch against a TensorFlow graph, three networks.
 # (As everywhere here the ratio is PyTorch ÷ TensorFlow: below 1 PyTorch took less time.)
@@ -486,6 +486,7 @@ for name, difference in answers.items():
 
 # %% [markdown]
 # Both, everywhere.
+# (The hub's folder is the one with GELU by tanh; where the folder asks for the exact GELU, KerasHub computes the approximation all the same, some ten-thousandths off: lesson 9.)
 # (The last are the exported programs' answers; that its server repeats them, lesson 19 asserts.)
 # Training on several machines (21) and what happens while one works (3):
 
@@ -502,7 +503,7 @@ print(f"widened in mid-training: loss changed by less than 1e-5: "
 print("bugs mended in eager code, of six:", *mended)
 
 # %% [markdown]
-# Last, **C13** on generative networks: three networks with two players, their lines, and the distance that lesson 11 reached with five seeds.
+# Last, **C13** on generative networks: three networks with two players (lessons 12 and 13 did not ask; here their lines are counted), and the distance that lesson 11 reached with five seeds.
 
 # %%
 adversarial = [name for name in counts if name[:2] in ("11", "12", "13")]
@@ -676,7 +677,7 @@ verdicts[10] = Verdict("Both have hubs, PyTorch the larger one", UNKNOWN,
 
 # %% [markdown]
 # C14 joins two networks.
-# GPT-2 is published ([openai/gpt-2](https://github.com/openai/gpt-2)); what we opened in both is a small GPT of our own (lesson 8) and a hub's folder with a tiny BERT (lesson 9).
+# GPT-2 is published ([openai/gpt-2](https://github.com/openai/gpt-2)); what we opened in both is a small GPT of our own (lesson 8) and a hub's folder with a tiny BERT (lesson 9, with GELU by tanh).
 # Of DALL·E only one half was ever published ([openai/DALL-E](https://github.com/openai/DALL-E): "the discrete VAE and nothing else", as lesson 15 puts it), so through no hub anybody reaches the half that draws from words.
 
 # %%
@@ -694,6 +695,7 @@ verdicts[14] = Verdict(
 # %% [markdown]
 # And of what is shipped, C11 in four parts: the device, the browser, a server written by hand, and one that the framework keeps, which is TensorFlow's alone since TorchServe is archived.
 # To lead deployment is to lead in most of them.
+# (Lesson 16's step, out of the notebook and into a file, comes before all four and is not counted; there neither was ahead.)
 # (Which parts are somebody's alone was read, so no record of yours can turn this verdict to *holds*.)
 
 # %%
@@ -1069,7 +1071,7 @@ assert first_code != 0 and mended_code == 0
 # %% [markdown] tags=["exercise"] exercise="paired-interval" points=3
 # ### Exercise 1: the blank page
 #
-# Write `paired_interval` from nothing, without looking above.
+# Write `paired_interval` from nothing, without looking above: once more the difference with its interval (lesson 4), now for any number of seeds.
 # It takes the scores of two frameworks, one number a seed, in the same order of seeds, and Student's $t$; it returns `(low, mean, high)` of first − second.
 # The twins of a seed belong together, and the standard deviation is that of a sample ($n - 1$).
 
