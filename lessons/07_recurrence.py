@@ -1318,17 +1318,16 @@ print(f"chosen: pieces up to {best[0]}, a = {best[1]}")
 # We multiply their probabilities.
 # But the rival counts the letters of *-owski* several times over, as *ows*, *wsk*, *ski*, as though they were independent witnesses, and so is far too sure of itself.
 # A power $w < 1$ **flattens** it: it draws the probabilities together, as a high temperature will in lesson 8.
-# (The code and the figures say *cooled* for it.)
 # The validation names choose $w$:
 
 # %% tags=["nbval-ignore-output"]
-def cooled(probabilities, power):
+def flattened(probabilities, power):
     powered = probabilities**power
     return powered / powered.sum(axis=1, keepdims=True)
 
 
 def mixture(networks, rival, power):
-    return cooled(networks * rival**power, 1)
+    return flattened(networks * rival**power, 1)
 
 
 on_validation = np.mean([predict(network, all_letters[validation_set])
@@ -1351,15 +1350,16 @@ def surprises(probabilities, of):
     return -np.log(np.maximum(truths.astype("float64"), 1e-300))
 
 
-def best_cooling(probabilities):
+def best_power(probabilities):
     tried = (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
     return min(tried, key=lambda power: surprises(
-        cooled(probabilities, power), validation_set).mean())
+        flattened(probabilities, power), validation_set).mean())
 
 
-cooling = best_cooling(mixtures[power])
-rivals_cooling = best_cooling(rival)
-print(f"chosen: {cooling} for the product, {rivals_cooling} for naive Bayes")
+products_power = best_power(mixtures[power])
+rivals_power = best_power(rival)
+print(f"chosen: {products_power} for the product, "
+      f"{rivals_power} for naive Bayes")
 
 # %% [markdown]
 # ## The test
@@ -1374,9 +1374,9 @@ counted = said["naive Bayes, chosen"]
 for name, network in readers.items():
     said[name] = predict(network, all_letters[test_set])
 both = said["LSTM and GRU together"] = (said["LSTM"] + said["GRU"]) / 2
-said["all three"] = cooled(mixture(both, counted, power), cooling)
-said["naive Bayes, chosen and cooled"] = cooled(counted, rivals_cooling)
-said["all three, not cooled"] = mixture(both, counted, power)
+said["all three"] = flattened(mixture(both, counted, power), products_power)
+said["naive Bayes, chosen and flattened"] = flattened(counted, rivals_power)
+said["all three, not flattened"] = mixture(both, counted, power)
 
 # %% [markdown]
 # How often is each right, and how surprised is each by the truth?
@@ -1444,7 +1444,7 @@ if as_shipped:
     assert gain > 2 * error
     assert surprise["LSTM and GRU together"] < 0.8
     assert surprise["naive Bayes, chosen"] > 2
-    assert surprise["all three"] < surprise["all three, not cooled"]
+    assert surprise["all three"] < surprise["all three, not flattened"]
 
 # %% [markdown]
 # ### What does a network lack? *(optional)*
@@ -1505,7 +1505,7 @@ _, axes = plt.subplots(figsize=(5.5, 4.0))
 axes.plot([0, 1], [0, 1], color=plots.OTHERS[2], linestyle=":",
           label="calibrated")
 shown = {"LSTM and GRU together": "o", "naive Bayes, chosen": "D",
-         "naive Bayes, chosen and cooled": "d"}
+         "naive Bayes, chosen and flattened": "d"}
 for name, mark in shown.items():
     sure = said[name].max(axis=1)
     right = said[name].argmax(axis=1) == truth

@@ -474,7 +474,8 @@ def apart(lesson, name):
 
 answers = {
     "a stranger's network (9)": apart("09_pretrained", "logits"),
-    "one folder of a hub (9)": apart("09_pretrained", "embedding_tanh"),
+    "a hub's folder, GELU by tanh (9)":
+        apart("09_pretrained", "embedding_tanh"),
     "a small GPT (8)": apart("08_attention", "logits"),
     "a small DALL·E (15)": apart("15_text_to_image", "logits"),
     "on a small device (17)": apart("17_edge", "float_logits"),
@@ -626,8 +627,9 @@ verdicts[4] = Verdict(
     "Only PyTorch changes a network on the go", led(surgery < 1e-5, ONCE),
     f"loss moved by {'< 1e-5' if surgery < 1e-5 else f'{surgery:.0g}'}",
     "depth that changes from step to step, and a network widened in "
-    "mid-training: both, today. Keras makes a new object for it and traces "
-    "once more: for PyTorch a convenience and no lead", (3,), read=True)
+    "mid-training: both, today. For surgery Keras makes a new object and "
+    "traces once more: a convenience of PyTorch's and no lead", (3,),
+    read=True)
 
 # %% [markdown]
 # **People** (C5 to C7): shares of papers, of developers, of searches.
@@ -670,7 +672,7 @@ verdicts[8] = Verdict(
     "sign of neither: both train in several processes without any", (21,),
     read=True)
 number, what = DATED[10]
-hub = answers["one folder of a hub (9)"]
+hub = answers["a hub's folder, GELU by tanh (9)"]
 verdicts[10] = Verdict("Both have hubs, PyTorch the larger one", UNKNOWN,
                        number, f"{what}. That both have hubs holds: one "
                        f"folder, answers {hub:.0e} apart", (9,), read=True)
@@ -689,8 +691,9 @@ verdicts[14] = Verdict(
     f"{len(reached)} of {len(published)}",
     f"{', '.join(reached)}: published (not opened here); of DALL·E the half "
     "that reads words never was. A GPT of ours and a BERT's folder answer "
-    + ("alike" if same("a small GPT (8)", "one folder of a hub (9)")
-       else "otherwise") + " in both", (8, 9, 15), read=True)
+    + ("alike" if same("a small GPT (8)", "a hub's folder, GELU by tanh (9)")
+       else "otherwise") + " in both (exact GELU: lesson 9)", (8, 9, 15),
+    read=True)
 
 # %% [markdown]
 # And of what is shipped, C11 in four parts: the device, the browser, a server written by hand, and one that the framework keeps, which is TensorFlow's alone since TorchServe is archived.
