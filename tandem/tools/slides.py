@@ -1,8 +1,8 @@
 """Slides: one deck a lesson for both frameworks, cut from its page of the site. `python -m tandem site` writes them beside it.
 
 A section is a column of slides (right to the next one, down into it): its heading with the first paragraph and formula; then each
-step's code, both frameworks beside each other, with what it printed; each figure; each table. What does not fit on a slide, and
-all further prose, is in the speaker's notes (key S). reveal.js shows it; it comes with the package sphinx-revealjs.
+step's code, both frameworks beside each other, with what it printed; each figure; each table, a long one on several. What does not
+fit on a slide, and all further prose, is in the speaker's notes (key S). reveal.js shows it; it comes with the package sphinx-revealjs.
 """
 import copy
 import importlib.util
@@ -11,11 +11,14 @@ import shutil
 from pathlib import Path
 
 from bs4 import BeautifulSoup
+from PIL import Image
 
 LEFT_OUT = {"Set-up", "Parameters", "Read on"}
 LINES, COLUMNS = 18, 66  # of code beside its twin
 LINES_BELOW, COLUMNS_BELOW = 23, 100  # of code that has the slide's whole width, both twins' together
 WORDS, ROWS, CELLS = 110, 9, 100  # the most of a slide of text; rows and words of a table
+SAID, SAID_BELOW = 3, 70  # lines of an output that go below a text, of so many words at most
+WIDE = 2.05  # width by height of a picture from which on two are larger above each other than beside
 FORMULA = 20  # words that a formula takes the place of
 WIDE_FORMULA = 80  # signs of one that leaves the slide
 PAGE = """<!doctype html>
@@ -52,15 +55,18 @@ def write(lessons, site):
         shutil.copy(package / path, folder / "reveal" / path)
     for lesson in lessons:
         page = (Path(site) / f"{lesson.name}.html").read_text(encoding="utf-8")
-        (folder / f"{lesson.name}.html").write_text(deck(page, lesson.title), encoding="utf-8")
+        (folder / f"{lesson.name}.html").write_text(deck(page, lesson.title, Path(site)), encoding="utf-8")
 
 
-def deck(page, title):
-    """The HTML of a deck, from the HTML of a lesson's page."""
+def deck(page, title, site):
+    """The HTML of a deck, from the HTML of a lesson's page, whose pictures lie in the folder `site`."""
     soup = BeautifulSoup(page, "html.parser")
     lesson = soup.find("article").find("section")
     for extra in lesson.select("a.headerlink, .links, .framework-switch, details"):
         extra.decompose()
+    for picture in lesson.find_all("img"):
+        with Image.open(site / picture["src"]) as opened:
+            picture["width"], picture["height"] = map(str, opened.size)
     for reference in lesson.find_all(["img", "a"]):
         _from_below(reference)
     columns = [_column(lesson, "h1", inner=False)]
@@ -79,6 +85,9 @@ class _Slide:
 
     def is_text(self):
         return all(one.name in ("p", "ul", "ol") or "math" in one.get("class", ()) for one in self.seen)
+
+    def is_short_text(self):
+        return bool(self.seen) and all(one.name == "p" for one in self.seen) and sum(map(_words, self.seen)) <= SAID_BELOW
 
     def has_code(self):
         return bool(self.seen) and all(one.find("pre") and not one.find(["img", "table"]) and "twins" not in one["class"]
@@ -107,10 +116,19 @@ def _place(element, slides, heading):
         (last.seen if last.is_text() and fits and not enough else last.notes).append(element)
     elif _is_code(element) and (slides[0].level == "exercises" or not _defines(element)):
         last.notes.append(element)  # what draws, prints or checks: its output is what matters
+    elif _is_output(element) and slides[0].level == "exercises":
+        last.notes.append(element)  # "not answered yet"
+    elif _is_output(element) and last.is_short_text() and _lines([element]) <= SAID:
+        last.seen.append(element)
     elif "twin" in element.get("class", ()) and slides[0].level != "exercises":
         _place_twin(element, slides, heading)
-    elif "output" in element.get("class", ()) and last.has_code() and _lines([*last.seen, element]) <= LINES_BELOW:
+    elif _is_output(element) and last.has_code() and _lines([*last.seen, element]) <= LINES_BELOW:
         last.seen.append(element)
+    elif element.find("table") or element.name == "table":
+        for part in _parts(element):
+            if slides[-1].seen:
+                slides.append(_Slide(heading, "h4"))
+            slides[-1].seen.append(part)
     elif _fits_alone(element):
         slides.append(_Slide(heading, "h4"))
         slides[-1].seen.append(element)
@@ -124,6 +142,10 @@ SHOWN = {"code": ":scope > div.highlight-ipython3, :scope > div.output", "pictur
 
 def _is_code(element):
     return "highlight-ipython3" in element.get("class", ())
+
+
+def _is_output(element):
+    return "output" in element.get("class", ())
 
 
 def _defines(code):
@@ -142,8 +164,10 @@ def _place_twin(twin, slides, heading):
     for kind, found in parts.items():
         if not any(found):
             continue
-        beside = kind == "picture" or kind == "code" and all(_lines(one) <= LINES and _widest(one) <= COLUMNS for one in found)
-        below = kind == "code" and sum(map(_lines, found)) <= LINES_BELOW and max(map(_widest, found)) <= COLUMNS_BELOW
+        wide = kind == "picture" and len(found) == 2 and all(len(one) == 1 and _ratio(one[0]) > WIDE for one in found)
+        beside = (kind == "picture" and not wide
+                  or kind == "code" and all(_lines(one) <= LINES and _widest(one) <= COLUMNS for one in found))
+        below = wide or kind == "code" and sum(map(_lines, found)) <= LINES_BELOW and max(map(_widest, found)) <= COLUMNS_BELOW
         if beside or below:
             slides.append(_Slide(heading, "h4"))
             slides[-1].seen.append(_sides(sides, found, "beside" if beside else "below"))
@@ -174,9 +198,28 @@ def _note(name, paragraphs):
     return soup.div
 
 
+def _ratio(picture):
+    return int(picture["width"]) / int(picture["height"])
+
+
+def _parts(element):
+    """A table in parts that fit on a slide each, all with its head."""
+    table = element if element.name == "table" else element.find("table")
+    head, rows = table.find("thead"), table.select("tbody > tr")
+    parts = []
+    for row in rows:
+        if not parts or len(parts[-1]) == ROWS or sum(map(_words, [*parts[-1], row])) > CELLS:
+            parts.append([])
+        parts[-1].append(row)
+    for part in parts:
+        soup = BeautifulSoup("<table><tbody></tbody></table>", "html.parser")
+        if head:
+            soup.table.insert(0, copy.copy(head))
+        soup.tbody.extend([copy.copy(row) for row in part])
+        yield soup.table
+
+
 def _fits_alone(element):
-    if element.find("table") or element.name == "table":
-        return len(element.find_all("tr")) <= ROWS and _words(element) <= CELLS
     if element.find("img"):
         return True
     return bool(element.find("pre")) and _lines([element]) <= LINES_BELOW and _widest([element]) <= COLUMNS_BELOW
