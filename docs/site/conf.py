@@ -1,6 +1,7 @@
 """Sphinx's settings for the web page. `python -m tandem site` writes the pages that it renders. Nothing comes from a CDN."""
 import re
 
+from bs4 import BeautifulSoup
 from docutils.utils.math.latex2mathml import tex2mathml
 
 project, author, copyright = "Tandem", "the Tandem authors", "the Tandem authors"
@@ -42,11 +43,26 @@ def _known(latex):
     return latex
 
 
+def _placed(markup):
+    """The same MathML, with what docutils puts under a letter that has an accent beside it, and labels of braces under them."""
+    tree = BeautifulSoup(markup, "html.parser")
+    for element in tree.find_all("munderover"):
+        base, below, accent = element.find_all(True, recursive=False)
+        if base.name == "mi":
+            element.name = "msub"
+            accented = base.wrap(tree.new_tag("mover", accent="true"))
+            accented.append(accent.extract())
+    for element in tree.find_all("msub"):
+        if element.find(True, recursive=False).name == "munder":
+            element.name = "munder"
+    return str(tree)
+
+
 def _math(translator, node):
     """LaTeX becomes MathML, which browsers draw themselves: no script, no fonts to load."""
     from docutils import nodes
     block = isinstance(node, nodes.math_block)
-    markup = tex2mathml(_known(node.astext()), as_block=block)
+    markup = _placed(tex2mathml(_known(node.astext()), as_block=block))
     translator.body.append(f'<div class="math" tabindex="0">{markup}</div>' if block else markup)
     raise nodes.SkipNode
 
