@@ -1,4 +1,7 @@
 """Building: a small lesson becomes two stored notebooks with records, and nothing is lost where that fails."""
+import pathlib
+import re
+
 import nbformat
 import pytest
 
@@ -79,3 +82,17 @@ def test_changed_prose_is_taken_in_without_a_run_and_changed_code_is_not(small, 
     change("steps = 4", "steps = 5")
     with pytest.raises(RunError, match="the code changed as well"):
         build.retell([source.read(small)])
+
+
+def test_a_check_that_asks_for_more_is_taken_in_without_a_run(small):
+    path = small.with_name("exercise_lesson.py")
+    path.write_text(pathlib.Path(__file__).with_name("exercise_lesson.py").read_text(encoding="utf-8"), encoding="utf-8")
+    store_unrun(path)
+    text = path.read_text(encoding="utf-8")
+    first, = re.findall(r'# %% tags=\["check"\]\n(.+)\n', text)[:1]
+    path.write_text(text.replace(first, f"more = 1\n{first}", 1), encoding="utf-8")
+    build.retell([source.read(path)])
+    for framework in FRAMEWORKS:
+        after = notebook.stored(source.read(path), framework)
+        checks = [cell for cell in after.cells if cell.source.startswith("with attempt(")]
+        assert "    more = 1\n" in checks[0].source and checks[0].outputs[0].text.startswith("output ")
