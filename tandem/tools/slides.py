@@ -1,8 +1,9 @@
 """Slides: one deck a lesson for both frameworks, cut from its page of the site. `python -m tandem site` writes them beside it.
 
-A section is a column of slides (right to the next one, down into it): its heading with the first paragraph and formula; then each
-step's code, both frameworks beside each other, with what it printed; each figure; each table, a long one on several. What does not
-fit on a slide, and all further prose, is in the speaker's notes (key S). reveal.js shows it; it comes with the package sphinx-revealjs.
+A section is a column of slides (right to the next one, down into it): its heading with the first paragraph and formula; then
+each step's code, both frameworks beside each other, with what it printed; each figure; each table, a long one on several. What
+does not fit on a slide, and all further prose, is in the speaker's notes (key S). reveal.js shows it; it comes with the package
+sphinx-revealjs.
 """
 import copy
 import importlib.util
