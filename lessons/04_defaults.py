@@ -307,8 +307,8 @@ if as_shipped:  # the file's runs are of the lesson's own parameters
 
 # %% [markdown]
 # Between the frameworks we take **differences by seed**: runs of one seed saw the same batches, and what these do to both alike cancels.
-# (As the frameworks come that is little at first, for the starting weights differ: at the first look the accuracies' differences have a standard deviation of .032 by seed, and would have .035 if seeds were not paired; after one epoch it is .013 against .023.
-# At the end of the walk below, where weights and rules are shared as well, it is nearly everything: .002 against .027 at the first look.)
+# (As the frameworks come that is little at first, for the starting weights differ: at the first look the accuracies' differences have a standard deviation of .032 by seed, and would have .035 if seeds were not paired; after one epoch it is .013 against .022.
+# At the end of the walks below, where weights and rules are shared as well, it is nearly everything: at the first look .002 against .043 on PyTorch's walk, .002 against .027 on TensorFlow's.)
 # From the twelve differences we get their mean and a 95 % interval, $\bar d \pm 2.201\, s / \sqrt{12}$, where $s$ is their standard deviation and 2.201 Student's factor for twelve differences (11 degrees of freedom).
 # If the differences are roughly normal, 95 of 100 such intervals cover the mean over all seeds.
 # "Loss" is the mean training loss since the look before.
@@ -373,7 +373,7 @@ for look, mean, half in zip(looks, *gap("accuracy", False)):
 # ## How to ask a framework
 #
 # From here on we ask both frameworks the same question, with the same input, many times.
-# This helper prints our answer, the twin's (as its notebook recorded it), and our answer when we are *told the twin's rule*; then the two must agree, within a stated tolerance.
+# This helper prints our answer, the twin's (as its notebook recorded it), and our answer when we are *told the twin's rule*; then the two must agree, number by number, within a stated relative tolerance.
 
 # %%
 answers = {}
@@ -392,8 +392,8 @@ def ask(question, by_default, told=None, tolerance=1e-5):
         wide = 10 if len(row) < 5 else 5
         print(f"{label:32}" + "".join(f"{value:{wide}.4g}" for value in row))
     if theirs and told is not None:
-        equal_now = np.allclose(told, theirs, rtol=tolerance, atol=tolerance)
-        print(f"told, the same within {tolerance:g}: {equal_now}")
+        equal_now = np.allclose(told, theirs, rtol=tolerance, atol=1e-7)
+        print(f"told, relative differences below {tolerance:g}: {equal_now}")
         assert equal_now or not as_shipped
 
 # %% [markdown]
@@ -568,8 +568,9 @@ told = sizes(kernel_initializer=third,
 ask("kernel and bias", sizes(), told, tolerance=0.02)
 
 # %% [markdown]
-# Keras draws kernels from $\pm\sqrt{6/(\text{inputs} + \text{outputs})}$ (Glorot and Bengio) and starts biases at 0.
-# PyTorch draws both from $\pm 1/\sqrt{\text{inputs}}$, a distribution that Keras can be told as `VarianceScaling(1/3, "fan_in", "uniform")`.
+# Keras draws kernels from $\pm\sqrt{6/(\text{inputs} + \text{outputs})}$ and starts biases at 0.
+# (The scheme is Xavier Glorot's and Bengio's: `glorot_uniform` in Keras, `xavier_uniform_` in PyTorch.)
+# PyTorch draws both from $\pm 1/\sqrt{\text{inputs}}$, a distribution that Keras can be told as `VarianceScaling(1/3, "fan_in", "uniform")`; *fan-in* is the number of inputs.
 # (**Watch out:** PyTorch's source calls it `kaiming_uniform_(a=√5)`, which suggests `he_uniform`; that is $\sqrt{6}$ times wider.)
 # Keras' kernel is more than twice as large here.
 # A bias in front of batch normalisation does nothing in training, by the way: the batch's mean is subtracted again.
@@ -834,7 +835,7 @@ if twin:
     gains = dict(zip(states[1:], -np.diff(begins)))
     most, next_most = sorted(gains, key=gains.get, reverse=True)[:2]
     plots.curves(apart, "What closes the early gap to the twin: "
-                        f"most of all {most}, then {next_most}",
+                        f"{most} and {next_most}",
                  window=min(9, eighth), log=True,
                  y_label="relative difference of the losses")
     plt.axvspan(1, eighth, color="0.93")
@@ -842,6 +843,8 @@ if twin:
 
 # %% [markdown]
 # Look at the grey part, the first eighth of an epoch.
+# Mind the axis, it is logarithmic: the kernel's step down closes about as much of the gap as the slope's, which looks far longer.
+# Which of the two closes more differs from seed to seed.
 # Later the curves come together, for what is learnt counts for more than where it began.
 # The last curve is not zero, and it grows: Adam's epsilon has the same value now but not the same *place*, which neither framework lets you choose; in Keras it still counts for more in the first steps, and a small difference is then multiplied.
 # We come to both, to the second in an optional section.
@@ -995,7 +998,7 @@ right_and_bottom = F.conv2d(F.pad(image, (0, 1, 0, 1)), window, stride=2)
 ask("windows that see the pixel", centred.numpy(), right_and_bottom.numpy())
 
 # %% [markdown] tags=["pytorch"]
-# `padding=1` pads all sides.
+# `padding=1` pads all sides; at this size and stride the windows reach the zeros at the left and the top only.
 # (PyTorch refuses `padding="same"` for a stride above 1.)
 # Keras' `padding="same"` adds as few zeros as it needs, an odd one at the right and the bottom.
 # To be equal, pad by hand.
@@ -1011,7 +1014,8 @@ ask("windows that see the pixel", right_and_bottom, centred)
 
 # %% [markdown] tags=["tensorflow"]
 # "Same" adds as few zeros as it needs, an odd one at the right and the bottom.
-# PyTorch's `padding=1` pads all sides (and it refuses `padding="same"` for a stride above 1).
+# PyTorch's `padding=1` pads all sides; at this size and stride the windows reach the zeros at the left and the top only.
+# (PyTorch refuses `padding="same"` for a stride above 1.)
 # To be equal, pad by hand.
 
 # %% [markdown]
@@ -1051,6 +1055,9 @@ nn.init.uniform_(table, -0.05, 0.05)
 told = [table.std().item(), table.abs().max().item()]
 ask("embedding", by_default, told, tolerance=0.01)
 
+# %% [markdown] tags=["pytorch"]
+# (Told, it is another table of the same distribution: its deviation is near the twin's, not equal, hence the wide tolerance.)
+
 # %% tags=["tensorflow"]
 def table_sizes(**rule):
     table = layers.Embedding(1000, 64, **rule)(np.arange(1000)).numpy()
@@ -1062,9 +1069,11 @@ normal = initializers.RandomNormal(stddev=1.0)
 told = table_sizes(embeddings_initializer=normal)
 ask("embedding", table_sizes(), told, tolerance=0.15)
 
+# %% [markdown] tags=["tensorflow"]
+# (The largest of 64,000 normal numbers is a matter of luck, hence the wide tolerance.)
+
 # %% [markdown]
 # Thirty-five times as wide in PyTorch: no other starting weights here differ so much.
-# (The largest of 64,000 normal numbers is a matter of luck, hence the wide tolerance.)
 #
 # **RMSprop, Adagrad and Adadelta** are relatives of Adam that also divide by the size of past gradients.
 # All three have another learning rate in each framework; but with the rate alone they do not step alike.
@@ -1705,39 +1714,52 @@ def norm(x, r_mean, r_var, m, eps, training):
     ### END SOLUTION
 
 # %% [markdown]
+# What the check says of each of the three arrays, in training and in evaluation:
+
+# %% tags=["classroom", "folded"]
+rules_of_norm = {
+    True: {"normalised batch": "its own mean and biased variance, eps added "
+                               "below the root",
+           "new running mean": "m is the weight of the old average",
+           "new running variance": "m of the old, the rest of the batch's, "
+                                   "divided by n"},
+    False: {"normalised batch": "there the running statistics count, eps "
+                                "added below the root",
+            "running mean": "it is to stay as it is",
+            "running variance": "it is to stay as it is"},
+}
+
+# %% [markdown]
 # And now yours:
 
 # %% tags=["check"]
 x = np.array([[0.0, 2.0], [1.0, 2.5], [3.0, 4.0], [4.0, 7.5]])
 old = np.array([0.0, 1.0]), np.array([1.0, 2.0])
-y, mean, var = norm(x, *map(np.copy, old), 0.9, 0.001, True)
-wanted = (x - x.mean(0)) / np.sqrt(x.var(0) + 0.001)
-assert np.allclose(y, wanted), (
-    f"in training the first answer is {wanted[0, 0]:.4f}, not "
-    f"{y[0, 0]:.4f}: its mean and biased variance, eps below the root")
-wanted = 0.9 * old[0] + 0.1 * x.mean(0)
-assert np.allclose(mean, wanted), (
-    f"the running mean is {wanted[0]:.3f}, not {mean[0]:.3f}: "
-    "m is the weight of the old average")
-wanted = 0.9 * old[1] + 0.1 * x.var(0)
-assert np.allclose(var, wanted), (
-    f"the running variance is {wanted[0]:.4f}, not {var[0]:.4f}: "
-    "m of the old, the rest of the batch's, divided by n")
-y, mean, var = norm(x, *map(np.copy, old), 0.9, 0.001, False)
-wanted = (x - old[0]) / np.sqrt(old[1] + 0.001)
-assert np.allclose(y, wanted), (
-    f"in evaluation the last answer is {wanted[-1, 0]:.4f}, not "
-    f"{y[-1, 0]:.4f}: there the running statistics count")
-assert np.allclose(mean, old[0]) and np.allclose(var, old[1]), (
-    "evaluation moved the running statistics; they are to stay")
+for training, rules in rules_of_norm.items():
+    given = x.copy(), *map(np.copy, old)
+    answer = norm(*given, 0.9, 0.001, training)
+    mode = "in training" if training else "in evaluation"
+    assert all(map(np.array_equal, given, (x, *old))), (
+        f"{mode} norm changed an array that came in; make a new one: "
+        "x - mean, not x -= mean")
+    assert len(answer) == 3, (
+        f"{mode} three arrays are to come back: the normalised batch, "
+        "the running mean, the running variance")
+    mean, var = (x.mean(0), x.var(0)) if training else old
+    wanted = ((x - mean) / np.sqrt(var + 0.001),
+              0.9 * old[0] + 0.1 * mean, 0.9 * old[1] + 0.1 * var)
+    for mine, right, (what, rule) in zip(answer, wanted, rules.items()):
+        last = f"{right.flat[-1]:.4f}, not {np.ravel(mine)[-1]:.4f}"
+        assert np.allclose(mine, right), (
+            f"{mode} the last number of the {what} is {last}: {rule}")
 
 # %% tags=["hidden"]
-mine = np.array([5.0, 6.0]), np.array([1.0, 2.0])
-norm(x, *mine, 0.99, 1e-5, True)
-assert mine[0][0] == 5 and mine[1][0] == 1, (
-    "the arrays that came in were changed: make new ones")
-y, _, _ = norm(x[:1], *old, 0.9, 0.001, False)
-assert np.isfinite(y).all(), "one image in evaluation has an answer too"
+one_image, *_ = norm(x[:1], *map(np.copy, old), 0.9, 0.001, False)
+assert np.allclose(one_image, (x[:1] - old[0]) / np.sqrt(old[1] + 0.001)), (
+    "one image in evaluation has an answer, too")
+_, _, var = norm(x, *map(np.copy, old), 0.99, 1e-5, True)
+assert np.allclose(var, 0.99 * old[1] + 0.01 * x.var(0)), (
+    "another m: another running variance")
 
 # %% tags=["pytorch", "wrong"] mistake="takes m for the weight of the new batch"
 def norm(x, r_mean, r_var, m, eps, training):
@@ -1813,6 +1835,46 @@ def norm(x, r_mean, r_var, m, eps, training):
     r_mean[:], r_var[:] = new
     return answer, new[0], new[1]
 
+# %% tags=["pytorch", "wrong"] mistake="normalises the batch in place"
+def norm(x, r_mean, r_var, m, eps, training):
+    mean, var = r_mean, r_var
+    if training:
+        mean, var = x.mean(0), x.var(0)
+        r_mean = m * r_mean + (1 - m) * mean
+        r_var = m * r_var + (1 - m) * var
+    x -= mean
+    x /= np.sqrt(var + eps)
+    return x, r_mean, r_var
+
+# %% tags=["tensorflow", "wrong"] mistake="normalises the batch in place"
+def norm(x, r_mean, r_var, m, eps, training):
+    mean, var = r_mean, r_var
+    if training:
+        mean, var = x.mean(0), x.var(0)
+        r_mean = m * r_mean + (1 - m) * mean
+        r_var = m * r_var + (1 - m) * var
+    x -= mean
+    x /= np.sqrt(var + eps)
+    return x, r_mean, r_var
+
+# %% tags=["pytorch", "wrong"] mistake="returns the batch alone in evaluation"
+def norm(x, r_mean, r_var, m, eps, training):
+    if not training:
+        return (x - r_mean) / np.sqrt(r_var + eps)
+    mean, var = x.mean(0), x.var(0)
+    r_mean = m * r_mean + (1 - m) * mean
+    r_var = m * r_var + (1 - m) * var
+    return (x - mean) / np.sqrt(var + eps), r_mean, r_var
+
+# %% tags=["tensorflow", "wrong"] mistake="returns the batch alone in evaluation"
+def norm(x, r_mean, r_var, m, eps, training):
+    if not training:
+        return (x - r_mean) / np.sqrt(r_var + eps)
+    mean, var = x.mean(0), x.var(0)
+    r_mean = m * r_mean + (1 - m) * mean
+    r_var = m * r_var + (1 - m) * var
+    return (x - mean) / np.sqrt(var + eps), r_mean, r_var
+
 # %% [markdown] tags=["exercise"] exercise="paired" points=3
 # ### Exercise 2: a difference, with its interval
 #
@@ -1848,7 +1910,7 @@ d = one - two
 assert np.isclose(mean, d.mean()), (
     f"the mean of one - two is {d.mean():+.4f}, not {mean:+.4f}")
 wanted = 2.201 * np.std(d, ddof=1) / 12**0.5
-assert half < 3 * wanted, (
+assert half < 5 * wanted, (
     f"half the width is {wanted:.4f}, not {half:.4f}: "
     "is it taken of the differences by seed?")
 assert np.isclose(half, wanted, rtol=0.02), (
@@ -1882,6 +1944,16 @@ def paired(one, two):
 def paired(one, two):
     d = one - two
     return d.mean(), 2.201 * d.std() / 12**0.5
+
+# %% tags=["pytorch", "wrong"] mistake="forgets the root of 12"
+def paired(one, two):
+    d = one - two
+    return d.mean(), 2.201 * d.std(ddof=1)
+
+# %% tags=["tensorflow", "wrong"] mistake="forgets the root of 12"
+def paired(one, two):
+    d = one - two
+    return d.mean(), 2.201 * d.std(ddof=1)
 
 # %% tags=["pytorch", "wrong"] mistake="takes the normal factor 1.96"
 def paired(one, two):
@@ -1930,10 +2002,11 @@ def parting(one, two, limit):
 
 # %% tags=["check"]
 two = np.array([2.0, 1.0, 0.5, 0.25, 0.125])
-one = two * (1 + np.array([0, 1e-7, -1e-7, 3e-6, 1e-3]))
+one = two * (1 + np.array([0, 1e-7, -1e-7, -3e-6, 1e-3]))
 given = parting(one, two, 1e-6)
 assert given == 4, (
-    f"they part at step 4, counted from 1, by 3e-6 of a loss; not {given}")
+    f"they part at step 4, counted from 1, by -3e-6 of a loss; not "
+    f"{given} (a difference is relative, and counts on either side)")
 given = parting(one, two, 2e-4)
 assert given == 5, (
     f"the limit 2e-4 is passed at step 5 (.125 and .125125), not {given}: "
@@ -2032,9 +2105,11 @@ home = {"kernel": "glorot", "bias": "zeros", "norm_momentum": 0.99,
         "norm_epsilon": 1e-3, "slope": 0.3, "adam_epsilon": 1e-7}
 away = {"kernel": "lecun", "bias": "lecun", "norm_momentum": 0.1,
         "norm_epsilon": 1e-5, "slope": 0.01, "adam_epsilon": 1e-8}
-given = walk(dict(home), dict(away))
-assert len(given) == 6, (
-    f"six takeovers make six dictionaries, not {len(given)}")
+mine, theirs = dict(home), dict(away)
+given = walk(mine, theirs)
+assert (mine, theirs) == (home, away), (
+    "walk changed a dictionary that came in; make a new one")
+assert len(given) == 6, f"six takeovers, not {len(given)}"
 assert given[0]["kernel"] == "lecun", (
     f"the kernel is taken over first, and is {given[0]['kernel']} still")
 now = given[0]["slope"]
@@ -2052,10 +2127,6 @@ last = given[-1] | {"norm_momentum": 0.1}
 assert last == away, f"at the end all six are taken over, not {given[-1]}"
 
 # %% tags=["hidden"]
-first, second = dict(home), dict(away)
-given = walk(first, second)
-assert first == home and second == away, (
-    "a dictionary that came in was changed: make a new one")
 two = {"slope": 0.2, "norm_momentum": 0.25}
 given = walk(dict(home), dict(two))
 assert [one["slope"] for one in given] == [0.2, 0.2], (
