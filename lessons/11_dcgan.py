@@ -515,7 +515,7 @@ def discriminator_step(generator, discriminator, optimizer, images, latents):
 
 # %% [markdown]
 # Photographs and fakes go through the discriminator as two batches, not as one mixed batch: its batch normalisation takes mean and variance from whatever comes together, and in a mixed batch photographs would be normalised by fakes.
-# (Its running averages mix both, and are never used to judge.)
+# (Its running averages mix both; in this lesson nothing is judged with them, only the twin proof compares them.)
 #
 # The generator's step is shorter, because it needs no photographs:
 
@@ -595,8 +595,9 @@ def evaluate_discriminator(discriminator, images, latents_d, latents_g):
 # ## Whose gradient is it?
 #
 # What the two frameworks do differently here is *who remembers*.
-# What is the line about history in the discriminator's step good for?
-# Take it out, and look at where the gradients of the discriminator's loss arrive:
+# In the discriminator's step the fakes come without the history of how they were made.
+# What is that good for?
+# Make them with it, and look at where the gradients of the discriminator's loss arrive:
 
 # %% tags=["pytorch"]
 fakes = generator(latents_d)
@@ -652,7 +653,7 @@ print("after: ", gradients_in(discriminator), "gradients")
 # %% [markdown] tags=["tensorflow"]
 # Recorded inside the tape, the gradient could walk through the picture into the generator; `tf.stop_gradient` is the wall.
 # Our step needs no wall: fakes made *before* the tape starts have no history.
-# And had we put them inside, the result would be the same, only slower, because the step asks for gradients of the discriminator's variables alone.
+# Had we put them inside, the result would be the same, because the step asks for gradients of the discriminator's variables alone; only slower, since the tape would record the generator for nothing.
 #
 # That is the difference to PyTorch: a tape answers what it is asked, and nothing is left behind.
 # In PyTorch the generator's `backward()` also fills the discriminator's `.grad` on its way, and the next step must begin by clearing it.
@@ -890,7 +891,7 @@ scale = {
 }
 for name, distance in scale.items():
     print(f"{name:28}{distance:7.2g}")
-print(f"{'(of which their spread)':28}{own_spread:7.2g}")
+print(f"\n{'spread of the photographs':28}{own_spread:7.2g}")
 plots.bars(scale, "The ruler: from photographs to noise",
            "Fréchet distance to the test photographs")
 
@@ -979,7 +980,7 @@ plots.images((np.array(drawings) + 1) / 2,
              row_captions(moments))
 
 # %% [markdown]
-# First a grey weave (there is the checkerboard), then blobs, at step 197 stripes, then outlines; sleeves, soles and trouser legs come last.
+# First a grey weave (there is the checkerboard), then blobs, then stripes, then outlines; sleeves, soles and trouser legs come last.
 # Some columns settle early and then work on details, others change their mind.
 # Forty drawings from the end, with the judge's name for each.
 # Look critically:
@@ -1014,7 +1015,7 @@ right.set_xscale("log")
 # %% [markdown]
 # A classifier's loss falls while it learns.
 # Here, with the lesson's values, the discriminator's *rises*, with a dip, once the first steps are over: the fakes become harder to tell from photographs.
-# If it could only guess, its loss would be $2\log 2 = 1.39$, both terms at one half; that is where a perfect forger would keep it.
+# If it could only guess, its loss would be $2\log 2 = 1.39$, with $D$ at one half for both piles; that is where a perfect forger would keep it.
 #
 # In this match the generator's loss falls on the whole, and so does the distance: one might take the loss for a measure of the drawings.
 # To see that it is not, make the critic slow.
@@ -1068,6 +1069,10 @@ if as_shipped:
 # Nobody told the generator that there are ten classes.
 # What is still missing of the photographs' variety is in the last line that the training printed: with the lesson's values about a quarter.
 #
+# And what did the rival bring?
+# Without one, lesson 10's best drawings were at about 7 by the same ruler, those of its VAE at about 11, with variety .65.
+# (Its networks had no convolutions, though, and were trained for a shorter time.)
+#
 # ## Did it copy?
 #
 # A sceptic's question: does it draw, or does it remember photographs?
@@ -1096,7 +1101,7 @@ plots.images((np.concatenate(walks) + 1) / 2,
              "Two walks in a straight line from one latent to another")
 
 # %% [markdown]
-# Along these walks the shape itself changes, a little at each step, and the pictures in between look no worse than the ends.
+# Along these walks the shape itself changes, a little at each step; between garments of two kinds there may be a stretch that is neither.
 # Which of the 64 numbers makes the sleeve?
 # All of them a little; lesson 12 draws by orders that can be given one by one.
 #
@@ -1213,7 +1218,8 @@ if as_shipped:
 
 # %% [markdown]
 # The collapsed generator draws almost one picture, and a bad one: the judge puts most copies, or all, into the same class, and the distance is above that of the best-placed photograph, 2,000 times: the third bar of the ruler.
-# With batch normalisation the distance after as many steps is less than half of that, and the drawings differ, though one class is still drawn far too often: 300 steps are few.
+# In most of our runs it was above that of noise, too.
+# With batch normalisation the distance after as many steps is less than half of that third bar, and the drawings differ, though one class is still drawn far too often: 300 steps are few.
 # Looking at one drawing at a time would never have shown a collapse.
 # That is why one looks at many, and why the distance has a second term.
 #
@@ -1475,7 +1481,7 @@ for one in sorted(counted, key=lambda one: one["framework"]):
 # ## The whole program
 #
 # What is left when nothing is compared: the framework's own starting weights and noise, and four passes.
-# With the imports of *Set-up*, and your own pictures of 28 × 28 in the place of `data.fashion_mnist()`, this is a program to start from.
+# With the code of *Set-up*, and your own pictures of 28 × 28 in the place of `data.fashion_mnist()`, this is a program to start from.
 # The two players, each with its optimiser:
 
 # %% tags=["pytorch"]
@@ -1598,7 +1604,7 @@ plots.images((works[:20] + 1) / 2, "Drawings of the whole program")
 print(f"distance {to_photographs(works):.1f}")
 
 # %% [markdown]
-# Other starting weights and other noise, and clothes again, more ragged.
+# Other starting weights, other noise and one pass less: clothes again, about as far from photographs as the lesson's, or somewhat farther.
 
 # %% tags=["folded"]
 assert altered or to_photographs(works) < 12
@@ -1632,7 +1638,7 @@ from tandem.exercises import attempt
 
 # %% [markdown] tags=["tensorflow", "hint"]
 # $-\log D = \mathrm{softplus}(-\ell)$ and $-\log(1 - D) = \mathrm{softplus}(\ell)$.
-# One tape for each move; `tape.gradient(loss, critic)` gives the critic's gradient and leaves the forger alone.
+# One tape for each move, and the drawings made inside it; `tape.gradient(loss, critic)` gives the critic's gradient and leaves the forger alone.
 
 # %% tags=["pytorch", "solution"]
 def one_move(real, noise, forger, critic, rate):
@@ -1712,7 +1718,34 @@ def by_formula(real, noise, forger, critic, rate):
     return critics_loss, np.logaddexp(0, -of_drawn).mean(), moved, critic
 
 # %% [markdown]
-# And now yours:
+# What it says of a move, and then yours:
+
+# %% tags=["classroom", "folded"]
+def move_reason(moves, wanted, as_he_was):
+    """What is wrong with these four results, as a sentence, or ""."""
+    critics_loss, forgers_loss, forger, critic = moves
+    if not np.isclose(critics_loss, wanted[0], 1e-4):
+        return (f"the critic's loss is {wanted[0]:.4f}, not "
+                f"{critics_loss:.4f}: the mean over the real ones plus the "
+                "mean over the drawings, of logits, not of probabilities")
+    if not np.allclose(critic, wanted[3], 1e-4, 1e-6):
+        return (f"the new critic is {wanted[3].round(4)}, not "
+                f"{critic.round(4)}: one step downhill on his own loss, "
+                "and no other")
+    if np.isclose(forgers_loss, as_he_was, 1e-4):
+        return (f"{as_he_was:.4f} is the loss against the critic as he was; "
+                "he has moved")
+    if not np.isclose(forgers_loss, wanted[1], 1e-4):
+        return (f"the forger's loss is {wanted[1]:.4f}, not "
+                f"{forgers_loss:.4f}: the mean of -log D; and he stood "
+                "still while the critic moved")
+    right = np.allclose(forger, wanted[2], 1e-4, 1e-6)
+    return "" if right else (
+        f"the new forger is {wanted[2].round(4)}, not {forger.round(4)}: one "
+        "step downhill on his loss; he is not moved by the critic's")
+
+# %% [markdown]
+# It also tries logits of hundreds:
 
 # %% tags=["check"]
 rng = np.random.default_rng(1)
@@ -1721,24 +1754,18 @@ chance = rng.normal(size=30).astype("float32")
 five = np.array([1, 0], "float32"), np.array([0.1, 0.3, -0.2], "float32")
 kept = [one.copy() for one in five]
 wanted = by_formula(pile, chance, *five, 0.5)
-moves = one_move(pile, chance, *five, 0.5)
+moves = [np.asarray(one) for one in one_move(pile, chance, *five, 0.5)]
 assert all(map(np.array_equal, five, kept)), (
     "the arrays that were given have changed; copy them")
-assert np.isclose(moves[0], wanted[0], 1e-4), (
-    f"the critic's loss is {wanted[0]:.4f}, not {moves[0]:.4f}: the "
-    "mean over the real ones plus the mean over the drawings")
-assert np.allclose(moves[3], wanted[3], 1e-4, 1e-6), (
-    f"the new critic is {wanted[3].round(4)}, not {moves[3].round(4)}: "
-    "one step downhill on his own loss, and no other")
 old = np.logaddexp(0, -kept[1] @ terms(chance)).mean()
-assert not np.isclose(moves[1], old, 1e-4), (
-    f"{old:.4f} is the loss against the critic as he was; he has moved")
-assert np.isclose(moves[1], wanted[1], 1e-4), (
-    f"the forger's loss is {wanted[1]:.4f}, not {moves[1]:.4f}: the "
-    "mean of -log D; and he stood still while the critic moved")
-assert np.allclose(moves[2], wanted[2], 1e-4, 1e-6), (
-    f"the new forger is {wanted[2].round(4)}, not {moves[2].round(4)}: "
-    "one step downhill on his loss; he is not moved by the critic's")
+problem = move_reason(moves, wanted, old)
+assert not problem, problem
+sides = np.array([-300], "float32"), np.array([300], "float32")
+plain = np.array([1, 0], "float32"), np.array([0, 1, 0], "float32")
+moves = one_move(*sides, *plain, 1e-6)
+assert all(np.isfinite(one).all() for one in moves), (
+    "with logits of -300 and 300 there are results that are no finite "
+    "numbers: what is the logarithm of a D that is 0?")
 
 # %% tags=["hidden"]
 far = np.array([40, 10], "float32"), np.array([-1, 2, 30], "float32")
@@ -1975,6 +2002,108 @@ def one_move(real, noise, forger, critic, rate):
     return (float(critics_loss), float(forgers_loss),
             forger.numpy(), critic.numpy())
 
+# %% tags=["pytorch", "wrong"] mistake="adds a little before it takes the logarithm"
+def one_move(real, noise, forger, critic, rate):
+    real, noise = torch.tensor(real), torch.tensor(noise)
+    forger = torch.tensor(forger, requires_grad=True)
+    critic = torch.tensor(critic, requires_grad=True)
+
+    def draw():
+        return forger[0] * noise + forger[1]
+
+    def score(x):
+        return critic[0] * x**2 + critic[1] * x + critic[2]
+
+    def minus_log(probability):
+        return -torch.log(probability + 1e-12).mean()
+
+    critics_loss = (minus_log(torch.sigmoid(score(real)))
+                    + minus_log(1 - torch.sigmoid(score(draw().detach()))))
+    slope, = torch.autograd.grad(critics_loss, critic)
+    with torch.no_grad():
+        critic -= rate * slope
+    forgers_loss = minus_log(torch.sigmoid(score(draw())))
+    slope, = torch.autograd.grad(forgers_loss, forger)
+    with torch.no_grad():
+        forger -= rate * slope
+    return (critics_loss.item(), forgers_loss.item(),
+            forger.numpy(force=True), critic.numpy(force=True))
+
+# %% tags=["tensorflow", "wrong"] mistake="adds a little before it takes the logarithm"
+def one_move(real, noise, forger, critic, rate):
+    forger, critic = tf.Variable(forger), tf.Variable(critic)
+
+    def draw():
+        return forger[0] * noise + forger[1]
+
+    def score(x):
+        return critic[0] * x**2 + critic[1] * x + critic[2]
+
+    def minus_log(probability):
+        return -tf.reduce_mean(tf.math.log(probability + 1e-12))
+
+    with tf.GradientTape() as tape:
+        critics_loss = (minus_log(tf.sigmoid(score(real)))
+                        + minus_log(1 - tf.sigmoid(score(draw()))))
+    critic.assign_sub(rate * tape.gradient(critics_loss, critic))
+    with tf.GradientTape() as tape:
+        forgers_loss = minus_log(tf.sigmoid(score(draw())))
+    forger.assign_sub(rate * tape.gradient(forgers_loss, forger))
+    return (float(critics_loss), float(forgers_loss),
+            forger.numpy(), critic.numpy())
+
+# %% tags=["pytorch", "wrong"] mistake="mixes up logits and probabilities"
+def one_move(real, noise, forger, critic, rate):
+    real, noise = torch.tensor(real), torch.tensor(noise)
+    forger = torch.tensor(forger, requires_grad=True)
+    critic = torch.tensor(critic, requires_grad=True)
+
+    def draw():
+        return forger[0] * noise + forger[1]
+
+    def score(x):
+        return critic[0] * x**2 + critic[1] * x + critic[2]
+
+    def loss_of(votes, wanted):
+        return F.binary_cross_entropy_with_logits(
+            votes.sigmoid(), torch.full_like(votes, wanted))
+
+    critics_loss = (loss_of(score(real), 1)
+                    + loss_of(score(draw().detach()), 0))
+    slope, = torch.autograd.grad(critics_loss, critic)
+    with torch.no_grad():
+        critic -= rate * slope
+    forgers_loss = loss_of(score(draw()), 1)
+    slope, = torch.autograd.grad(forgers_loss, forger)
+    with torch.no_grad():
+        forger -= rate * slope
+    return (critics_loss.item(), forgers_loss.item(),
+            forger.numpy(force=True), critic.numpy(force=True))
+
+# %% tags=["tensorflow", "wrong"] mistake="mixes up logits and probabilities"
+def one_move(real, noise, forger, critic, rate):
+    forger, critic = tf.Variable(forger), tf.Variable(critic)
+
+    def draw():
+        return forger[0] * noise + forger[1]
+
+    def score(x):
+        return critic[0] * x**2 + critic[1] * x + critic[2]
+
+    def loss_of(votes, wanted):
+        return keras.losses.BinaryCrossentropy()(
+            tf.fill(tf.shape(votes), wanted), votes)
+
+    with tf.GradientTape() as tape:
+        critics_loss = (loss_of(score(real), 1.0)
+                        + loss_of(score(draw()), 0.0))
+    critic.assign_sub(rate * tape.gradient(critics_loss, critic))
+    with tf.GradientTape() as tape:
+        forgers_loss = loss_of(score(draw()), 1.0)
+    forger.assign_sub(rate * tape.gradient(forgers_loss, forger))
+    return (float(critics_loss), float(forgers_loss),
+            forger.numpy(), critic.numpy())
+
 # %% [markdown] tags=["exercise"] exercise="stamps" points=3
 # ### Exercise 2: stamps
 #
@@ -2036,6 +2165,10 @@ assert np.isclose(ones[3, 3], 4), (
     f"4, not {ones[3, 3]:.0f}")
 assert np.isclose(stamped(np.ones((1, 1)), numbered, 2, 0)[0, 3], 4), (
     "a single pixel leaves the kernel as it is, not turned round")
+wide = stamped(np.ones((2, 2)), np.ones((2, 5)), 3, 0)
+assert np.shape(wide) == (5, 8), (
+    "2 × 2 pixels, stride 3, a kernel of 2 rows and 5 columns: 5 × 8, "
+    f"not {np.shape(wide)}")
 
 # %% tags=["hidden"]
 rng = np.random.default_rng(8)
@@ -2160,6 +2293,26 @@ def stamped(picture, kernel, stride, cut):
             picture[row, column] * kernel[:, :rows])
     return full[cut:len(full) - cut, cut:full.shape[1] - cut]
 
+# %% tags=["pytorch", "wrong"] mistake="takes every stride for 2"
+def stamped(picture, kernel, stride, cut):
+    (height, width), (rows, columns) = picture.shape, kernel.shape
+    full = np.zeros((2 * (height - 1) + rows, 2 * (width - 1) + columns))
+    for row, column in np.ndindex(height, width):
+        down, right = 2 * row, 2 * column
+        full[down:down + rows, right:right + columns] += (
+            picture[row, column] * kernel)
+    return full[cut:len(full) - cut, cut:full.shape[1] - cut]
+
+# %% tags=["tensorflow", "wrong"] mistake="takes every stride for 2"
+def stamped(picture, kernel, stride, cut):
+    (height, width), (rows, columns) = picture.shape, kernel.shape
+    full = np.zeros((2 * (height - 1) + rows, 2 * (width - 1) + columns))
+    for row, column in np.ndindex(height, width):
+        down, right = 2 * row, 2 * column
+        full[down:down + rows, right:right + columns] += (
+            picture[row, column] * kernel)
+    return full[cut:len(full) - cut, cut:full.shape[1] - cut]
+
 # %% [markdown] tags=["exercise"] exercise="suspects" points=3
 # ### Exercise 3: did it copy?
 #
@@ -2218,6 +2371,11 @@ assert found[3] and found[8], (
 assert found.sum() == 2, (
     f"the other eight are photographs of other clothes, and "
     f"{found.sum() - 2} of them are under suspicion")
+three = np.array([0.0, 1, 3])[:, None, None] * np.ones((3, 2, 2))
+beside = np.array([-0.9, 4.1])[:, None, None] * np.ones((2, 2, 2))
+assert list(suspects(beside, three)) == [True, False], (
+    "photographs of 0, 1 and 3 are at least 1 apart: a drawing .9 away "
+    "is under suspicion, one 1.1 away is not")
 
 # %% tags=["hidden"]
 three = np.zeros((3, 2, 4))
@@ -2312,6 +2470,22 @@ def suspects(drawn, photographs):
                for one in drawn]
     return np.array(nearest) < usual
 
+# %% tags=["pytorch", "wrong"] mistake="guesses a threshold"
+def suspects(drawn, photographs):
+    drawn = drawn.reshape(len(drawn), -1)
+    photographs = photographs.reshape(len(photographs), -1)
+    nearest = [np.sqrt(((photographs - one) ** 2).mean(1)).min()
+               for one in drawn]
+    return np.array(nearest) < 0.1
+
+# %% tags=["tensorflow", "wrong"] mistake="guesses a threshold"
+def suspects(drawn, photographs):
+    drawn = drawn.reshape(len(drawn), -1)
+    photographs = photographs.reshape(len(photographs), -1)
+    nearest = [np.sqrt(((photographs - one) ** 2).mean(1)).min()
+               for one in drawn]
+    return np.array(nearest) < 0.1
+
 # %% [markdown] tags=["exercise"] exercise="two-shares" points=3
 # ### Exercise 4: believable, or complete?
 #
@@ -2366,16 +2540,16 @@ def two_shares(drawn, real, k):
 from tandem import judge
 
 
-def features(pictures):
+def features_of(pictures):
     return judge.describe(pictures)[0]
 
 
 all_kinds, as_many, trousers = (
-    features(some) for some in
+    features_of(some) for some in
     (test_images[:200], test_images[200:400],
      test_images[test_labels == 1][:100]))
 dice = np.random.default_rng(12)
-noisy = features(np.clip(
+noisy = features_of(np.clip(
     test_images[200:400] + dice.normal(0, 0.5, (200, 28, 28)), -1, 1))
 
 # %% [markdown]
@@ -2531,7 +2705,7 @@ def two_shares(drawn, real, k):
     return believable, covered
 
 # %% [markdown]
-# When it passes, look at the forger of this lesson: `two_shares(features(works[:300]), features(test_images[:300]), 3)`.
+# When it passes, look at the forger of this lesson: `two_shares(features_of(works[:300]), features_of(test_images[:300]), 3)`.
 # Guess first.
 # Which of the two shares does a collapse cost?
 
