@@ -1541,7 +1541,7 @@ if as_shipped and twin:
 # %% [markdown]
 # ## The whole program
 #
-# What is left when nothing is compared: the framework's own starting weights, dropout and dice.
+# What is left when nothing is compared: the framework's own starting weights, dropout and dice, and its defaults for batch normalisation.
 # With the imports of *Set-up*, and `data.fashion_mnist()` in the place of your own files, this is a program to start from.
 # It trains for six epochs, half of the lesson's, to save your time.
 
@@ -1654,7 +1654,8 @@ def residual(maps):
     return layers.ReLU()(layers.Add()([maps, change]))
 
 # %% [markdown] tags=["tensorflow"]
-# The model, augmentation and dropout included, both of which act in training only:
+# The model, augmentation and dropout included, both of which act in training only.
+# (`RandomTranslation` draws a fraction of a pixel and rounds it: about one picture in four is not moved at all, with `augment` one in nine.)
 
 # %% tags=["tensorflow"]
 shown = keras.Input((28, 28, 1))
@@ -1698,7 +1699,7 @@ same = np.allclose(*answers, atol=1e-5)
 print("the model from the file gives the same answers:", same)
 
 # %% [markdown]
-# With the lesson's values it is the same network, of as many weights.
+# With the lesson's values it has the same layers and as many weights.
 # After half the epochs it gave one to three right answers in a hundred fewer, in three runs that we made; after all twelve, tried once, in PyTorch, .899, within "give or take" as many.
 
 # %% tags=["folded"]
@@ -1786,7 +1787,8 @@ def own_network(size, kinds):
     ### END SOLUTION
 
 # %% [markdown]
-# The check loads weights into your network, the same in both notebooks, and holds its answers and gradients against the definition above, written down in NumPy.
+# The check loads weights into your network, the same in both notebooks, layer by layer in the order of the list above (if you write a class, make its layers in that order).
+# Then it holds answers and gradients against the definition, written down in NumPy (folded: it gives exercise 2 away).
 # Who passes it in both has written one network twice:
 
 # %% tags=["classroom", "folded"]
@@ -1827,8 +1829,8 @@ assert own is not None, "the function returns no network"
 problem = parting(answers_and_gradients(own, small, some, truth, bring),
                   reference(by_numpy, small, some, truth), 1e-5)
 assert not problem, (
-    f"{problem}. Where is the sum, where each ReLU, and what becomes one "
-    "number for each channel?")
+    f"{problem}. Where is the sum, where each ReLU, what becomes one "
+    "number for each channel, and are the answers logits?")
 
 # %% tags=["hidden"]
 small = small_start(3, 5)
@@ -2041,11 +2043,12 @@ assert np.isclose(maps[0, 0, 1, 0], 2 + 5 + 8), (
     "turned round?")
 rng = np.random.default_rng(2)
 x, w, b = (rng.normal(size=size) for size in
-           ((2, 6, 6, 3), (3, 3, 3, 4), (4,)))
+           ((2, 6, 7, 3), (3, 2, 3, 4), (4,)))
 maps = convolve(x, w, b)
-assert np.shape(maps) == (2, 4, 4, 4), (
-    f"two pictures, four kernels: (2, 4, 4, 4), not {np.shape(maps)}")
-one = (x[1, 2:5, 1:4] * w[..., 3]).sum() + b[3]
+assert np.shape(maps) == (2, 4, 6, 4), (
+    "two pictures of 6 × 7, four kernels of 3 × 2: (2, 4, 6, 4), not "
+    f"{np.shape(maps)}")
+one = (x[1, 2:5, 1:3] * w[..., 3]).sum() + b[3]
 assert np.isclose(maps[1, 2, 1, 3], one), (
     "window times kernel, added up over rows, columns and channels, and "
     f"the bias: {one:.3f}, not {maps[1, 2, 1, 3]:.3f}")
@@ -2139,6 +2142,26 @@ def convolve(x, w, b):
         maps += moved @ w[row, column]
     return maps
 
+# %% tags=["pytorch", "wrong"] mistake="takes every picture for a square"
+def convolve(x, w, b):
+    rows, columns = w.shape[:2]
+    high, wide = x.shape[1] - rows + 1, x.shape[1] - columns + 1
+    maps = np.zeros((len(x), high, wide, w.shape[3])) + b
+    for row, column in np.ndindex(rows, columns):
+        moved = x[:, row:row + high, column:column + wide]
+        maps += moved @ w[row, column]
+    return maps
+
+# %% tags=["tensorflow", "wrong"] mistake="takes every picture for a square"
+def convolve(x, w, b):
+    rows, columns = w.shape[:2]
+    high, wide = x.shape[1] - rows + 1, x.shape[1] - columns + 1
+    maps = np.zeros((len(x), high, wide, w.shape[3])) + b
+    for row, column in np.ndindex(rows, columns):
+        moved = x[:, row:row + high, column:column + wide]
+        maps += moved @ w[row, column]
+    return maps
+
 # %% [markdown] tags=["exercise"] exercise="hottest" points=3
 # ### Exercise 3: the hottest place
 #
@@ -2167,11 +2190,12 @@ def hottest(maps, slopes):
     ### END SOLUTION
 
 # %% [markdown]
-# The check has maps of 7 × 7 places and three channels, of which one speaks against the class:
+# The check has maps of 7 × 7 places and three channels, of which one speaks against the class; in one place two of them meet:
 
 # %% tags=["check"]
 three_maps = np.zeros((7, 7, 3))
-three_maps[2, 5, 0], three_maps[4, 1, 1], three_maps[6, 3, 2] = 3, 2, 9
+three_maps[2, 5, 0], three_maps[6, 3, 2] = 3, 9
+three_maps[4, 1] = [0, 3, 1]  # here two maps meet
 by_maps = np.zeros((7, 7, 3))
 by_maps[0, 0] = 49.0 * np.array([1, 2, -1])  # the mean of a map: 1, 2, -1
 heat, place = hottest(three_maps, by_maps)
@@ -2183,8 +2207,13 @@ assert np.isclose(heat[2, 5], 3), (
 assert np.min(heat) == 0, (
     "what speaks against the class is left out: no heat below 0, and "
     f"yours goes down to {np.min(heat):.0f}")
+assert np.isclose(heat[4, 1], 5), (
+    "at row 4, column 1 two maps meet: 3 times 2 for the class, 1 against "
+    f"it, make 5, not {heat[4, 1]:.2f}; the ReLU comes after the sum")
+assert np.shape(place) == (2,), (
+    f"the place is a pair, (row, column), not {place}")
 assert tuple(place) == (4, 1), (
-    f"the hottest place is row 4, column 1 (2 times 2), not {place}")
+    f"the hottest place is row 4, column 1 (with 5), not {place}")
 
 # %% tags=["hidden"]
 oblong = np.zeros((3, 8, 2))
@@ -2247,6 +2276,34 @@ def hottest(maps, slopes):
     importance = slopes.mean((0, 1))
     heat = np.maximum(maps @ importance, 0)
     row, column = divmod(heat.argmax(), len(heat))
+    return heat, (int(row), int(column))
+
+# %% tags=["pytorch", "wrong"] mistake="takes ReLU of each map, and then the sum"
+def hottest(maps, slopes):
+    importance = slopes.mean((0, 1))
+    heat = np.maximum(maps * importance, 0).sum(-1)
+    row, column = np.unravel_index(heat.argmax(), heat.shape)
+    return heat, (int(row), int(column))
+
+# %% tags=["tensorflow", "wrong"] mistake="takes ReLU of each map, and then the sum"
+def hottest(maps, slopes):
+    importance = slopes.mean((0, 1))
+    heat = np.maximum(maps * importance, 0).sum(-1)
+    row, column = np.unravel_index(heat.argmax(), heat.shape)
+    return heat, (int(row), int(column))
+
+# %% tags=["pytorch", "wrong"] mistake="leaves out the maps that speak against the class"
+def hottest(maps, slopes):
+    importance = np.maximum(slopes.mean((0, 1)), 0)
+    heat = maps @ importance
+    row, column = np.unravel_index(heat.argmax(), heat.shape)
+    return heat, (int(row), int(column))
+
+# %% tags=["tensorflow", "wrong"] mistake="leaves out the maps that speak against the class"
+def hottest(maps, slopes):
+    importance = np.maximum(slopes.mean((0, 1)), 0)
+    heat = maps @ importance
+    row, column = np.unravel_index(heat.argmax(), heat.shape)
     return heat, (int(row), int(column))
 
 # %% [markdown] tags=["exercise"] exercise="steadfast" points=3
