@@ -5,6 +5,7 @@ Gradients 1 and 3, then one step of SGD with rate 1:
     PyTorch  4.0
     Keras    2.0
 """
+import torch._dynamo  # before TensorFlow, see docs/findings.md
 import keras
 import tensorflow as tf
 import torch

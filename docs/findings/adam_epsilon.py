@@ -5,6 +5,7 @@ One weight, one gradient of 1e-6, one step with rate 1 and epsilon 1e-7:
     PyTorch  -0.9091
     Keras    -0.2403
 """
+import torch._dynamo  # before TensorFlow, see docs/findings.md
 import keras
 import tensorflow as tf
 import torch

@@ -6,6 +6,7 @@ One token twice in a batch, with gradients 1 and -0.5; the sum is 0.5. Adam's se
     Keras             1.25
     Keras, densified  0.25
 """
+import torch._dynamo  # before TensorFlow, see docs/findings.md
 import keras
 import tensorflow as tf
 import torch

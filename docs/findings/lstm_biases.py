@@ -5,6 +5,7 @@ Bias vectors of an LSTM with 1 unit, and how far their sum moves in a step of SG
     PyTorch  2 biases, 2.0
     Keras    1 bias, 1.0
 """
+import torch._dynamo  # before TensorFlow, see docs/findings.md
 import keras
 import tensorflow as tf
 import torch

@@ -5,6 +5,7 @@ A weight after four steps with gradient 1 and momentum .875, the rate .1 through
     PyTorch  -0.8826 -0.3470
     Keras    -0.8826 -0.6239
 """
+import torch._dynamo  # before TensorFlow, see docs/findings.md
 import keras
 import tensorflow as tf
 import torch

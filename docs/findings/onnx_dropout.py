@@ -8,6 +8,7 @@ Is there a file, and does ONNX Runtime open it?
 import pathlib
 import tempfile
 
+import torch._dynamo  # before TensorFlow, see docs/findings.md
 import keras
 import numpy as np
 import onnxruntime

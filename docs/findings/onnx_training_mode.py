@@ -10,6 +10,7 @@ What ONNX Runtime answers:
 import pathlib
 import tempfile
 
+import torch._dynamo  # before TensorFlow, see docs/findings.md
 import keras
 import numpy as np
 import onnxruntime

@@ -5,6 +5,7 @@ How far the first step with rate 0.001 and a gradient of 1 is from 0.001, in uni
     PyTorch  0.0
     Keras    4.7
 """
+import torch._dynamo  # before TensorFlow, see docs/findings.md
 import keras
 import tensorflow as tf
 import torch

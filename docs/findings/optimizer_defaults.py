@@ -6,6 +6,7 @@ The first step for a gradient of 1, in learning rates:
     PyTorch    10.00   1.000   0.0032
     Keras       3.16   0.953   0.0014
 """
+import torch._dynamo  # before TensorFlow, see docs/findings.md
 import keras
 import tensorflow as tf
 import torch

@@ -10,6 +10,7 @@ import pathlib
 import tempfile
 import warnings
 
+import torch._dynamo  # before TensorFlow, see docs/findings.md
 import keras
 import numpy as np
 import torch

@@ -15,6 +15,7 @@ FOLDER = ROOT / "docs" / "findings"
 SCRIPTS = sorted(path.stem for path in FOLDER.glob("*.py"))
 RUN_ALL = """
 import contextlib, io, json, runpy, sys
+import torch._dynamo  # before TensorFlow, see docs/findings.md
 import tandem.tensorflow
 printed = {}
 for path in sys.argv[1:]:
