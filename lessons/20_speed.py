@@ -1817,7 +1817,7 @@ class Machine:
 #
 # `compare(steps, rounds, count, clock)` is given a dictionary `{name: step}` of functions without arguments, and a `clock()` that says the time in seconds.
 #
-# - Each step is called once before anything is timed.
+# - Each step is called once, in the dictionary's order, before anything is timed.
 # - Then there are `rounds` rounds. In each of them every step has a block of `count` calls; the clock is read right before and right after a block, and at no other time. Round 0 begins with the first name, round 1 with the second, and so on, in a circle; the others follow in the dictionary's order, in a circle.
 # - It returns `{name: array}`: for each round the time of the **first** name's block divided by this name's, of the same round.
 
@@ -1863,33 +1863,31 @@ def compare(steps, rounds, count, clock):
     ### END SOLUTION
 
 # %% [markdown]
-# The check has two steps that cost 3 and 2 seconds, and 1,000 more at their first call; then a machine that gets slower with every call:
+# The check has three steps that cost 3, 1.6 and 2 seconds, and 1,000 more at their first call, and a log of every call and every look at the clock; then a machine that gets slower with every call:
 
 # %% tags=["check"]
-cold = Machine({"eager": 3.0, "compiled": 2.0})
-given = compare(cold.steps(), 4, 5, cold.clock)
-assert isinstance(given, dict) and list(given) == ["eager", "compiled"], (
+costs = {"b": 3.0, "a": 1.6, "c": 2.0}
+cold = Machine(costs)
+given = compare(cold.steps(), 3, 2, cold.clock)
+log = "".join(cold.said).replace("clock", "|")
+wanted = "bac" + "".join(f"|{2 * name}|" for name in "bac" "acb" "cba")
+assert log == wanted, (
+    "of b, a and c, in 3 rounds of 2 calls each, with | for a look at "
+    f"the clock, the log is {wanted}; yours: {log}")
+assert isinstance(given, dict) and list(given) == list(costs), (
     f"a dictionary with an array for each name, not {given!r}")
-assert np.shape(given["compiled"]) == (4,), (
-    "one ratio for each of 4 rounds; yours has shape "
-    f"{np.shape(given['compiled'])}")
-assert np.allclose(given["compiled"], 1.5), (
-    "3 s against 2 s is 1.5 in each round, not "
-    f"{np.round(given['compiled'], 3)}; is a first call in it?")
-assert np.allclose(given["eager"], 1), "the first against itself is 1"
-calls = cold.said.count("eager"), cold.said.count("compiled")
-assert calls == (21, 21), f"1 + 4 × 5 calls of each, not {calls}"
-read = cold.said.count("clock")
-assert read == 16, f"8 blocks, so 16 looks at the clock, not {read}"
-blocks_begin = [cold.said[at + 1] for at in range(len(cold.said) - 1)
-                if cold.said[at] == "clock"
-                and cold.said[at + 1] != "clock"]
-assert blocks_begin[:4] == ["eager", "compiled", "compiled", "eager"], (
-    f"round 1 begins with the second name; yours: {blocks_begin[:4]}")
-hot = Machine({"eager": 3.0, "compiled": 2.0}, heat=0.01)
-middle_one = np.median(compare(hot.steps(), 8, 3, hot.clock)["compiled"])
-assert abs(middle_one - 1.5) < 0.03, (
-    f"also on a machine that slows down about 1.5, not {middle_one:.3f}")
+for name, ratio in {"b": 1, "a": 1.875, "c": 1.5}.items():
+    shape = getattr(given[name], "shape", type(given[name]).__name__)
+    assert shape == (3,), f"an array (3,) for each name, not {shape}"
+    assert np.allclose(given[name], ratio), (
+        f"b's 3 s against {name}'s {costs[name]} s is {ratio} in each "
+        f"round, not {np.round(given[name], 3)}")
+hot = Machine(costs, heat=0.01)
+slower = compare(hot.steps(), 8, 3, hot.clock)["c"]
+assert slower.shape == (8,), f"8 rounds, 8 ratios, not {slower.shape}"
+assert abs(slower - 1.5).max() < 0.2, (
+    "on a machine that slows down it is about 1.5 in each round, too, if "
+    f"both times are of that round; yours: {np.round(slower, 2)}")
 
 # %% tags=["hidden"]
 three = Machine({"c": 1.0, "a": 2.0, "b": 4.0})
@@ -1899,6 +1897,10 @@ assert np.allclose(given["b"], 0.25), "1 s against 4 s is a quarter"
 order = [one for one in three.said if one != "clock"][3:]
 assert order == list("cab" "abc" "bca" "cab"), (
     f"four rounds of three begin in a circle; yours: {order}")
+alone = Machine({"only": 0.5})
+given = compare(alone.steps(), 5, 7, alone.clock)
+assert np.array_equal(given["only"], np.ones(5)), "one step alone is as fast as itself"
+assert alone.said.count("only") == 36 and alone.said.count("clock") == 10, "1 + 5 × 7 calls, 10 looks at the clock"
 
 # %% tags=["pytorch", "wrong"] mistake="times the first call, too"
 def compare(steps, rounds, count, clock):
@@ -1984,6 +1986,190 @@ def compare(steps, rounds, count, clock):
     base = np.array(times[names[0]])
     return {name: base / np.array(taken) for name, taken in times.items()}
 
+# %% tags=["wrong"] mistake="changes places with the first only"
+def compare(steps, rounds, count, clock):
+    names, times = list(steps), {name: [] for name in steps}
+    for step in steps.values():
+        step()
+    for turn in range(rounds):
+        first = names[turn % len(names)]
+        for name in [first] + [one for one in names if one != first]:
+            begun = clock()
+            for _ in range(count):
+                steps[name]()
+            times[name].append(clock() - begun)
+    base = np.array(times[names[0]])
+    return {name: base / np.array(taken) for name, taken in times.items()}
+
+# %% tags=["wrong"] mistake="goes round in the other direction"
+def compare(steps, rounds, count, clock):
+    names, times = list(steps), {name: [] for name in steps}
+    for step in steps.values():
+        step()
+    for turn in range(rounds):
+        first = -turn % len(names)
+        for name in names[first:] + names[:first]:
+            begun = clock()
+            for _ in range(count):
+                steps[name]()
+            times[name].append(clock() - begun)
+    base = np.array(times[names[0]])
+    return {name: base / np.array(taken) for name, taken in times.items()}
+
+# %% tags=["wrong"] mistake="looks at the clock at every call"
+def compare(steps, rounds, count, clock):
+    names, times = list(steps), {name: [] for name in steps}
+    for step in steps.values():
+        step()
+    for turn in range(rounds):
+        first = turn % len(names)
+        for name in names[first:] + names[:first]:
+            times[name].append(0)
+            for _ in range(count):
+                begun = clock()
+                steps[name]()
+                times[name][-1] += clock() - begun
+    base = np.array(times[names[0]])
+    return {name: base / np.array(taken) for name, taken in times.items()}
+
+# %% tags=["wrong"] mistake="one look at the clock between two blocks"
+def compare(steps, rounds, count, clock):
+    names, times = list(steps), {name: [] for name in steps}
+    for step in steps.values():
+        step()
+    for turn in range(rounds):
+        first = turn % len(names)
+        begun = clock()
+        for name in names[first:] + names[:first]:
+            for _ in range(count):
+                steps[name]()
+            now = clock()
+            times[name].append(now - begun)
+            begun = now
+    base = np.array(times[names[0]])
+    return {name: base / np.array(taken) for name, taken in times.items()}
+
+# %% tags=["wrong"] mistake="calls each once before every block"
+def compare(steps, rounds, count, clock):
+    names, times = list(steps), {name: [] for name in steps}
+    for step in steps.values():
+        step()
+    for turn in range(rounds):
+        first = turn % len(names)
+        for name in names[first:] + names[:first]:
+            steps[name]()
+            begun = clock()
+            for _ in range(count):
+                steps[name]()
+            times[name].append(clock() - begun)
+    base = np.array(times[names[0]])
+    return {name: base / np.array(taken) for name, taken in times.items()}
+
+# %% tags=["wrong"] mistake="this name's time divided by the first one's"
+def compare(steps, rounds, count, clock):
+    names, times = list(steps), {name: [] for name in steps}
+    for step in steps.values():
+        step()
+    for turn in range(rounds):
+        first = turn % len(names)
+        for name in names[first:] + names[:first]:
+            begun = clock()
+            for _ in range(count):
+                steps[name]()
+            times[name].append(clock() - begun)
+    base = np.array(times[names[0]])
+    return {name: np.array(taken) / base for name, taken in times.items()}
+
+# %% tags=["wrong"] mistake="divides by the mean of all rounds"
+def compare(steps, rounds, count, clock):
+    names, times = list(steps), {name: [] for name in steps}
+    for step in steps.values():
+        step()
+    for turn in range(rounds):
+        first = turn % len(names)
+        for name in names[first:] + names[:first]:
+            begun = clock()
+            for _ in range(count):
+                steps[name]()
+            times[name].append(clock() - begun)
+    base = np.mean(times[names[0]])
+    return {name: base / np.array(taken) for name, taken in times.items()}
+
+# %% tags=["wrong"] mistake="divides what the fastest took"
+def compare(steps, rounds, count, clock):
+    names, times = list(steps), {name: [] for name in steps}
+    for step in steps.values():
+        step()
+    for turn in range(rounds):
+        first = turn % len(names)
+        for name in names[first:] + names[:first]:
+            begun = clock()
+            for _ in range(count):
+                steps[name]()
+            times[name].append(clock() - begun)
+    base = np.array(min(times.values(), key=sum))
+    return {name: base / np.array(taken) for name, taken in times.items()}
+
+# %% tags=["wrong"] mistake="returns the median alone"
+def compare(steps, rounds, count, clock):
+    names, times = list(steps), {name: [] for name in steps}
+    for step in steps.values():
+        step()
+    for turn in range(rounds):
+        first = turn % len(names)
+        for name in names[first:] + names[:first]:
+            begun = clock()
+            for _ in range(count):
+                steps[name]()
+            times[name].append(clock() - begun)
+    base = np.array(times[names[0]])
+    return {name: np.median(base / np.array(taken)) for name, taken in times.items()}
+
+# %% tags=["wrong"] mistake="returns lists"
+def compare(steps, rounds, count, clock):
+    names, times = list(steps), {name: [] for name in steps}
+    for step in steps.values():
+        step()
+    for turn in range(rounds):
+        first = turn % len(names)
+        for name in names[first:] + names[:first]:
+            begun = clock()
+            for _ in range(count):
+                steps[name]()
+            times[name].append(clock() - begun)
+    base = np.array(times[names[0]])
+    return {name: list(base / np.array(taken)) for name, taken in times.items()}
+
+# %% tags=["wrong"] mistake="cuts the seconds to whole ones"
+def compare(steps, rounds, count, clock):
+    names, times = list(steps), {name: [] for name in steps}
+    for step in steps.values():
+        step()
+    for turn in range(rounds):
+        first = turn % len(names)
+        for name in names[first:] + names[:first]:
+            begun = clock()
+            for _ in range(count):
+                steps[name]()
+            times[name].append(int(clock() - begun))
+    base = np.array(times[names[0]])
+    return {name: base / np.array(taken) for name, taken in times.items()}
+
+# %% tags=["wrong"] mistake="two calls, whatever count says"
+def compare(steps, rounds, count, clock):
+    names, times = list(steps), {name: [] for name in steps}
+    for step in steps.values():
+        step()
+    for turn in range(rounds):
+        first = turn % len(names)
+        for name in names[first:] + names[:first]:
+            begun = clock()
+            for _ in range(2):
+                steps[name]()
+            times[name].append(clock() - begun)
+    base = np.array(times[names[0]])
+    return {name: base / np.array(taken) for name, taken in times.items()}
+
 # %% [markdown] tags=["exercise"] exercise="interval" points=3
 # ### Exercise 2: how sure is the median?
 #
@@ -1996,6 +2182,7 @@ def compare(steps, rounds, count, clock):
 # $$1 - 2 \sum_{i=0}^{k-1} \binom{n}{i} \, 2^{-n}.$$
 #
 # `median_interval(ratios)` returns `(low, high)`, this interval for the largest $k$ (counted from 1) with a probability of at least 0.95; `(nan, nan)` if there is no such $k$.
+# `ratios` is an array in any order, and stays as it is.
 #
 # When the check passes, ask it about the lesson's own ratios, `visits["dense"]["host"] / visits["dense"]["guest"]`: is 1 in the interval?
 
@@ -2038,19 +2225,26 @@ def median_interval(ratios):
     ### END SOLUTION
 
 # %% [markdown]
-# The check has 9 ratios, of which the second smallest and second largest are the answer (0.961), and 20:
+# The check has 9 ratios, of which the second smallest and second largest are the answer (0.961), and 20, 8 and 5:
 
 # %% tags=["check"]
 nine = np.array([1.31, 1.02, 0.97, 1.10, 1.22, 1.05, 2.90, 1.08, 1.15])
-given = median_interval(nine)
-assert np.shape(given) == (2,), f"two numbers, not {given!r}"
-assert np.allclose(given, (1.02, 1.31)), (
-    "of 9 the second smallest and the second largest, 1.02 and 1.31 (the "
-    f"outlier of 2.90 has no say); yours: {np.round(given, 3)}")
-given = median_interval(np.arange(20.0))
-assert np.allclose(given, (5, 14)), (
-    "of 20 the sixth from either end (k = 6: 0.959, k = 7: 0.885), here 5 "
-    f"and 14; yours: {np.round(given, 3)}")
+for ratios, wanted, why in (
+        (nine, (1.02, 1.31), "of 9 the second smallest and the second "
+         "largest (the outlier of 2.90 has no say)"),
+        (np.arange(20.0)[::-1], (5, 14), "of 20 the sixth from either end "
+         "(k = 6: 0.959, k = 7: 0.885)"),
+        (np.arange(8.0), (0, 7), "of 8 the smallest and the largest "
+         "(k = 1: 0.992, k = 2: 0.930)"),
+        (np.arange(5.0), (np.nan, np.nan), "of 5 even the whole range is "
+         "not sure enough (k = 1: 0.938)")):
+    before = ratios.copy()
+    given = median_interval(ratios)
+    two = np.shape(given) == (2,) and given[0] is not None
+    assert two, f"{why}: two numbers, {wanted}, not {given!r}"
+    assert np.allclose(given, wanted, equal_nan=True), (
+        f"{why}: {wanted}; yours: {np.round(given, 3)}")
+    assert np.array_equal(ratios, before), "the ratios that come in stay"
 
 # %% tags=["hidden"]
 assert np.isnan(median_interval(np.arange(5.0))).all(), (
@@ -2098,6 +2292,91 @@ def median_interval(ratios):
         k += 1
     return ordered[k - 1], ordered[n - k]
 
+# %% tags=["wrong"] mistake="does not sort"
+def median_interval(ratios):
+    from math import comb
+
+    ordered, k = ratios, 0
+    n = len(ordered)
+    while 2 * sum(comb(n, i) for i in range(k + 1)) / 2**n <= 0.05:
+        k += 1
+    if k == 0:
+        return float("nan"), float("nan")
+    return ordered[k - 1], ordered[n - k]
+
+# %% tags=["wrong"] mistake="sorts what came in"
+def median_interval(ratios):
+    from math import comb
+
+    ratios.sort()
+    ordered, k = ratios, 0
+    n = len(ordered)
+    while 2 * sum(comb(n, i) for i in range(k + 1)) / 2**n <= 0.05:
+        k += 1
+    if k == 0:
+        return float("nan"), float("nan")
+    return ordered[k - 1], ordered[n - k]
+
+# %% tags=["wrong"] mistake="counts one side only"
+def median_interval(ratios):
+    from math import comb
+
+    ordered, k = np.sort(ratios), 0
+    n = len(ordered)
+    while sum(comb(n, i) for i in range(k + 1)) / 2**n <= 0.05:
+        k += 1
+    if k == 0:
+        return float("nan"), float("nan")
+    return ordered[k - 1], ordered[n - k]
+
+# %% tags=["wrong"] mistake="is content with 0.9"
+def median_interval(ratios):
+    from math import comb
+
+    ordered, k = np.sort(ratios), 0
+    n = len(ordered)
+    while 2 * sum(comb(n, i) for i in range(k + 1)) / 2**n <= 0.1:
+        k += 1
+    if k == 0:
+        return float("nan"), float("nan")
+    return ordered[k - 1], ordered[n - k]
+
+# %% tags=["wrong"] mistake="counts k from 0"
+def median_interval(ratios):
+    from math import comb
+
+    ordered, k = np.sort(ratios), 0
+    n = len(ordered)
+    while 2 * sum(comb(n, i) for i in range(k + 1)) / 2**n <= 0.05:
+        k += 1
+    if k == 0:
+        return float("nan"), float("nan")
+    return ordered[k], ordered[n - k - 1]
+
+# %% tags=["wrong"] mistake="takes one coin too many"
+def median_interval(ratios):
+    from math import comb
+
+    ordered, k = np.sort(ratios), 0
+    n = len(ordered)
+    while 2 * sum(comb(n, i) for i in range(k + 2)) / 2**n <= 0.05:
+        k += 1
+    if k == 0:
+        return float("nan"), float("nan")
+    return ordered[k - 1], ordered[n - k]
+
+# %% tags=["wrong"] mistake="None where there is no k"
+def median_interval(ratios):
+    from math import comb
+
+    ordered, k = np.sort(ratios), 0
+    n = len(ordered)
+    while 2 * sum(comb(n, i) for i in range(k + 1)) / 2**n <= 0.05:
+        k += 1
+    if k == 0:
+        return None
+    return ordered[k - 1], ordered[n - k]
+
 # %% [markdown] tags=["exercise"] exercise="flops" points=3
 # ### Exercise 3: what does the shipped network cost?
 #
@@ -2106,7 +2385,9 @@ def median_interval(ratios):
 # - A kernel with four axes, (height, width, inputs, outputs), is a convolution that keeps the picture's size.
 # - Between two convolutions pooling halves the size, rounded down; after the last one the mean of each channel is taken.
 # - A kernel with two axes is a dense layer.
-# - Pictures are square, `size` by `size`, `batch` of them. Products and their additions count, biases and everything else do not.
+# - Pictures are square, `size` by `size`, `batch` of them; a kernel need not be. A product and its addition are two operations; biases and everything else do not count.
+#
+# Layers may have any names; what you are given stays as it is.
 
 # %% [markdown] tags=["hint"]
 # The layers are in order.
@@ -2141,31 +2422,42 @@ def count_flops(trained, size, batch):
     ### END SOLUTION
 
 # %% [markdown]
-# The check counts the shipped judge, for one image and for 64:
+# The check counts the shipped judge for images of 30 by 30, one and 64 of them, and then a network with an oblong kernel:
 
 # %% tags=["check"]
 shipped = data.fashion_classifier()
-given = count_flops(shipped, 28, 1)
-assert isinstance(given, dict) and list(given) == list(shipped), (
-    f"a number for each of {list(shipped)}, not {given!r}")
-wanted = {"convolution_1": 451_584, "convolution_2": 7_225_344,
-          "convolution_3": 3_612_672, "output": 1_280}
-for name, count in wanted.items():
+names = {layer: list(kinds) for layer, kinds in shipped.items()}
+given = count_flops(shipped, 30, 1)
+assert isinstance(given, dict) and list(given) == list(names), (
+    f"a number for each of {list(names)}, not {given!r}")
+assert names == {layer: list(kinds) for layer, kinds in shipped.items()}, (
+    "the weights are to stay as they are")
+wanted = {"convolution_1": (30, 518_400), "convolution_2": (15, 8_294_400),
+          "convolution_3": (7, 3_612_672), "output": (1, 1_280)}
+for name, (side, count) in wanted.items():
     assert given[name] == count, (
-        f"{name}, kernel {shipped[name]['kernel'].shape}: {count:,}, "
-        f"not {given[name]:,} ({given[name] / count:.3g} times as many)")
-many = count_flops(shipped, 28, 64)
-assert many["output"] == 64 * 1_280, "64 images take 64 times as much"
+        f"{name}, kernel {shipped[name]['kernel'].shape} on {side} by "
+        f"{side}: {count:,}, not {given[name]:,} "
+        f"({given[name] / count:.3g} times as many)")
+many = count_flops(shipped, 30, 64)
+assert all(many[name] == 64 * given[name] for name in names), (
+    f"64 images take 64 times as much in each layer, not {many}")
+small = {"wide": {"kernel": np.zeros((5, 1, 3, 8))},
+         "one": {"kernel": np.zeros((8, 4))}}
+given = count_flops(small, 9, 2)
+assert given == {"wide": 38_880, "one": 128}, (
+    "2 images of 9 by 9, kernels (5, 1, 3, 8) and (8, 4): 38,880 and 128; "
+    f"yours: {given}")
 
 # %% tags=["hidden"]
-given = count_flops(shipped, 30, 1)
-assert given["convolution_3"] == 2 * 49 * 9 * 64 * 64, (
-    "30 pixels become 15, and those 7: pooling rounds down")
-odd = {"wide": {"kernel": np.zeros((5, 1, 3, 8))},
-       "one": {"kernel": np.zeros((8, 4))}, "two": {"kernel": np.zeros((4, 2))}}
-given = count_flops(odd, 9, 2)
-assert given == {"wide": 2 * 2 * 81 * 120, "one": 128, "two": 32}, (
-    f"one oblong convolution and two dense layers; yours: {given}")
+given = count_flops(shipped, 28, 1)
+assert given == {"convolution_1": 451_584, "convolution_2": 7_225_344, "convolution_3": 3_612_672, "output": 1_280}, (
+    f"of the judge at its own size, 28 by 28: {given}")
+odd = {name: {"kernel": np.zeros((3, 5, 2, 2)), "bias": np.zeros(2)} for name in "dcba"}
+odd |= {"one": {"kernel": np.zeros((8, 4))}, "two": {"kernel": np.zeros((4, 2))}}
+given = count_flops(odd, 43, 3)
+wanted = {name: 2 * 3 * side**2 * 60 for name, side in zip("dcba", (43, 21, 10, 5))} | {"one": 192, "two": 48}
+assert given == wanted, f"four convolutions and two dense layers: {wanted}, not {given}"
 
 # %% tags=["pytorch", "wrong"] mistake="forgets that a product is added, too"
 def count_flops(trained, size, batch):
@@ -2219,6 +2511,117 @@ def count_flops(trained, size, batch):
         shape, rows = arrays["kernel"].shape, batch
         if len(shape) == 4:
             size = -(-size // 2) if pooled else size
+            pooled, rows = True, batch * size**2
+        found[name] = 2 * rows * int(np.prod(shape))
+    return found
+
+# %% tags=["wrong"] mistake="pools before the first convolution"
+def count_flops(trained, size, batch):
+    found, pooled = {}, False
+    for name, arrays in trained.items():
+        shape, rows = arrays["kernel"].shape, batch
+        if len(shape) == 4:
+            size = size // 2
+            pooled, rows = True, batch * size**2
+        found[name] = 2 * rows * int(np.prod(shape))
+    return found
+
+# %% tags=["wrong"] mistake="keeps half pixels"
+def count_flops(trained, size, batch):
+    found, pooled = {}, False
+    for name, arrays in trained.items():
+        shape, rows = arrays["kernel"].shape, batch
+        if len(shape) == 4:
+            size = size / 2 if pooled else size
+            pooled, rows = True, batch * size**2
+        found[name] = 2 * rows * int(np.prod(shape))
+    return found
+
+# %% tags=["wrong"] mistake="forgets the batch"
+def count_flops(trained, size, batch):
+    found, pooled = {}, False
+    for name, arrays in trained.items():
+        shape, rows = arrays["kernel"].shape, batch
+        if len(shape) == 4:
+            size = size // 2 if pooled else size
+            pooled, rows = True, size**2
+        found[name] = 2 * rows * int(np.prod(shape))
+    return found
+
+# %% tags=["wrong"] mistake="counts the bias"
+def count_flops(trained, size, batch):
+    found, pooled = {}, False
+    for name, arrays in trained.items():
+        shape, rows = arrays["kernel"].shape, batch
+        if len(shape) == 4:
+            size = size // 2 if pooled else size
+            pooled, rows = True, batch * size**2
+        found[name] = 2 * rows * int(np.prod(shape)) + rows * shape[-1]
+    return found
+
+# %% tags=["wrong"] mistake="a dense layer for every pixel"
+def count_flops(trained, size, batch):
+    found, pooled = {}, False
+    for name, arrays in trained.items():
+        shape, rows = arrays["kernel"].shape, batch
+        if len(shape) == 4:
+            size = size // 2 if pooled else size
+            pooled = True
+        rows = batch * size**2
+        found[name] = 2 * rows * int(np.prod(shape))
+    return found
+
+# %% tags=["wrong"] mistake="takes every kernel for 3 by 3"
+def count_flops(trained, size, batch):
+    found, pooled = {}, False
+    for name, arrays in trained.items():
+        shape, rows = arrays["kernel"].shape, batch
+        if len(shape) == 4:
+            size = size // 2 if pooled else size
+            pooled, rows = True, batch * size**2
+        found[name] = 2 * rows * int(np.prod(shape[-2:])) * (9 if len(shape) == 4 else 1)
+    return found
+
+# %% tags=["wrong"] mistake="knows a convolution by its name"
+def count_flops(trained, size, batch):
+    found, pooled = {}, False
+    for name, arrays in trained.items():
+        shape, rows = arrays["kernel"].shape, batch
+        if name.startswith("convolution"):
+            size = size // 2 if pooled else size
+            pooled, rows = True, batch * size**2
+        found[name] = 2 * rows * int(np.prod(shape))
+    return found
+
+# %% tags=["wrong"] mistake="takes the kernels out"
+def count_flops(trained, size, batch):
+    found, pooled = {}, False
+    for name, arrays in trained.items():
+        shape, rows = arrays.pop("kernel").shape, batch
+        if len(shape) == 4:
+            size = size // 2 if pooled else size
+            pooled, rows = True, batch * size**2
+        found[name] = 2 * rows * int(np.prod(shape))
+    return found
+
+# %% tags=["wrong"] mistake="returns the sum of all layers"
+def count_flops(trained, size, batch):
+    found, pooled = {}, False
+    for name, arrays in trained.items():
+        shape, rows = arrays["kernel"].shape, batch
+        if len(shape) == 4:
+            size = size // 2 if pooled else size
+            pooled, rows = True, batch * size**2
+        found[name] = 2 * rows * int(np.prod(shape))
+    return sum(found.values())
+
+# %% tags=["wrong"] mistake="halves twice at the most"
+def count_flops(trained, size, batch):
+    found, pooled = {}, False
+    for name, arrays in trained.items():
+        shape, rows = arrays["kernel"].shape, batch
+        if len(shape) == 4:
+            size = size // 2 if 0 < len(found) < 3 else size
             pooled, rows = True, batch * size**2
         found[name] = 2 * rows * int(np.prod(shape))
     return found

@@ -1821,10 +1821,10 @@ from tandem.exercises import attempt
 # Our batch could be cut into equal shares.
 # Yours cannot: ten images, four workers.
 #
-# `parallel_step(weights, inputs, labels, workers, gradient, rate)` takes one step of gradient descent as `workers` processes would take it, and returns the new weights (an array; the old one stays as it is).
+# `parallel_step(weights, inputs, labels, workers, gradient, rate)` takes one step of gradient descent as `workers` processes would take it, and returns the new weights (an array of the same shape, whichever that is; the old one stays as it is).
 # `gradient(weights, inputs, labels)` is what a worker computes: the gradient of the *mean* loss of the images it is given.
-# Cut the batch, in order, into `workers` shares that differ by at most one image, ask for each, and put the answers together so that the step is *the step of the whole batch*.
-# A batch may hold fewer images than there are workers.
+# Cut the batch, in order, into `workers` shares that differ by at most one image (each a piece of the batch as it stands), ask for each, and put the answers together so that the step is *the step of the whole batch*.
+# A batch may hold fewer images than there are workers; then some have none, and are not asked.
 
 # %% [markdown] tags=["hint"]
 # `np.array_split` cuts into nearly equal parts.
@@ -1856,7 +1856,7 @@ def parallel_step(weights, inputs, labels, workers, gradient, rate):
     ### END SOLUTION
 
 # %% [markdown]
-# The check is a small regression with ten rows, whose gradient is known, and it counts what each worker is given:
+# The check is a small regression with ten rows, and with three, whose gradient is known, and it counts what each worker is given:
 
 # %% tags=["classroom", "folded"]
 sizes = []
@@ -1876,18 +1876,28 @@ begin_at = np.array([0.3, 0.1, -0.2, 0.4])
 # And now yours:
 
 # %% tags=["check"]
-for workers in (1, 2, 4):
-    sizes.clear()
-    given = parallel_step(begin_at.copy(), table, aims, workers, slope, .1)
-    shares = sorted(sizes)
-    wanted = [(10 + worker) // workers for worker in range(workers)]
-    assert shares == wanted, (
-        f"{workers} workers should get {wanted} images, not {shares}")
-    whole = begin_at - 0.1 * slope(begin_at, table, aims)
+order = np.argsort(table[:, 0])
+for workers, images in ((1, 10), (2, 10), (4, 10), (5, 3)):
+    rows, goals, parts = table[order][:images], aims[order][:images], []
+    def noted(weights, inputs, labels):
+        parts.append(inputs.tolist())
+        return slope(weights, inputs, labels)
+    kept, case = begin_at.copy(), f"workers: {workers}, images: {images}"
+    given = parallel_step(kept, rows, goals, workers, noted, 0.1)
+    assert np.array_equal(kept, begin_at), "the old weights are to stay"
+    shape = getattr(given, "shape", type(given).__name__)
+    assert shape == (4,), f"an array (4,) of new weights, not {shape}"
+    shares = sorted(map(len, parts))
+    fair = [(images + worker) // workers for worker in range(workers)]
+    wanted = [size for size in fair if size]
+    assert shares == wanted, f"{case}: shares of {wanted}, not {shares}"
+    assert sum(sorted(parts), []) == rows.tolist(), (
+        f"{case}: each share is one piece of the batch, in its order")
+    whole = begin_at - 0.1 * slope(begin_at, rows, goals)
     apart_by = np.abs(given - whole).max()
     assert apart_by < 1e-12, (
-        f"with {workers} workers and 10 images the weights are "
-        f"{apart_by:.2g} from those of one process with the whole batch")
+        f"{case}: the weights are {apart_by:.2g} from those of one "
+        f"process with the whole batch; the shares were {shares}")
 
 # %% tags=["hidden"]
 kept = begin_at.copy()
@@ -1895,6 +1905,11 @@ given = parallel_step(begin_at, table[:3], aims[:3], 5, slope, 0.1)
 assert np.allclose(given, kept - 0.1 * slope(kept, table[:3], aims[:3])), (
     "three images and five workers: two of them have nothing to say")
 assert np.array_equal(begin_at, kept), "the old weights are to stay"
+matrix, two = np.stack([begin_at, -begin_at], axis=1), np.stack([aims, 2 * aims], axis=1)
+given = parallel_step(matrix, table, two, 3, slope, 0.02)
+wanted = matrix - 0.02 * slope(matrix, table, two)
+assert np.shape(given) == (4, 2), f"weights of shape (4, 2) stay so, and do not become {np.shape(given)}"
+assert np.allclose(given, wanted), "a rate of 0.02, three workers and weights of shape (4, 2): another step"
 
 # %% tags=["pytorch", "wrong"] mistake="takes the plain mean of unequal shares"
 def parallel_step(weights, inputs, labels, workers, gradient, rate):
@@ -1962,14 +1977,114 @@ def parallel_step(weights, inputs, labels, workers, gradient, rate):
     weights -= rate * total / len(inputs)
     return weights.copy()
 
+# %% tags=["wrong"] mistake="every worker goes on from the weights of the one before"
+def parallel_step(weights, inputs, labels, workers, gradient, rate):
+    for images, targets in zip(np.array_split(inputs, workers),
+                               np.array_split(labels, workers)):
+        if len(images):
+            part = len(images) / len(inputs)
+            weights = weights - rate * part * gradient(weights, images,
+                                                       targets)
+    return weights
+
+# %% tags=["wrong"] mistake="adds up without dividing"
+def parallel_step(weights, inputs, labels, workers, gradient, rate):
+    total = 0
+    for images, targets in zip(np.array_split(inputs, workers),
+                               np.array_split(labels, workers)):
+        if len(images):
+            total = total + gradient(weights, images, targets)
+    return weights - rate * total
+
+# %% tags=["wrong"] mistake="goes uphill"
+def parallel_step(weights, inputs, labels, workers, gradient, rate):
+    total = 0
+    for images, targets in zip(np.array_split(inputs, workers),
+                               np.array_split(labels, workers)):
+        if len(images):
+            total = total + len(images) * gradient(weights, images, targets)
+    return weights + rate * total / len(inputs)
+
+# %% tags=["wrong"] mistake="deals the images out like cards"
+def parallel_step(weights, inputs, labels, workers, gradient, rate):
+    total = 0
+    for images, targets in (
+            (inputs[first::workers], labels[first::workers])
+            for first in range(workers)):
+        if len(images):
+            total = total + len(images) * gradient(weights, images, targets)
+    return weights - rate * total / len(inputs)
+
+# %% tags=["wrong"] mistake="shuffles the batch"
+def parallel_step(weights, inputs, labels, workers, gradient, rate):
+    total = 0
+    order = np.random.default_rng(1).permutation(len(inputs))
+    inputs, labels = inputs[order], labels[order]
+    for images, targets in zip(np.array_split(inputs, workers),
+                               np.array_split(labels, workers)):
+        if len(images):
+            total = total + len(images) * gradient(weights, images, targets)
+    return weights - rate * total / len(inputs)
+
+# %% tags=["wrong"] mistake="gives the remainder to the last"
+def parallel_step(weights, inputs, labels, workers, gradient, rate):
+    size, total = len(inputs) // workers, 0
+    for worker in range(workers):
+        first = worker * size
+        last = first + size if worker < workers - 1 else len(inputs)
+        if first < last:
+            total = total + (last - first) * gradient(
+                weights, inputs[first:last], labels[first:last])
+    return weights - rate * total / len(inputs)
+
+# %% tags=["wrong"] mistake="asks one process for everything"
+def parallel_step(weights, inputs, labels, workers, gradient, rate):
+    return weights - rate * gradient(weights, inputs, labels)
+
+# %% tags=["wrong"] mistake="divides by ten images"
+def parallel_step(weights, inputs, labels, workers, gradient, rate):
+    total = 0
+    for images, targets in zip(np.array_split(inputs, workers),
+                               np.array_split(labels, workers)):
+        if len(images):
+            total = total + len(images) * gradient(weights, images, targets)
+    return weights - rate * total / 10
+
+# %% tags=["wrong"] mistake="returns a list"
+def parallel_step(weights, inputs, labels, workers, gradient, rate):
+    total = 0
+    for images, targets in zip(np.array_split(inputs, workers),
+                               np.array_split(labels, workers)):
+        if len(images):
+            total = total + len(images) * gradient(weights, images, targets)
+    return list(weights - rate * total / len(inputs))
+
+# %% tags=["wrong"] mistake="knows the rate of the check only"
+def parallel_step(weights, inputs, labels, workers, gradient, rate):
+    total = 0
+    for images, targets in zip(np.array_split(inputs, workers),
+                               np.array_split(labels, workers)):
+        if len(images):
+            total = total + len(images) * gradient(weights, images, targets)
+    return weights - 0.1 * total / len(inputs)
+
+# %% tags=["wrong"] mistake="flattens the weights"
+def parallel_step(weights, inputs, labels, workers, gradient, rate):
+    total = 0
+    for images, targets in zip(np.array_split(inputs, workers),
+                               np.array_split(labels, workers)):
+        if len(images):
+            total = total + len(images) * gradient(weights, images, targets)
+    return np.ravel(weights - rate * total / len(inputs))
+
 # %% [markdown] tags=["exercise"] exercise="statistics" points=3
 # ### Exercise 2: statistics of all
 #
 # Our shared batch norm averaged means and means of squares, which is right for equal shares, and has a weakness that float64 hid.
 #
 # `join(means, variances, counts)`: row $r$ of `means` and of `variances` (arrays of workers × channels) holds what worker $r$ found in its own `counts[r]` images (the variance divided by the count, not by one less).
-# Return the mean and the variance of each channel over all images.
-# It has to be right for unequal shares, which the check tries, and for channels whose mean is large beside their spread: add 1e8 to the check's values and see.
+# Return the mean and the variance of each channel over all images, two arrays with one number a channel, in this order; what you are given stays as it is.
+# It has to be right for unequal shares, and for channels whose mean is large beside their spread: the check tries both, the second by adding 1e8 to its values.
 
 # %% [markdown] tags=["hint"]
 # The variance of all is the mean of the variances *plus* the variance of the means, both weighted with the counts.
@@ -2012,20 +2127,34 @@ def by_shares(function, values, counts):
 # And now yours:
 
 # %% tags=["check"]
-values = np.random.default_rng(5).normal((1, -2, 0), (1, 3, 0.1), (24, 3))
+values = np.random.default_rng(5).normal((1, -2), (0.1, 3), (24, 2))
 values[:8] += 2
-for counts in ((8, 8, 8), (8, 12, 4)):
-    given, wanted = by_shares(join, values, counts)
+def watched(*arrays):
+    before = [one.copy() for one in arrays]
+    joined = join(*arrays)
+    assert all(map(np.array_equal, arrays, before)), (
+        "means, variances and counts are to stay as they are")
+    assert joined is not None, "return the mean and the variance"
+    return joined
+for counts, more in (((8, 8, 8), 0), ((8, 12, 4), 0), ((8, 12, 4), 1e8)):
+    given, wanted = by_shares(watched, values + more, counts)
+    assert [np.shape(one) for one in given] == [(2,), (2,)], (
+        f"mean and variance, two arrays of 2 channels, not {given!r:.120}")
     for name, one, other in zip(("mean", "variance"), given, wanted):
-        apart_by = np.abs(one - other).max()
-        assert apart_by < 1e-9, (
-            f"shares of {counts} images: a {name} is {apart_by:.2g} off")
+        assert np.abs(one - other).max() < 1e-9 + more * 1e-14, (
+            f"shares of {counts} images, mean of channel 0 about "
+            f"{wanted[0][0]:.3g}: the {name} is {np.round(other, 3)}, not "
+            f"{np.round(one, 3)}")
 
 # %% tags=["hidden"]
 given, wanted = by_shares(join, values + 1e8, (8, 12, 4))
 apart_by = np.abs(given[1] / wanted[1] - 1).max()
 assert apart_by < 1e-3, (
     f"with a mean of 100 million a variance is {apart_by:.0%} off")
+other_values = np.random.default_rng(6).normal(3, (1, 2, 3, 4), (31, 4))
+for counts in ((1, 3, 7, 15, 5), (30, 1), (31,)):
+    given, wanted = by_shares(join, other_values, counts)
+    assert all(np.allclose(*pair, 1e-9) for pair in zip(given, wanted)), f"four channels, shares of {counts}: {given}, not {wanted}"
 
 # %% tags=["pytorch", "wrong"] mistake="averages the variances"
 def join(means, variances, counts):
@@ -2061,12 +2190,77 @@ def join(means, variances, counts):
     square = (part * (variances + means**2)).sum(0)
     return mean, square - mean**2
 
+# %% tags=["wrong"] mistake="the shares' means differ by their plain variance"
+def join(means, variances, counts):
+    part = counts[:, None] / counts.sum()
+    mean = (part * means).sum(0)
+    variance = (part * variances).sum(0) + means.var(0)
+    return mean, variance
+
+# %% tags=["wrong"] mistake="divides by one less"
+def join(means, variances, counts):
+    part = counts[:, None] / counts.sum()
+    mean = (part * means).sum(0)
+    variance = (part * (variances + (means - mean) ** 2)).sum(0)
+    return mean, variance * counts.sum() / (counts.sum() - 1)
+
+# %% tags=["wrong"] mistake="cuts negative variances off at 0"
+def join(means, variances, counts):
+    part = counts[:, None] / counts.sum()
+    mean = (part * means).sum(0)
+    variance = np.maximum((part * (variances + means**2)).sum(0) - mean**2, 0)
+    return mean, variance
+
+# %% tags=["wrong"] mistake="returns deviations"
+def join(means, variances, counts):
+    part = counts[:, None] / counts.sum()
+    mean = (part * means).sum(0)
+    variance = (part * (variances + (means - mean) ** 2)).sum(0)
+    return mean, np.sqrt(variance)
+
+# %% tags=["wrong"] mistake="returns the variance first"
+def join(means, variances, counts):
+    part = counts[:, None] / counts.sum()
+    mean = (part * means).sum(0)
+    variance = (part * (variances + (means - mean) ** 2)).sum(0)
+    return variance, mean
+
+# %% tags=["wrong"] mistake="returns the variance alone"
+def join(means, variances, counts):
+    part = counts[:, None] / counts.sum()
+    mean = (part * means).sum(0)
+    variance = (part * (variances + (means - mean) ** 2)).sum(0)
+    return variance
+
+# %% tags=["wrong"] mistake="keeps the axis of the workers"
+def join(means, variances, counts):
+    part = counts[:, None] / counts.sum()
+    mean = (part * means).sum(0, keepdims=True)
+    variance = (part * (variances + (means - mean) ** 2)).sum(0)
+    return mean, variance
+
+# %% tags=["wrong"] mistake="subtracts the mean in the array that came in"
+def join(means, variances, counts):
+    part = counts[:, None] / counts.sum()
+    mean = (part * means).sum(0)
+    means -= mean
+    variance = (part * (variances + means**2)).sum(0)
+    return mean, variance
+
+# %% tags=["wrong"] mistake="knows three workers only"
+def join(means, variances, counts):
+    means, variances, counts = means[:3], variances[:3], counts[:3]
+    part = counts[:, None] / counts.sum()
+    mean = (part * means).sum(0)
+    variance = (part * (variances + (means - mean) ** 2)).sum(0)
+    return mean, variance
+
 # %% [markdown] tags=["exercise"] exercise="ring" points=3
 # ### Exercise 3: a ring
 #
 # Write the all-reduce of the formula above, for as many workers as there are; what travels is real: the weights of the trained judge of clothes (lesson 11), 56,394 numbers, as if they were gradients.
 #
-# `ring(rank, world, array, send, receive)` runs in every worker at once and returns the *sum* of all workers' arrays (of one length, one axis; the array stays as it is).
+# `ring(rank, world, array, send, receive)` runs in every worker at once and returns the *sum* of all workers' arrays (of one length, one axis, in their own precision; the array stays as it is).
 # `send(part)` gives an array to the next worker, rank + 1, and returns at once; `receive()` waits for one from the worker before.
 # The last sends to the first.
 #
@@ -2143,10 +2337,20 @@ def around(function, arrays):
 # %% tags=["check"]
 for world in (2, 4):
     arrays = [real_weights * (rank + 1) for rank in range(world)]
-    given, sent = around(ring, [one.copy() for one in arrays])
+    before, wanted = [one.copy() for one in arrays], sum(arrays)
+    given, sent = around(ring, arrays)
+    assert all(map(np.array_equal, arrays, before)), (
+        "the array that was given is to stay as it is")
     for rank, one in enumerate(given):
-        assert np.shape(one) == real_weights.shape and np.allclose(
-            one, sum(arrays)), f"rank {rank} of {world} has another sum"
+        shape = getattr(one, "shape", type(one).__name__)
+        right = shape == wanted.shape
+        assert right, f"an array of shape {wanted.shape}, not {shape}"
+        cut = [np.array_split(total, world) for total in (one, wanted)]
+        wrong_parts = [number for number, pair in enumerate(zip(*cut))
+                       if not np.allclose(*pair, 1e-9, 0)]
+        assert not wrong_parts, (
+            f"rank {rank} of {world} has another sum in {wrong_parts} of "
+            f"parts 0 to {world - 1}, by {np.abs(one - wanted).max():.1g}")
     most = 2 * (world - 1) / world * real_weights.size + 2 * world
     assert sent.max() <= most, (
         f"with {world} workers one sent {sent.max():,} numbers; "
@@ -2161,6 +2365,9 @@ for world in (1, 3, 5):
         f"{world} workers, parts of unequal length: another sum")
     assert all(map(np.array_equal, arrays, before)), (
         "the array that was given is to stay as it is")
+few = [np.arange(3.0) * 10**rank for rank in range(6)]
+given, _ = around(ring, few)
+assert all(np.allclose(one, sum(few)) for one in given), "six workers and three numbers: another sum"
 
 # %% tags=["pytorch", "wrong"] mistake="sends whole arrays round"
 def ring(rank, world, array, send, receive):
@@ -2232,6 +2439,129 @@ def ring(rank, world, array, send, receive):
     for turn in range(world - 1):
         send(parts[rank])
         parts[rank] = parts[rank] + receive()
+    return np.concatenate(parts)
+
+# %% tags=["wrong"] mistake="returns the mean"
+def ring(rank, world, array, send, receive):
+    parts = np.array_split(array.copy(), world)
+    for turn in range(world - 1):
+        send(parts[(rank - turn) % world])
+        parts[(rank - turn - 1) % world] += receive()
+    for turn in range(world - 1):
+        send(parts[(rank - turn + 1) % world])
+        parts[(rank - turn) % world] = receive()
+    return np.concatenate(parts) / world
+
+# %% tags=["wrong"] mistake="adds while handing out, too"
+def ring(rank, world, array, send, receive):
+    parts = np.array_split(array.copy(), world)
+    for turn in range(world - 1):
+        send(parts[(rank - turn) % world])
+        parts[(rank - turn - 1) % world] += receive()
+    for turn in range(world - 1):
+        send(parts[(rank - turn + 1) % world])
+        parts[(rank - turn) % world] += receive()
+    return np.concatenate(parts)
+
+# %% tags=["wrong"] mistake="hands out the part that it began with"
+def ring(rank, world, array, send, receive):
+    parts = np.array_split(array.copy(), world)
+    for turn in range(world - 1):
+        send(parts[(rank - turn) % world])
+        parts[(rank - turn - 1) % world] += receive()
+    for turn in range(world - 1):
+        send(parts[(rank - turn) % world])
+        parts[(rank - turn) % world] = receive()
+    return np.concatenate(parts)
+
+# %% tags=["wrong"] mistake="waits before it sends"
+def ring(rank, world, array, send, receive):
+    parts = np.array_split(array.copy(), world)
+    for turn in range(world - 1):
+        came = receive()
+        send(parts[(rank - turn) % world])
+        parts[(rank - turn - 1) % world] += came
+    for turn in range(world - 1):
+        send(parts[(rank - turn + 1) % world])
+        parts[(rank - turn) % world] = receive()
+    return np.concatenate(parts)
+
+# %% tags=["wrong"] mistake="one round too few"
+def ring(rank, world, array, send, receive):
+    parts = np.array_split(array.copy(), world)
+    for turn in range(world - 2):
+        send(parts[(rank - turn) % world])
+        parts[(rank - turn - 1) % world] += receive()
+    for turn in range(world - 2):
+        send(parts[(rank - turn + 1) % world])
+        parts[(rank - turn) % world] = receive()
+    return np.concatenate(parts)
+
+# %% tags=["wrong"] mistake="hands out whole arrays"
+def ring(rank, world, array, send, receive):
+    parts = np.array_split(array.copy(), world)
+    for turn in range(world - 1):
+        send(parts[(rank - turn) % world])
+        parts[(rank - turn - 1) % world] += receive()
+    for turn in range(world - 1):
+        send(np.concatenate(parts))
+        place = (rank - turn) % world
+        parts[place] = np.array_split(receive(), world)[place]
+    return np.concatenate(parts)
+
+# %% tags=["wrong"] mistake="begins the sum with its own part"
+def ring(rank, world, array, send, receive):
+    parts = np.array_split(array.copy(), world)
+    for turn in range(world - 1):
+        send(parts[(rank - turn) % world])
+        parts[(rank - turn - 1) % world] += receive()
+    for turn in range(world - 1):
+        send(parts[(rank - turn + 1) % world])
+        parts[(rank - turn) % world] = receive()
+    return np.concatenate(parts[rank:] + parts[:rank])
+
+# %% tags=["wrong"] mistake="returns the parts"
+def ring(rank, world, array, send, receive):
+    parts = np.array_split(array.copy(), world)
+    for turn in range(world - 1):
+        send(parts[(rank - turn) % world])
+        parts[(rank - turn - 1) % world] += receive()
+    for turn in range(world - 1):
+        send(parts[(rank - turn + 1) % world])
+        parts[(rank - turn) % world] = receive()
+    return parts
+
+# %% tags=["wrong"] mistake="leaves out what does not divide"
+def ring(rank, world, array, send, receive):
+    parts = np.array_split(array[:len(array) // world * world].copy(), world)
+    for turn in range(world - 1):
+        send(parts[(rank - turn) % world])
+        parts[(rank - turn - 1) % world] += receive()
+    for turn in range(world - 1):
+        send(parts[(rank - turn + 1) % world])
+        parts[(rank - turn) % world] = receive()
+    return np.concatenate(parts)
+
+# %% tags=["wrong"] mistake="adds in float32"
+def ring(rank, world, array, send, receive):
+    parts = np.array_split(array.astype("float32"), world)
+    for turn in range(world - 1):
+        send(parts[(rank - turn) % world])
+        parts[(rank - turn - 1) % world] += receive()
+    for turn in range(world - 1):
+        send(parts[(rank - turn + 1) % world])
+        parts[(rank - turn) % world] = receive()
+    return np.concatenate(parts)
+
+# %% tags=["wrong"] mistake="three rounds at the most"
+def ring(rank, world, array, send, receive):
+    parts = np.array_split(array.copy(), world)
+    for turn in range(min(world - 1, 3)):
+        send(parts[(rank - turn) % world])
+        parts[(rank - turn - 1) % world] += receive()
+    for turn in range(min(world - 1, 3)):
+        send(parts[(rank - turn + 1) % world])
+        parts[(rank - turn) % world] = receive()
     return np.concatenate(parts)
 
 # %% [markdown] tags=["after-exercises"]

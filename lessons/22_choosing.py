@@ -1075,7 +1075,7 @@ assert first_code != 0 and mended_code == 0
 # ### Exercise 1: the blank page
 #
 # Write `paired_interval` from nothing, without looking above: once more the difference with its interval (lesson 4), now for any number of seeds.
-# It takes the scores of two frameworks, one number a seed, in the same order of seeds, and Student's $t$; it returns `(low, mean, high)` of first − second.
+# It takes the scores of two frameworks, two arrays with one number a seed, in the same order of seeds, and Student's $t$; it returns `(low, mean, high)` of first − second, and leaves the arrays as they are.
 # The twins of a seed belong together, and the standard deviation is that of a sample ($n - 1$).
 
 # %% tags=["solution"]
@@ -1093,17 +1093,22 @@ def paired_interval(first, second, t):
 
 # %% tags=["check"]
 swing = np.array([0.0, 0.4, 0.8, 0.2, 0.6])
-given = paired_interval(swing + 0.1, swing, 2.776)
-assert given is not None and len(given) == 3, (
-    "it returns three numbers: low, mean, high")
-assert np.isclose(given[1], 0.1), f"the mean is 0.1, not {given[1]:.3f}"
-assert np.isclose(given[0], given[2]), (
-    "every seed says 0.1, so nothing is left open; your interval is "
-    f"{given[2] - given[0]:.2f} wide: first the difference of each seed")
-given = paired_interval(swing + [0.1, 0.3, 0.2, 0.4, 0.0], swing, 2.776)
-assert np.isclose(given[2] - given[0], 0.3926, atol=1e-3), (
-    f"it should be .393 wide, not {given[2] - given[0]:.3f}: t · s / √n "
-    "to either side, with s of a sample (n − 1)")
+ups = swing + [0.1, 0.3, 0.2, 0.5, 0.0]
+for first, second, wanted, why in (
+        (swing + 0.1, swing, (0.1, 0.1, 0.1), "every seed says 0.1, so "
+         "nothing is left open: first the difference of each seed"),
+        (ups, swing, (-0.0188, 0.22, 0.4588), "5 seeds, t · s / √n to "
+         "either side, 2.776 × 0.192 / √5, with s of a sample (n − 1)"),
+        (swing[:4], ups[:4], (-0.5120, -0.275, -0.0380), "4 seeds, the "
+         "second ahead: below 0, 2.776 × 0.171 / √4 to either side")):
+    before = first.copy(), second.copy()
+    given = paired_interval(first, second, 2.776)
+    assert np.shape(given) == (3,), (
+        f"it returns three numbers, low, mean, high, not {given!r}")
+    assert np.allclose(given, wanted, atol=1e-4), (
+        f"{why}: {wanted}; yours: {np.round(given, 4)}")
+    assert np.array_equal((first, second), before), (
+        "the scores that come in are to stay as they are")
 
 # %% [markdown] tags=["hint"]
 # What varies from seed to seed in both cancels in the difference. So first one array of differences, then its mean and its `std`.
@@ -1144,13 +1149,77 @@ def paired_interval(first, second, t):
     margin = t * apart.std(ddof=1)
     return apart.mean() - margin, apart.mean(), apart.mean() + margin
 
+# %% tags=["wrong"] mistake="second − first"
+def paired_interval(first, second, t):
+    apart = np.asarray(second) - np.asarray(first)
+    mean = apart.mean()
+    margin = t * apart.std(ddof=1) / np.sqrt(len(apart))
+    return mean - margin, mean, mean + margin
+
+# %% tags=["wrong"] mistake="sorts both first"
+def paired_interval(first, second, t):
+    apart = np.sort(first) - np.sort(second)
+    mean = apart.mean()
+    margin = t * apart.std(ddof=1) / np.sqrt(len(apart))
+    return mean - margin, mean, mean + margin
+
+# %% tags=["wrong"] mistake="differences without their sign"
+def paired_interval(first, second, t):
+    apart = np.abs(first - second)
+    mean = apart.mean()
+    margin = t * apart.std(ddof=1) / np.sqrt(len(apart))
+    return mean - margin, mean, mean + margin
+
+# %% tags=["wrong"] mistake="divides by n and not by its root"
+def paired_interval(first, second, t):
+    apart = np.asarray(first) - np.asarray(second)
+    mean = apart.mean()
+    margin = t * apart.std(ddof=1) / len(apart)
+    return mean - margin, mean, mean + margin
+
+# %% tags=["wrong"] mistake="the root of n − 1"
+def paired_interval(first, second, t):
+    apart = np.asarray(first) - np.asarray(second)
+    mean = apart.mean()
+    margin = t * apart.std(ddof=1) / np.sqrt(len(apart) - 1)
+    return mean - margin, mean, mean + margin
+
+# %% tags=["wrong"] mistake="a margin of half the width"
+def paired_interval(first, second, t):
+    apart = np.asarray(first) - np.asarray(second)
+    mean = apart.mean()
+    margin = t / 2 * apart.std(ddof=1) / np.sqrt(len(apart))
+    return mean - margin, mean, mean + margin
+
+# %% tags=["wrong"] mistake="the mean first"
+def paired_interval(first, second, t):
+    apart = np.asarray(first) - np.asarray(second)
+    mean = apart.mean()
+    margin = t * apart.std(ddof=1) / np.sqrt(len(apart))
+    return mean, mean - margin, mean + margin
+
+# %% tags=["wrong"] mistake="mean and margin"
+def paired_interval(first, second, t):
+    apart = np.asarray(first) - np.asarray(second)
+    mean = apart.mean()
+    margin = t * apart.std(ddof=1) / np.sqrt(len(apart))
+    return mean, margin
+
+# %% tags=["wrong"] mistake="subtracts in the array that came in"
+def paired_interval(first, second, t):
+    first -= second
+    apart = first
+    mean = apart.mean()
+    margin = t * apart.std(ddof=1) / np.sqrt(len(apart))
+    return mean - margin, mean, mean + margin
+
 # %% [markdown] tags=["exercise"] exercise="ahead" points=3
 # ### Exercise 2: a fair rule for "often"
 #
 # A program measured against *itself*, round by round, should give ratios of 1; on a real machine it gives ratios near 1, and how near is the error of the method.
 # Write a rule of your own for claim C9: `ahead(ratios, control)` gets the ratios of several networks, shape (networks, rounds), other ÷ PyTorch as lesson 20 records them, and the control's, shape (rounds,).
 # A network counts for PyTorch only where three quarters of its rounds lie above three quarters of the control's: the lower quartile of the one above the upper quartile of the other.
-# Return how many networks count.
+# Return how many networks count, a number; the arrays stay as they are.
 
 # %% tags=["solution"]
 def ahead(ratios, control):
@@ -1161,17 +1230,29 @@ def ahead(ratios, control):
     ### END SOLUTION
 
 # %% [markdown]
-# Three networks, and a control that leans a little to one side:
+# Six networks, and a control that leans a little to one side:
 
 # %% tags=["check"]
-control = np.array([1.00, 1.02, 1.04, 1.06, 1.08])
-ratios = np.array([[1.01, 1.03, 1.05, 1.04, 1.02],
-                   [1.60, 1.50, 1.70, 1.55, 1.65],
-                   [0.60, 0.70, 0.65, 0.62, 0.68]])
-given = ahead(ratios, control)
-assert given == 1, (
-    f"you find {given}: only the second is beyond the control, "
-    "whose upper quartile is 1.06")
+control = np.array([1.06, 1.00, 1.08, 1.02, 1.04])
+cases = (
+    ([1.01, 1.03, 1.05, 1.04, 1.02], 0, "within the control"),
+    ([1.60, 1.50, 1.70, 1.55, 1.65], 1, "with all rounds far beyond"),
+    ([0.60, 0.70, 0.65, 0.62, 0.68], 0, "that PyTorch is slower with"),
+    ([0.50, 1.50, 1.60, 1.70, 1.05], 0, "with a lower quartile of 1.05, "
+     "below the control's upper one of 1.06, whatever its median"),
+    ([1.07, 1.30, 1.00, 1.09, 1.08], 1, "with a lower quartile of 1.07, "
+     "above the control's upper one of 1.06, whatever the extremes"),
+    ([1.10, 1.06, 1.09, 1.05, 1.12], 0, "with a lower quartile of 1.06, "
+     "as the control's upper one, so not above it"))
+every, kept = np.array([row for row, _, _ in cases]), control.copy()
+for row, wanted, why in cases:
+    given = ahead(np.array([row]), control)
+    assert np.ndim(given) == 0, f"how many, one number, not {given!r}"
+    assert given == wanted, f"a network {why}: {wanted}, not {given}"
+given = ahead(every, control)
+assert given == 2, f"two of the six networks count; you find {given}"
+same = np.array_equal(every, [row for row, _, _ in cases])
+assert same and np.array_equal(control, kept), "the arrays are to stay"
 
 # %% [markdown] tags=["hint"]
 # `np.percentile(ratios, 25, axis=1)` gives one lower quartile a network.
@@ -1182,6 +1263,10 @@ given = ahead(restless, np.ones(5))
 assert given == 1, (
     f"you find {given}: the first network's lower quartile is 1.0, not "
     "above the control's, though its median is")
+given = ahead(restless, np.array([1.9, 1.8, 1.7]))
+assert given == 0, f"a control of 3 rounds, far off: none counts, not {given}"
+given = ahead(restless, np.array([0.9, 0.8, 0.7]))
+assert given == 2, f"a control below 1: both count, not {given}"
 
 # %% tags=["wrong"] mistake="compares with 1 and not with the control"
 def ahead(ratios, control):
@@ -1196,13 +1281,77 @@ def ahead(ratios, control):
     lower = np.percentile(ratios, 25, axis=0)
     return int((lower > np.percentile(control, 75)).sum())
 
+# %% tags=["wrong"] mistake="beyond the control's middle"
+def ahead(ratios, control):
+    lower = np.percentile(ratios, 25, axis=1)
+    return int((lower > np.median(control)).sum())
+
+# %% tags=["wrong"] mistake="every round beyond the control"
+def ahead(ratios, control):
+    lower = np.min(ratios, axis=1)
+    return int((lower > np.percentile(control, 75)).sum())
+
+# %% tags=["wrong"] mistake="beyond the control's largest"
+def ahead(ratios, control):
+    lower = np.percentile(ratios, 25, axis=1)
+    return int((lower > np.max(control)).sum())
+
+# %% tags=["wrong"] mistake="the quartiles exchanged"
+def ahead(ratios, control):
+    lower = np.percentile(ratios, 75, axis=1)
+    return int((lower > np.percentile(control, 25)).sum())
+
+# %% tags=["wrong"] mistake="counts equal quartiles, too"
+def ahead(ratios, control):
+    lower = np.percentile(ratios, 25, axis=1)
+    return int((lower >= np.percentile(control, 75)).sum())
+
+# %% tags=["wrong"] mistake="counts networks of either framework"
+def ahead(ratios, control):
+    low, high = np.percentile(ratios, [25, 75], axis=1)
+    least, most = np.percentile(control, [25, 75])
+    return int((low > most).sum() + (high < least).sum())
+
+# %% tags=["wrong"] mistake="one quartile for all networks"
+def ahead(ratios, control):
+    lower = np.percentile(ratios, 25)
+    return int((lower > np.percentile(control, 75)).sum())
+
+# %% tags=["wrong"] mistake="a share for a percentage"
+def ahead(ratios, control):
+    lower = np.percentile(ratios, 0.25, axis=1)
+    return int((lower > np.percentile(control, 0.75)).sum())
+
+# %% tags=["wrong"] mistake="says which and not how many"
+def ahead(ratios, control):
+    lower = np.percentile(ratios, 25, axis=1)
+    return lower > np.percentile(control, 75)
+
+# %% tags=["wrong"] mistake="says whether any"
+def ahead(ratios, control):
+    lower = np.percentile(ratios, 25, axis=1)
+    return int((lower > np.percentile(control, 75)).any())
+
+# %% tags=["wrong"] mistake="sorts what came in"
+def ahead(ratios, control):
+    ratios.sort(axis=1)
+    control.sort()
+    lower = np.percentile(ratios, 25, axis=1)
+    return int((lower > np.percentile(control, 75)).sum())
+
+# %% tags=["wrong"] mistake="keeps the bound of the check's control"
+def ahead(ratios, control):
+    lower = np.percentile(ratios, 25, axis=1)
+    return int((lower > 1.06).sum())
+
 # %% [markdown] tags=["exercise"] exercise="seeds-needed" points=3
 # ### Exercise 3: how many seeds?
 #
 # Somebody claims a difference of half a percentage point.
 # How many seeds does it take before you could see it?
 # From a few trial runs you have the differences by seed.
-# `seeds_needed(apart, smallest)` returns the least number of seeds $n$ for which $2 s / \sqrt n$ is at most `smallest` ($s$ of the sample; 2 stands for Student's $t$), and never less than 2.
+# `seeds_needed(apart, smallest)` returns the least number of seeds $n$, a whole number, for which $2 s / \sqrt n$ is at most `smallest` ($s$ of the sample; 2 stands for Student's $t$), and never less than 2.
+# The differences, an array, stay as they are.
 
 # %% tags=["solution"]
 def seeds_needed(apart, smallest):
@@ -1213,22 +1362,31 @@ def seeds_needed(apart, smallest):
     ### END SOLUTION
 
 # %% [markdown]
-# Differences that vary by about one and a half points:
+# Differences that vary by about one and a half points, and others that vary by exactly 1:
 
 # %% tags=["check"]
-trial = np.array([0.00, 0.02, 0.01, -0.01, 0.03])
-needed = seeds_needed(trial, 0.005)
-assert np.isclose(needed, 40), (
-    f"s is .0158, so √n is at least 6.3 and n is 40; you have {needed}")
+trial, even = np.array([0.00, 0.02, 0.01, -0.01, 0.03]), np.arange(3.0)
+for apart, smallest, wanted, why in (
+        (trial, 0.006, 28, "s of the sample is .01581, √n at least 5.27 "
+         "and n at least 27.8, so 27 are not enough"),
+        (trial, 0.004, 63, "√n is at least 7.91 and n at least 62.5"),
+        (even, 0.5, 16, "s is 1, and 2 / √16 is 0.5: that is at most 0.5"),
+        (trial, 1.0, 2, "one seed has no spread: never less than 2")):
+    before = apart.copy()
+    given = seeds_needed(apart, smallest)
+    assert np.ndim(given) == 0 and given == wanted, (
+        f"to see {smallest}: {wanted} seeds ({why}); you have {given}")
+    assert np.array_equal(apart, before), "the differences are to stay"
 
 # %% [markdown] tags=["hint"]
 # Solve $2 s / \sqrt n \le d$ for $n$: a square, and then up to the next whole number.
 
 # %% tags=["hidden"]
-assert seeds_needed(trial, 0.006) == 28, (
-    "27.8 seeds are not enough with 27: round up")
-assert seeds_needed(trial, 1.0) == 2, (
-    "one seed has no spread: never less than 2")
+assert seeds_needed(trial, 0.007) == 21, (
+    "20.4 seeds are not enough with 20: round up")
+assert seeds_needed(np.array([0.3, 0.3, 0.3]), 0.01) == 2, (
+    "without any spread two seeds are enough, and one has none")
+assert seeds_needed(100 * trial, 0.3) == 112, "of points in per cent: 111.1, so 112"
 
 # %% tags=["wrong"] mistake="forgets the square"
 def seeds_needed(apart, smallest):
@@ -1243,6 +1401,52 @@ def seeds_needed(apart, smallest):
 def seeds_needed(apart, smallest):
     n = (2 * np.std(apart, ddof=1) / smallest) ** 2
     return int(np.ceil(n - 1e-9))
+
+# %% tags=["wrong"] mistake="rounds to the nearest"
+def seeds_needed(apart, smallest):
+    n = (2 * np.std(apart, ddof=1) / smallest) ** 2
+    return max(2, round(n))
+
+# %% tags=["wrong"] mistake="does not round"
+def seeds_needed(apart, smallest):
+    n = (2 * np.std(apart, ddof=1) / smallest) ** 2
+    return max(2, n)
+
+# %% tags=["wrong"] mistake="one more than enough"
+def seeds_needed(apart, smallest):
+    n = (2 * np.std(apart, ddof=1) / smallest) ** 2
+    return max(2, int(n) + 1)
+
+# %% tags=["wrong"] mistake="the deviation of the numbers, not of a sample"
+def seeds_needed(apart, smallest):
+    n = (2 * np.std(apart) / smallest) ** 2
+    return max(2, int(np.ceil(n - 1e-9)))
+
+# %% tags=["wrong"] mistake="the variance for the deviation"
+def seeds_needed(apart, smallest):
+    n = (2 * np.var(apart, ddof=1) / smallest) ** 2
+    return max(2, int(np.ceil(n - 1e-9)))
+
+# %% tags=["wrong"] mistake="leaves the 2 out"
+def seeds_needed(apart, smallest):
+    n = (np.std(apart, ddof=1) / smallest) ** 2
+    return max(2, int(np.ceil(n - 1e-9)))
+
+# %% tags=["wrong"] mistake="the spread around 0"
+def seeds_needed(apart, smallest):
+    n = (2 * np.sqrt(np.sum(apart**2) / (len(apart) - 1)) / smallest) ** 2
+    return max(2, int(np.ceil(n - 1e-9)))
+
+# %% tags=["wrong"] mistake="never less than the trial runs"
+def seeds_needed(apart, smallest):
+    n = (2 * np.std(apart, ddof=1) / smallest) ** 2
+    return max(len(apart), int(np.ceil(n - 1e-9)))
+
+# %% tags=["wrong"] mistake="takes the mean off in the array that came in"
+def seeds_needed(apart, smallest):
+    apart -= apart.mean()
+    n = (2 * np.std(apart, ddof=1) / smallest) ** 2
+    return max(2, int(np.ceil(n - 1e-9)))
 
 # %% [markdown] tags=["after-exercises"]
 # ## What you learned
