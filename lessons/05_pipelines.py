@@ -2477,11 +2477,9 @@ makers = {
 # %% tags=["check"]
 handed = []
 
-
 def first_pixel(batch):
     handed.append(np.shape(batch))
     return np.rint(batch[:, 0, 0])
-
 
 easy = np.zeros((5, 28, 28), "uint8")
 easy[:, 0, 0] = [1, 1, 2, 3, 9]
