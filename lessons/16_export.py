@@ -1549,6 +1549,7 @@ def ship(starting, path):
 # %% [markdown]
 # The check runs your file in ONNX Runtime and holds its answers against the same program in NumPy.
 # Its weights are others than yours, and batch normalisation's averages are not those of a new network.
+# It asks for eight images, for one alone, and for eight dark ones.
 
 # %% tags=["classroom", "folded"]
 def by_numpy(starting, images, white=255, small=1e-5, own=False, new=False,
@@ -1634,11 +1635,21 @@ def what_is_wrong(path, starting, images):
 # And now yours:
 
 # %% tags=["check"]
+tries = {
+    "": bytes_to_try,
+    "one image alone: ": bytes_to_try[:1],
+    "dark images, none of whose bytes is above 85 (whatever the images, "
+    "bytes are divided by 255): ": bytes_to_try // 3,
+}
 with tempfile.TemporaryDirectory() as place:
     shipped_file = pathlib.Path(place, "shipped.onnx")
     ship(some_weights(1), shipped_file)
-    problem = what_is_wrong(shipped_file, some_weights(1), bytes_to_try)
-assert not problem, problem
+    for which, images in tries.items():
+        try:
+            problem = what_is_wrong(shipped_file, some_weights(1), images)
+        except Exception as error:
+            problem = f"ONNX Runtime cannot run what is there: {error}"
+        assert not problem, which + problem
 
 # %% tags=["hidden"]
 with tempfile.TemporaryDirectory() as place:
@@ -1646,7 +1657,7 @@ with tempfile.TemporaryDirectory() as place:
     ship(some_weights(2), shipped_file)
     dark = bytes_to_try // 3
     problem = what_is_wrong(shipped_file, some_weights(2), dark)
-    alone = what_is_wrong(shipped_file, some_weights(2), bytes_to_try[:1])
+    alone = what_is_wrong(shipped_file, some_weights(2), bytes_to_try[1:2])
 assert not problem, f"images of bytes up to 85: {problem}"
 assert not alone, f"one image alone: {alone}"
 
@@ -1892,6 +1903,84 @@ def ship(starting, path):
     shipped(np.zeros((1, 28, 28), "uint8"))  # as the exporter wants
     shipped.export(path, format="onnx", verbose=False)
 
+# %% tags=["pytorch", "wrong"] mistake="loses the batch of one image"
+def ship(starting, path):
+    """Writes the network as one ONNX file, from bytes to probabilities."""
+    class Shipped(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first = nn.Conv2d(1, 8, 3, bias=False)
+            self.first_norm = nn.BatchNorm2d(8)
+            self.second = nn.Conv2d(8, 16, 3, bias=False)
+            self.second_norm = nn.BatchNorm2d(16)
+            self.output = nn.Linear(400, 10)
+
+        def forward(self, images):
+            x = images.unsqueeze(1).float() / 255
+            x = F.max_pool2d(F.relu(self.first_norm(self.first(x))), 2)
+            x = F.max_pool2d(F.relu(self.second_norm(self.second(x))), 2)
+            return self.output(x.permute(0, 2, 3, 1).flatten(1)).softmax(1).squeeze()
+
+    shipped = load_weights(Shipped(), starting).eval()
+    blank = torch.zeros(2, 28, 28, dtype=torch.uint8)
+    torch.onnx.export(shipped, (blank,), path, external_data=False,
+                      verbose=False, input_names=["images"],
+                      dynamic_shapes=[{0: torch.export.Dim("batch")}])
+
+# %% tags=["tensorflow", "wrong"] mistake="loses the batch of one image"
+def ship(starting, path):
+    """Writes the network as one ONNX file, from bytes to probabilities."""
+    images = keras.Input((28, 28), dtype="uint8", name="images")
+    x = layers.Reshape((28, 28, 1))(images)
+    x = layers.Rescaling(1 / 255)(x)
+    for name, channels in (("first", 8), ("second", 16)):
+        x = layers.Conv2D(channels, 3, use_bias=False, name=name)(x)
+        x = layers.BatchNormalization(epsilon=1e-5, name=f"{name}_norm")(x)
+        x = layers.MaxPooling2D()(layers.ReLU()(x))
+    x = layers.Dense(10, name="output")(layers.Flatten()(x))
+    shipped = keras.Model(
+        images, keras.ops.squeeze(layers.Softmax()(x)))
+    load_weights(shipped, starting)
+    shipped(np.zeros((1, 28, 28), "uint8"))  # as the exporter wants
+    shipped.export(path, format="onnx", verbose=False)
+
+# %% tags=["pytorch", "wrong"] mistake="writes its framework's own format"
+def ship(starting, path):
+    """Writes the network as one ONNX file, from bytes to probabilities."""
+    class Shipped(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first = nn.Conv2d(1, 8, 3, bias=False)
+            self.first_norm = nn.BatchNorm2d(8)
+            self.second = nn.Conv2d(8, 16, 3, bias=False)
+            self.second_norm = nn.BatchNorm2d(16)
+            self.output = nn.Linear(400, 10)
+
+        def forward(self, images):
+            x = images.unsqueeze(1).float() / 255
+            x = F.max_pool2d(F.relu(self.first_norm(self.first(x))), 2)
+            x = F.max_pool2d(F.relu(self.second_norm(self.second(x))), 2)
+            return self.output(x.permute(0, 2, 3, 1).flatten(1)).softmax(1)
+
+    shipped = load_weights(Shipped(), starting).eval()
+    torch.save(shipped.state_dict(), path)
+
+# %% tags=["tensorflow", "wrong"] mistake="writes its framework's own format"
+def ship(starting, path):
+    """Writes the network as one ONNX file, from bytes to probabilities."""
+    images = keras.Input((28, 28), dtype="uint8", name="images")
+    x = layers.Reshape((28, 28, 1))(images)
+    x = layers.Rescaling(1 / 255)(x)
+    for name, channels in (("first", 8), ("second", 16)):
+        x = layers.Conv2D(channels, 3, use_bias=False, name=name)(x)
+        x = layers.BatchNormalization(epsilon=1e-5, name=f"{name}_norm")(x)
+        x = layers.MaxPooling2D()(layers.ReLU()(x))
+    x = layers.Dense(10, name="output")(layers.Flatten()(x))
+    shipped = keras.Model(images, layers.Softmax()(x))
+    load_weights(shipped, starting)
+    shipped(np.zeros((1, 28, 28), "uint8"))  # as the exporter wants
+    shipped.export(path, verbose=False)
+
 # %% [markdown] tags=["exercise"] exercise="numbers-only" points=3
 # ### Exercise 2: a file of numbers, by hand
 #
@@ -2001,17 +2090,25 @@ def difference_of(path, arrays, header):
     return ""
 
 # %% [markdown]
-# Two tensors of four bytes a number:
+# Tensors of four bytes a number, of one and of eight; then a name with letters that take two bytes each:
 
 # %% tags=["check"]
 table = np.arange(12, dtype="float32").reshape(4, 3)
-arrays = {"output/kernel": table / 7,
-          "output/bias": np.array([0.5, -1.0, 2.0], "float32")}
+tries = {
+    "": {"output/kernel": table / 7, "steps": np.array([374, -2**40]),
+         "mask": np.array([255, 0, 1], "uint8"), "output/bias": table[1]},
+    "with the name 'Größe', five letters, seven bytes: ": {"Größe": table},
+}
 with tempfile.TemporaryDirectory() as place:
     written = pathlib.Path(place, "numbers.safetensors")
-    on_arrays(write_tensors, written, arrays)
-    problem = flaw(written, arrays)
-assert not problem, problem
+    for which, arrays in tries.items():
+        on_arrays(write_tensors, written, arrays)
+        try:
+            problem = flaw(written, arrays)
+        except (KeyError, TypeError, AttributeError) as error:
+            problem = ("each name in the header has 'dtype', 'shape', and "
+                       f"two 'data_offsets'; not so here: {error!r}")
+        assert not problem, which + problem
 
 # %% tags=["hidden"]
 arrays = {"Größe": np.array([1, 2, 3], "int64"), "steps": np.array(374),
@@ -2171,6 +2268,90 @@ def write_tensors(path, tensors):
     text = json.dumps(header).encode()
     path.write_bytes(len(text).to_bytes(8, "little") + text + content)
 
+# %% tags=["pytorch", "wrong"] mistake="counts letters, not bytes"
+def write_tensors(path, tensors):
+    """Writes {name: tensor} as a safetensors file."""
+    header, content = {}, b""
+    for name, tensor in tensors.items():
+        array = tensor.numpy(force=True)
+        begin = len(content)
+        content += array.tobytes()
+        header[name] = {"dtype": SHORT[array.dtype.name],
+                        "shape": list(array.shape),
+                        "data_offsets": [begin, len(content)]}
+    text = json.dumps(header, ensure_ascii=False)
+    path.write_bytes(len(text).to_bytes(8, "little") + text.encode() + content)
+
+# %% tags=["tensorflow", "wrong"] mistake="counts letters, not bytes"
+def write_tensors(path, tensors):
+    """Writes {name: tensor} as a safetensors file."""
+    header, content = {}, b""
+    for name, tensor in tensors.items():
+        array = np.array(tensor)
+        begin = len(content)
+        content += array.tobytes()
+        header[name] = {"dtype": SHORT[array.dtype.name],
+                        "shape": list(array.shape),
+                        "data_offsets": [begin, len(content)]}
+    text = json.dumps(header, ensure_ascii=False)
+    path.write_bytes(len(text).to_bytes(8, "little") + text.encode() + content)
+
+# %% tags=["pytorch", "wrong"] mistake="leaves gaps"
+def write_tensors(path, tensors):
+    """Writes {name: tensor} as a safetensors file."""
+    header, content = {}, b""
+    for name, tensor in tensors.items():
+        array = tensor.numpy(force=True)
+        begin = len(content)
+        content += array.tobytes() + bytes(-array.nbytes % 8)
+        header[name] = {"dtype": SHORT[array.dtype.name],
+                        "shape": list(array.shape),
+                        "data_offsets": [begin, begin + array.nbytes]}
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + content)
+
+# %% tags=["tensorflow", "wrong"] mistake="leaves gaps"
+def write_tensors(path, tensors):
+    """Writes {name: tensor} as a safetensors file."""
+    header, content = {}, b""
+    for name, tensor in tensors.items():
+        array = np.array(tensor)
+        begin = len(content)
+        content += array.tobytes() + bytes(-array.nbytes % 8)
+        header[name] = {"dtype": SHORT[array.dtype.name],
+                        "shape": list(array.shape),
+                        "data_offsets": [begin, begin + array.nbytes]}
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + content)
+
+# %% tags=["pytorch", "wrong"] mistake="has its own word for the offsets"
+def write_tensors(path, tensors):
+    """Writes {name: tensor} as a safetensors file."""
+    header, content = {}, b""
+    for name, tensor in tensors.items():
+        array = tensor.numpy(force=True)
+        begin = len(content)
+        content += array.tobytes()
+        header[name] = {"dtype": SHORT[array.dtype.name],
+                        "shape": list(array.shape),
+                        "offsets": [begin, len(content)]}
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + content)
+
+# %% tags=["tensorflow", "wrong"] mistake="has its own word for the offsets"
+def write_tensors(path, tensors):
+    """Writes {name: tensor} as a safetensors file."""
+    header, content = {}, b""
+    for name, tensor in tensors.items():
+        array = np.array(tensor)
+        begin = len(content)
+        content += array.tobytes()
+        header[name] = {"dtype": SHORT[array.dtype.name],
+                        "shape": list(array.shape),
+                        "offsets": [begin, len(content)]}
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + content)
+
 # %% [markdown] tags=["exercise"] exercise="acceptance" points=4
 # ### Exercise 3: what do you accept?
 #
@@ -2178,7 +2359,7 @@ def write_tensors(path, tensors):
 # Write the test that it has to pass.
 #
 # `accepts(path, images, expected)` gets bytes (n, 28, 28) and the right answers to them, (n, 10).
-# It is True if the file gives these answers, every number to within 1e-5, for the first image alone, for the first two, and for all; whatever the file calls its input.
+# It is True if the file gives these answers, every number to within 1e-5, for the first image alone, for the first two, and for all; whatever the file calls its input and its output.
 # It is False in every other case: where the file refuses to run, is no ONNX at all, or answers in another shape.
 # Nothing in it belongs to a framework: write it once, and paste it into the twin.
 
@@ -2275,22 +2456,31 @@ eight_answers = np.exp(eight_logits)
 eight_answers /= eight_answers.sum(1, keepdims=True)
 
 # %% [markdown]
-# Two right files, and three that are not:
+# Two right files, five that are not, and one answer of eighty that is off:
 
 # %% tags=["check"]
-nudged = small_kernel * np.float32(1.001)
+write, kernel, given = small_program, small_kernel, eight_answers.copy()
+flat = onnx.load_from_string(write(kernel))
+flat.graph.node[-1].output[0] = "rows"
+squeeze = onnx.helper.make_node("Squeeze", ["rows"], ["probabilities"])
+flat.graph.node.append(squeeze)
+flat.graph.output[0].type.tensor_type.ClearField("shape")
 files = {
-    "it refuses a file that is right":
-        (small_program(small_kernel), True),
-    "it refuses a right file whose input is called 'args_0'":
-        (small_program(small_kernel, name="args_0"), True),
+    "it refuses a file that is right": (write(kernel), True),
+    "it refuses a right file that calls input and output otherwise":
+        (write(kernel, name="a").replace(b"prob", b"poss"), True),
     "it accepts a file that takes eight images and no other number":
-        (small_program(small_kernel, batch=8), False),
-    "it accepts a file whose weights are all 0.1 % too large":
-        (small_program(nudged), False),
+        (write(kernel, batch=8), False),
+    "it accepts weights 0.1 % too large": (write(kernel * 1.001), False),
     "it accepts a file that is no ONNX": (b"no program", False),
-}
-problem = wrongly_judged(accepts, files, bytes_to_try, eight_answers)
+    "it accepts answers that are nan": (write(kernel * np.nan), False),
+    "it accepts (10,) for one image": (flat.SerializeToString(), False)}
+off = {"it accepts a file with one number of the sixth image 1e-4 too low":
+       (write(kernel), False)}
+problem = wrongly_judged(accepts, files, bytes_to_try, given)
+assert (given == eight_answers).all(), "it changes the array `expected`"
+given[5, 3] += 1e-4
+problem = problem or wrongly_judged(accepts, off, bytes_to_try, given)
 assert not problem, problem
 
 # %% tags=["hidden"]
@@ -2321,6 +2511,20 @@ files = {
 }
 problem = wrongly_judged(accepts, files, bytes_to_try, eight_answers)
 assert not problem, problem
+twelve = np.round(test_images[:12] * 255).astype("uint8")
+rows = np.exp(twelve.reshape(12, 784) / 255 @ small_kernel)
+rows /= rows.sum(1, keepdims=True)
+late = rows.copy()
+late[11, 3] += 1e-4
+right = small_program(small_kernel)
+for problem, answers, said in (
+        ("it refuses a right file, tried with twelve images", rows, True),
+        ("it refuses answers that are 8e-6 off", rows + 8e-6, True),
+        ("of twelve images it never tries the last", late, False),
+        ("it accepts answers that are 3e-5 too small", rows + 3e-5, False)):
+    problem = wrongly_judged(accepts, {problem: (right, said)}, twelve,
+                             answers)
+    assert not problem, problem
 
 # %% tags=["pytorch", "wrong"] mistake="lets not-a-number through"
 def accepts(path, images, expected):
@@ -2478,6 +2682,198 @@ def accepts(path, images, expected):
     except Exception:  # of a private module: no ONNX, another shape or type
         return False
     return all(np.abs(answer - expected[:some]).max() <= 1e-5
+               for some, answer in zip(sizes, answers))
+
+# %% tags=["pytorch", "wrong"] mistake="holds the mean against the bound"
+def accepts(path, images, expected):
+    """Whether the ONNX file in `path` answers as expected, and always."""
+    sizes = 1, 2, len(images)
+    try:
+        session = onnxruntime.InferenceSession(
+            path, providers=["CPUExecutionProvider"])
+        name = session.get_inputs()[0].name
+        answers = [session.run(None, {name: images[:some]})[0]
+                   for some in sizes]
+    except Exception:  # of a private module: no ONNX, another shape or type
+        return False
+    return all(answer.shape == expected[:some].shape
+               and np.abs(answer - expected[:some]).mean() <= 1e-5
+               for some, answer in zip(sizes, answers))
+
+# %% tags=["pytorch", "wrong"] mistake="forgets the absolute value"
+def accepts(path, images, expected):
+    """Whether the ONNX file in `path` answers as expected, and always."""
+    sizes = 1, 2, len(images)
+    try:
+        session = onnxruntime.InferenceSession(
+            path, providers=["CPUExecutionProvider"])
+        name = session.get_inputs()[0].name
+        answers = [session.run(None, {name: images[:some]})[0]
+                   for some in sizes]
+    except Exception:  # of a private module: no ONNX, another shape or type
+        return False
+    return all(answer.shape == expected[:some].shape
+               and (answer - expected[:some]).max() <= 1e-5
+               for some, answer in zip(sizes, answers))
+
+# %% tags=["pytorch", "wrong"] mistake="tries only the first two images"
+def accepts(path, images, expected):
+    """Whether the ONNX file in `path` answers as expected, and always."""
+    sizes = 1, 2
+    try:
+        session = onnxruntime.InferenceSession(
+            path, providers=["CPUExecutionProvider"])
+        name = session.get_inputs()[0].name
+        answers = [session.run(None, {name: images[:some]})[0]
+                   for some in sizes]
+    except Exception:  # of a private module: no ONNX, another shape or type
+        return False
+    return all(answer.shape == expected[:some].shape
+               and np.abs(answer - expected[:some]).max() <= 1e-5
+               for some, answer in zip(sizes, answers))
+
+# %% tags=["pytorch", "wrong"] mistake="never tries one image alone"
+def accepts(path, images, expected):
+    """Whether the ONNX file in `path` answers as expected, and always."""
+    sizes = 2, len(images)
+    try:
+        session = onnxruntime.InferenceSession(
+            path, providers=["CPUExecutionProvider"])
+        name = session.get_inputs()[0].name
+        answers = [session.run(None, {name: images[:some]})[0]
+                   for some in sizes]
+    except Exception:  # of a private module: no ONNX, another shape or type
+        return False
+    return all(answer.shape == expected[:some].shape
+               and np.abs(answer - expected[:some]).max() <= 1e-5
+               for some, answer in zip(sizes, answers))
+
+# %% tags=["pytorch", "wrong"] mistake="takes the output's name for granted"
+def accepts(path, images, expected):
+    """Whether the ONNX file in `path` answers as expected, and always."""
+    sizes = 1, 2, len(images)
+    try:
+        session = onnxruntime.InferenceSession(
+            path, providers=["CPUExecutionProvider"])
+        name = session.get_inputs()[0].name
+        answers = [session.run(["probabilities"], {name: images[:some]})[0]
+                   for some in sizes]
+    except Exception:  # of a private module: no ONNX, another shape or type
+        return False
+    return all(answer.shape == expected[:some].shape
+               and np.abs(answer - expected[:some]).max() <= 1e-5
+               for some, answer in zip(sizes, answers))
+
+# %% tags=["pytorch", "wrong"] mistake="takes eight for the number of images"
+def accepts(path, images, expected):
+    """Whether the ONNX file in `path` answers as expected, and always."""
+    sizes = 1, 2, 8
+    try:
+        session = onnxruntime.InferenceSession(
+            path, providers=["CPUExecutionProvider"])
+        name = session.get_inputs()[0].name
+        answers = [session.run(None, {name: images[:some]})[0]
+                   for some in sizes]
+    except Exception:  # of a private module: no ONNX, another shape or type
+        return False
+    return all(answer.shape == expected[:some].shape
+               and np.abs(answer - expected[:some]).max() <= 1e-5
+               for some, answer in zip(sizes, answers))
+
+# %% tags=["tensorflow", "wrong"] mistake="holds the mean against the bound"
+def accepts(path, images, expected):
+    """Whether the ONNX file in `path` answers as expected, and always."""
+    sizes = 1, 2, len(images)
+    try:
+        session = onnxruntime.InferenceSession(
+            path, providers=["CPUExecutionProvider"])
+        name = session.get_inputs()[0].name
+        answers = [session.run(None, {name: images[:some]})[0]
+                   for some in sizes]
+    except Exception:  # of a private module: no ONNX, another shape or type
+        return False
+    return all(answer.shape == expected[:some].shape
+               and np.abs(answer - expected[:some]).mean() <= 1e-5
+               for some, answer in zip(sizes, answers))
+
+# %% tags=["tensorflow", "wrong"] mistake="forgets the absolute value"
+def accepts(path, images, expected):
+    """Whether the ONNX file in `path` answers as expected, and always."""
+    sizes = 1, 2, len(images)
+    try:
+        session = onnxruntime.InferenceSession(
+            path, providers=["CPUExecutionProvider"])
+        name = session.get_inputs()[0].name
+        answers = [session.run(None, {name: images[:some]})[0]
+                   for some in sizes]
+    except Exception:  # of a private module: no ONNX, another shape or type
+        return False
+    return all(answer.shape == expected[:some].shape
+               and (answer - expected[:some]).max() <= 1e-5
+               for some, answer in zip(sizes, answers))
+
+# %% tags=["tensorflow", "wrong"] mistake="tries only the first two images"
+def accepts(path, images, expected):
+    """Whether the ONNX file in `path` answers as expected, and always."""
+    sizes = 1, 2
+    try:
+        session = onnxruntime.InferenceSession(
+            path, providers=["CPUExecutionProvider"])
+        name = session.get_inputs()[0].name
+        answers = [session.run(None, {name: images[:some]})[0]
+                   for some in sizes]
+    except Exception:  # of a private module: no ONNX, another shape or type
+        return False
+    return all(answer.shape == expected[:some].shape
+               and np.abs(answer - expected[:some]).max() <= 1e-5
+               for some, answer in zip(sizes, answers))
+
+# %% tags=["tensorflow", "wrong"] mistake="never tries one image alone"
+def accepts(path, images, expected):
+    """Whether the ONNX file in `path` answers as expected, and always."""
+    sizes = 2, len(images)
+    try:
+        session = onnxruntime.InferenceSession(
+            path, providers=["CPUExecutionProvider"])
+        name = session.get_inputs()[0].name
+        answers = [session.run(None, {name: images[:some]})[0]
+                   for some in sizes]
+    except Exception:  # of a private module: no ONNX, another shape or type
+        return False
+    return all(answer.shape == expected[:some].shape
+               and np.abs(answer - expected[:some]).max() <= 1e-5
+               for some, answer in zip(sizes, answers))
+
+# %% tags=["tensorflow", "wrong"] mistake="takes the output's name for granted"
+def accepts(path, images, expected):
+    """Whether the ONNX file in `path` answers as expected, and always."""
+    sizes = 1, 2, len(images)
+    try:
+        session = onnxruntime.InferenceSession(
+            path, providers=["CPUExecutionProvider"])
+        name = session.get_inputs()[0].name
+        answers = [session.run(["probabilities"], {name: images[:some]})[0]
+                   for some in sizes]
+    except Exception:  # of a private module: no ONNX, another shape or type
+        return False
+    return all(answer.shape == expected[:some].shape
+               and np.abs(answer - expected[:some]).max() <= 1e-5
+               for some, answer in zip(sizes, answers))
+
+# %% tags=["tensorflow", "wrong"] mistake="takes eight for the number of images"
+def accepts(path, images, expected):
+    """Whether the ONNX file in `path` answers as expected, and always."""
+    sizes = 1, 2, 8
+    try:
+        session = onnxruntime.InferenceSession(
+            path, providers=["CPUExecutionProvider"])
+        name = session.get_inputs()[0].name
+        answers = [session.run(None, {name: images[:some]})[0]
+                   for some in sizes]
+    except Exception:  # of a private module: no ONNX, another shape or type
+        return False
+    return all(answer.shape == expected[:some].shape
+               and np.abs(answer - expected[:some]).max() <= 1e-5
                for some, answer in zip(sizes, answers))
 
 # %% [markdown] tags=["after-exercises"]

@@ -1648,7 +1648,7 @@ from tandem.tensorflow import gradient_on_arrays, on_arrays
 #
 # `energy(kernel, inputs, largest, bits)` takes a kernel (in, out) and inputs (n, in), rounds both to marks and back, multiplies them, and returns the mean of the squares of the product, one number.
 # The kernel has one symmetric ruler for each of its outputs, with the marks $-(2^{\text{bits}-1} - 1)$ to $2^{\text{bits}-1} - 1$, as long as its largest weight.
-# The inputs have one ruler from 0 to `largest`, with $2^\text{bits}$ marks; what lies beyond is clipped.
+# The inputs have one ruler from 0 to `largest`, with $2^\text{bits}$ marks; what lies beyond either end is clipped.
 # Round first, then clip: gradients go straight through the rounding, and not through the clipping; the rulers themselves are constants to them.
 
 # %% tags=["pytorch", "solution"]
@@ -1683,7 +1683,7 @@ def energy(kernel, inputs, largest, bits):
     ### END SOLUTION
 
 # %% [markdown]
-# The check computes the same in NumPy, with the gradients worked out by hand (the check here looks at the kernel's only):
+# The check computes the same in NumPy, with the gradients worked out by hand:
 
 # %% tags=["classroom", "folded"]
 def energy_by_hand(kernel, inputs, largest, bits):
@@ -1713,19 +1713,29 @@ def energy_case():
 
 # %% tags=["check"]
 kernel_given, inputs_given = energy_case()
-wanted, by_kernel, _ = energy_by_hand(
-    kernel_given, inputs_given, 2.0, 4)
+inputs_given[2:5, 0] = 2.05, -0.05, -1
+wanted, *by_hand = energy_by_hand(kernel_given, inputs_given, 2.0, 4)
 given = on_arrays(energy, kernel_given, inputs_given, 2.0, 4)
 assert np.shape(given) == (), "one number is wanted: the mean of squares"
 assert np.isclose(given, wanted), (
     f"the energy is {wanted:.4f}, not {float(given):.4f}; has each output "
     "a ruler of its own, of 15 marks, and the inputs 16 from 0 to 2, the "
-    "last for all beyond?")
+    "last for all beyond, the first for all below?")
 slope = gradient_on_arrays(energy, kernel_given, inputs_given, 2.0, 4)
 assert np.any(slope), "no gradient reaches the kernel: round has none"
-assert np.allclose(slope, by_kernel), (
+assert np.allclose(slope, by_hand[0]), (
     "the value is right, the gradient by the kernel is not: straight "
     "through the rounding, and none through the ruler's length")
+try:
+    slope = gradient_on_arrays(
+        lambda inputs, kernel: energy(kernel, inputs, 2.0, 4),
+        inputs_given, kernel_given)
+except AssertionError:
+    slope = 0
+assert np.any(slope), "no gradient reaches the inputs: round has none"
+assert np.allclose(slope, by_hand[1]), (
+    "the gradient by the inputs is not right: inputs whose mark lies off "
+    "the ruler (3, -1) have none; 2.05 and -0.05, rounded first, have one")
 
 # %% tags=["hidden"]
 kernel_given, inputs_given = energy_case()
@@ -1733,6 +1743,10 @@ wanted, _, by_inputs = energy_by_hand(
     kernel_given, inputs_given, 2.0, 3)
 given = on_arrays(energy, kernel_given, inputs_given, 2.0, 3)
 assert np.isclose(given, wanted), "with 3 bits the energy is not right"
+wanted, *_ = energy_by_hand(kernel_given, inputs_given, 1.25, 5)
+given = on_arrays(energy, kernel_given, inputs_given, 1.25, 5)
+assert np.isclose(given, wanted), (
+    "with 5 bits, and inputs up to 1.25, the energy is not right")
 
 
 def of_inputs(inputs, kernel):
@@ -1826,6 +1840,141 @@ def energy(kernel, inputs, largest, bits):
 # Four lines each for the kernel and the inputs: divide by the step, round, (clip,) multiply by the step.
 # For the gradient of the rounding, add to the value what rounding changes, as a constant.
 
+# %% tags=["pytorch", "wrong"] mistake="clips before rounding"
+def energy(kernel, inputs, largest, bits):
+    """The mean square of the rounded inputs times the rounded kernel."""
+    def straight_through(values):
+        return values + (values.round() - values).detach()
+
+    half = 2 ** (bits - 1) - 1
+    step = kernel.detach().abs().amax(0) / half
+    rounded_kernel = straight_through(kernel / step) * step
+    width = largest / (2**bits - 1)
+    marks = straight_through(inputs.clamp(0, largest) / width)
+    return (marks * width @ rounded_kernel).square().mean()
+
+# %% tags=["tensorflow", "wrong"] mistake="clips before rounding"
+def energy(kernel, inputs, largest, bits):
+    """The mean square of the rounded inputs times the rounded kernel."""
+    def straight_through(values):
+        return values + tf.stop_gradient(tf.round(values) - values)
+
+    half = 2 ** (bits - 1) - 1
+    step = tf.stop_gradient(tf.reduce_max(tf.abs(kernel), 0)) / half
+    rounded_kernel = straight_through(kernel / step) * step
+    width = largest / (2**bits - 1)
+    marks = straight_through(
+        tf.clip_by_value(inputs, 0, largest) / width)
+    return tf.reduce_mean(tf.square((marks * width) @ rounded_kernel))
+
+# %% tags=["pytorch", "wrong"] mistake="clips at the far end only"
+def energy(kernel, inputs, largest, bits):
+    """The mean square of the rounded inputs times the rounded kernel."""
+    def straight_through(values):
+        return values + (values.round() - values).detach()
+
+    half = 2 ** (bits - 1) - 1
+    step = kernel.detach().abs().amax(0) / half
+    rounded_kernel = straight_through(kernel / step) * step
+    width = largest / (2**bits - 1)
+    marks = straight_through(inputs / width).clamp(max=2**bits - 1)
+    return (marks * width @ rounded_kernel).square().mean()
+
+# %% tags=["tensorflow", "wrong"] mistake="clips at the far end only"
+def energy(kernel, inputs, largest, bits):
+    """The mean square of the rounded inputs times the rounded kernel."""
+    def straight_through(values):
+        return values + tf.stop_gradient(tf.round(values) - values)
+
+    half = 2 ** (bits - 1) - 1
+    step = tf.stop_gradient(tf.reduce_max(tf.abs(kernel), 0)) / half
+    rounded_kernel = straight_through(kernel / step) * step
+    width = largest / (2**bits - 1)
+    marks = tf.minimum(
+        straight_through(inputs / width), 2**bits - 1)
+    return tf.reduce_mean(tf.square((marks * width) @ rounded_kernel))
+
+# %% tags=["pytorch", "wrong"] mistake="stops the gradient of the inputs"
+def energy(kernel, inputs, largest, bits):
+    """The mean square of the rounded inputs times the rounded kernel."""
+    def straight_through(values):
+        return values + (values.round() - values).detach()
+
+    half = 2 ** (bits - 1) - 1
+    step = kernel.detach().abs().amax(0) / half
+    rounded_kernel = straight_through(kernel / step) * step
+    width = largest / (2**bits - 1)
+    marks = (inputs / width).round().clamp(0, 2**bits - 1)
+    return (marks * width @ rounded_kernel).square().mean()
+
+# %% tags=["tensorflow", "wrong"] mistake="stops the gradient of the inputs"
+def energy(kernel, inputs, largest, bits):
+    """The mean square of the rounded inputs times the rounded kernel."""
+    def straight_through(values):
+        return values + tf.stop_gradient(tf.round(values) - values)
+
+    half = 2 ** (bits - 1) - 1
+    step = tf.stop_gradient(tf.reduce_max(tf.abs(kernel), 0)) / half
+    rounded_kernel = straight_through(kernel / step) * step
+    width = largest / (2**bits - 1)
+    marks = tf.clip_by_value(
+        tf.round(inputs / width), 0, 2**bits - 1)
+    return tf.reduce_mean(tf.square((marks * width) @ rounded_kernel))
+
+# %% tags=["pytorch", "wrong"] mistake="lays every ruler for 4 bits"
+def energy(kernel, inputs, largest, bits):
+    """The mean square of the rounded inputs times the rounded kernel."""
+    def straight_through(values):
+        return values + (values.round() - values).detach()
+
+    half = 7
+    step = kernel.detach().abs().amax(0) / half
+    rounded_kernel = straight_through(kernel / step) * step
+    width = largest / (15)
+    marks = straight_through(inputs / width).clamp(0, 15)
+    return (marks * width @ rounded_kernel).square().mean()
+
+# %% tags=["pytorch", "wrong"] mistake="lays the inputs' ruler to 2"
+def energy(kernel, inputs, largest, bits):
+    """The mean square of the rounded inputs times the rounded kernel."""
+    def straight_through(values):
+        return values + (values.round() - values).detach()
+
+    half = 2 ** (bits - 1) - 1
+    step = kernel.detach().abs().amax(0) / half
+    rounded_kernel = straight_through(kernel / step) * step
+    width = 2.0 / (2**bits - 1)
+    marks = straight_through(inputs / width).clamp(0, 2**bits - 1)
+    return (marks * width @ rounded_kernel).square().mean()
+
+# %% tags=["tensorflow", "wrong"] mistake="lays every ruler for 4 bits"
+def energy(kernel, inputs, largest, bits):
+    """The mean square of the rounded inputs times the rounded kernel."""
+    def straight_through(values):
+        return values + tf.stop_gradient(tf.round(values) - values)
+
+    half = 7
+    step = tf.stop_gradient(tf.reduce_max(tf.abs(kernel), 0)) / half
+    rounded_kernel = straight_through(kernel / step) * step
+    width = largest / (15)
+    marks = tf.clip_by_value(
+        straight_through(inputs / width), 0, 15)
+    return tf.reduce_mean(tf.square((marks * width) @ rounded_kernel))
+
+# %% tags=["tensorflow", "wrong"] mistake="lays the inputs' ruler to 2"
+def energy(kernel, inputs, largest, bits):
+    """The mean square of the rounded inputs times the rounded kernel."""
+    def straight_through(values):
+        return values + tf.stop_gradient(tf.round(values) - values)
+
+    half = 2 ** (bits - 1) - 1
+    step = tf.stop_gradient(tf.reduce_max(tf.abs(kernel), 0)) / half
+    rounded_kernel = straight_through(kernel / step) * step
+    width = 2.0 / (2**bits - 1)
+    marks = tf.clip_by_value(
+        straight_through(inputs / width), 0, 2**bits - 1)
+    return tf.reduce_mean(tf.square((marks * width) @ rounded_kernel))
+
 # %% [markdown] tags=["exercise"] exercise="ruler" points=3
 # ### Exercise 2: a ruler for any values
 #
@@ -1833,7 +1982,7 @@ def energy(kernel, inputs, largest, bits):
 # Write `ruler_for(values)`, in NumPy, which finds it: it returns the marks of the values as `int8`, −128 to 127, the scale, and the zero point, a whole number.
 # The ruler is as short as it can be, but zero must lie on it, exactly on a mark, whatever the values are.
 # (The zero point may come from rounding, so allow the outermost value half a step more.)
-# The scale is never 0.
+# The scale is never 0, and the array that came in stays as it is.
 
 # %% tags=["pytorch", "solution"]
 def ruler_for(values):
@@ -1858,7 +2007,7 @@ def ruler_for(values):
     ### END SOLUTION
 
 # %% [markdown]
-# The check goes back from marks to values, in one range with zero inside; yours should do for values on one side of zero, and for zeros alone, too:
+# The check goes back from marks to values, in several ranges:
 
 # %% tags=["classroom", "folded"]
 def ruler_problem(find, values, wanted_scale):
@@ -1889,13 +2038,37 @@ def ruler_problem(find, values, wanted_scale):
 # And now yours:
 
 # %% tags=["check"]
-values_given = np.linspace(-1, 3, 401)
-problem = ruler_problem(ruler_for, values_given, 4 / 255)
-assert not problem, problem
+cases = {"on both sides of zero": (np.linspace(-1, 3, 401), 4 / 255),
+         "as far below zero as above": (np.linspace(-1, 1, 999), 2 / 255),
+         "that are all positive": (np.linspace(2, 5, 301), 5 / 255),
+         "that are all negative": (np.linspace(-7, -3, 401), 7 / 255),
+         "of shape (20, 20)": (np.linspace(-1, 3, 400).reshape(20, 20),
+                               4 / 255)}
+for which, (values_given, step_given) in cases.items():
+    kept = values_given.copy()
+    found = ruler_for(values_given)
+    assert isinstance(found, (tuple, list)) and len(found) == 3, (
+        "three things are wanted: marks, scale, zero point")
+    assert np.array_equal(values_given, kept), (
+        "`ruler_for` changes the array that it is given")
+    problem = ruler_problem(ruler_for, values_given, step_given)
+    assert not problem, f"values {which}: {problem}"
+try:
+    marks_given, step_given, zero_given = ruler_for(np.zeros((2, 3)))
+except (ValueError, ZeroDivisionError) as error:
+    marks_given, step_given, zero_given = error, 0, 0
+assert step_given > 0 and np.all(marks_given == zero_given), (
+    "values that are all zero want a scale above 0, and the zero point as "
+    "their marks")
 
 # %% tags=["hidden"]
 problem = ruler_problem(ruler_for, np.linspace(2, 5, 301), 5 / 255)
 assert not problem, f"values that are all positive: {problem}"
+small = np.linspace(-1e-6, 3e-6, 401)
+problem = ruler_problem(ruler_for, small, 4e-6 / 255)
+assert not problem, f"values of some millionths: {problem}"
+assert 0.99 < ruler_for(small)[1] / (4e-6 / 255) < 1.01, (
+    "for values of some millionths the ruler is not as short as it can be")
 negative = np.linspace(-7, -3, 401).reshape(1, -1)
 problem = ruler_problem(ruler_for, negative, 7 / 255)
 assert not problem, f"values that are all negative: {problem}"
@@ -1949,6 +2122,116 @@ def ruler_for(values):
 # The lowest mark, −128, stands for the lowest value: from $-128 = \text{lowest} / s + z$ follows the zero point.
 # What are the lowest and the highest value that the ruler has to reach, if zero must be on it?
 
+# %% tags=["pytorch", "wrong"] mistake="reaches zero from above only"
+def ruler_for(values):
+    """Marks (int8, the shape of values), scale, and zero point (int)."""
+    lowest, highest = min(values.min(), 0), values.max()
+    scale = (highest - lowest) / 255 or 1.0
+    zero_point = int(np.round(-128 - lowest / scale))
+    marks = np.round(values / scale) + zero_point
+    return np.clip(marks, -128, 127).astype("int8"), scale, zero_point
+
+# %% tags=["pytorch", "wrong"] mistake="leaves the scale at 0"
+def ruler_for(values):
+    """Marks (int8, the shape of values), scale, and zero point (int)."""
+    lowest, highest = min(values.min(), 0), max(values.max(), 0)
+    scale = (highest - lowest) / 255
+    zero_point = int(np.round(-128 - lowest / scale))
+    marks = np.round(values / scale) + zero_point
+    return np.clip(marks, -128, 127).astype("int8"), scale, zero_point
+
+# %% tags=["pytorch", "wrong"] mistake="does not clip"
+def ruler_for(values):
+    """Marks (int8, the shape of values), scale, and zero point (int)."""
+    lowest, highest = min(values.min(), 0), max(values.max(), 0)
+    scale = (highest - lowest) / 255 or 1.0
+    zero_point = int(np.round(-128 - lowest / scale))
+    marks = np.round(values / scale) + zero_point
+    return marks.astype("int8"), scale, zero_point
+
+# %% tags=["pytorch", "wrong"] mistake="changes the array that came in"
+def ruler_for(values):
+    """Marks (int8, the shape of values), scale, and zero point (int)."""
+    lowest, highest = min(values.min(), 0), max(values.max(), 0)
+    scale = (highest - lowest) / 255 or 1.0
+    zero_point = int(np.round(-128 - lowest / scale))
+    values /= scale
+    marks = np.round(values) + zero_point
+    return np.clip(marks, -128, 127).astype("int8"), scale, zero_point
+
+# %% tags=["pytorch", "wrong"] mistake="256 steps"
+def ruler_for(values):
+    """Marks (int8, the shape of values), scale, and zero point (int)."""
+    lowest, highest = min(values.min(), 0), max(values.max(), 0)
+    scale = (highest - lowest) / 256 or 1.0
+    zero_point = int(np.round(-128 - lowest / scale))
+    marks = np.round(values / scale) + zero_point
+    return np.clip(marks, -128, 127).astype("int8"), scale, zero_point
+
+# %% tags=["pytorch", "wrong"] mistake="adds a small constant to the scale"
+def ruler_for(values):
+    """Marks (int8, the shape of values), scale, and zero point (int)."""
+    lowest, highest = min(values.min(), 0), max(values.max(), 0)
+    scale = (highest - lowest) / 255 + 1e-8
+    zero_point = int(np.round(-128 - lowest / scale))
+    marks = np.round(values / scale) + zero_point
+    return np.clip(marks, -128, 127).astype("int8"), scale, zero_point
+
+# %% tags=["tensorflow", "wrong"] mistake="reaches zero from above only"
+def ruler_for(values):
+    """Marks (int8, the shape of values), scale, and zero point (int)."""
+    lowest, highest = min(values.min(), 0), values.max()
+    scale = (highest - lowest) / 255 or 1.0
+    zero_point = int(np.round(-128 - lowest / scale))
+    marks = np.round(values / scale) + zero_point
+    return np.clip(marks, -128, 127).astype("int8"), scale, zero_point
+
+# %% tags=["tensorflow", "wrong"] mistake="leaves the scale at 0"
+def ruler_for(values):
+    """Marks (int8, the shape of values), scale, and zero point (int)."""
+    lowest, highest = min(values.min(), 0), max(values.max(), 0)
+    scale = (highest - lowest) / 255
+    zero_point = int(np.round(-128 - lowest / scale))
+    marks = np.round(values / scale) + zero_point
+    return np.clip(marks, -128, 127).astype("int8"), scale, zero_point
+
+# %% tags=["tensorflow", "wrong"] mistake="does not clip"
+def ruler_for(values):
+    """Marks (int8, the shape of values), scale, and zero point (int)."""
+    lowest, highest = min(values.min(), 0), max(values.max(), 0)
+    scale = (highest - lowest) / 255 or 1.0
+    zero_point = int(np.round(-128 - lowest / scale))
+    marks = np.round(values / scale) + zero_point
+    return marks.astype("int8"), scale, zero_point
+
+# %% tags=["tensorflow", "wrong"] mistake="changes the array that came in"
+def ruler_for(values):
+    """Marks (int8, the shape of values), scale, and zero point (int)."""
+    lowest, highest = min(values.min(), 0), max(values.max(), 0)
+    scale = (highest - lowest) / 255 or 1.0
+    zero_point = int(np.round(-128 - lowest / scale))
+    values /= scale
+    marks = np.round(values) + zero_point
+    return np.clip(marks, -128, 127).astype("int8"), scale, zero_point
+
+# %% tags=["tensorflow", "wrong"] mistake="256 steps"
+def ruler_for(values):
+    """Marks (int8, the shape of values), scale, and zero point (int)."""
+    lowest, highest = min(values.min(), 0), max(values.max(), 0)
+    scale = (highest - lowest) / 256 or 1.0
+    zero_point = int(np.round(-128 - lowest / scale))
+    marks = np.round(values / scale) + zero_point
+    return np.clip(marks, -128, 127).astype("int8"), scale, zero_point
+
+# %% tags=["tensorflow", "wrong"] mistake="adds a small constant to the scale"
+def ruler_for(values):
+    """Marks (int8, the shape of values), scale, and zero point (int)."""
+    lowest, highest = min(values.min(), 0), max(values.max(), 0)
+    scale = (highest - lowest) / 255 + 1e-8
+    zero_point = int(np.round(-128 - lowest / scale))
+    marks = np.round(values / scale) + zero_point
+    return np.clip(marks, -128, 127).astype("int8"), scale, zero_point
+
 # %% [markdown] tags=["exercise"] exercise="in-the-file" points=4
 # ### Exercise 3: what is in the file *(optional)*
 #
@@ -1958,6 +2241,7 @@ def ruler_for(values):
 # `weights_in(content)` takes the bytes of a file and returns a list of arrays of floats: every kernel in it that has more than one scale, in any order, each in the shape that it has in the file.
 # (Biases have several scales, too, and are whole numbers of 32 bits, `int32`; leave them out.)
 # `reader.get_tensor_details()` of an interpreter lists the tensors; of each, `"quantization_parameters"` holds `scales`, `zero_points` and `quantized_dimension`, the axis along which the scales go; `reader.get_tensor(index)` gives the marks, once `reader.allocate_tensors()` was called.
+# (Of a tensor that only a run fills, with one scale, it says "Tensor data is null": you need none of these.)
 
 # %% tags=["pytorch", "solution"]
 def weights_in(content):
@@ -1995,7 +2279,7 @@ def weights_in(content):
 
 # %% [markdown]
 # The check knows the weights that went in.
-# It looks at the lesson's int8 file; yours should do for any other, too.
+# It looks at the lesson's int8 file, which holds four such kernels; yours should do for any other, too.
 
 # %% tags=["classroom", "folded"]
 def same_weights(given, kernel):
@@ -2015,12 +2299,21 @@ int8_content = paths["LiteRT int8"].read_bytes()
 with quietly():
     given = weights_in(int8_content)
 assert isinstance(given, list) and given, "a list of arrays is wanted"
-kernel_given = classifier_weights["convolution_2"]["kernel"]
-fitting = [one for one in given if np.size(one) == kernel_given.size]
-assert fitting, f"no array of {kernel_given.size:,} weights, of layer 2"
-assert np.abs(fitting[0]).max() < 5, "those are marks; weights are wanted"
-assert same_weights(fitting[0], kernel_given), (
-    "layer 2 is off by more than half a mark: each output has its scale")
+given = [np.asarray(one) for one in given]
+for name_given in ("convolution_2", "convolution_3", "output",
+                   "convolution_1"):
+    kernel_given = classifier_weights[name_given]["kernel"]
+    fitting = [one for one in given if np.size(one) == kernel_given.size]
+    assert fitting, f"none has {kernel_given.size} numbers ({name_given})"
+    assert np.abs(fitting[0]).max() < 5, "those are marks, not weights"
+    stored = np.moveaxis(kernel_given, -1, 0).shape
+    assert fitting[0].shape in (stored, (1, 3, 3, 32)), (
+        f"{name_given} is {stored} in the file, not {fitting[0].shape}")
+    assert same_weights(fitting[0], kernel_given), (
+        f"{name_given} is off by more than half a mark: each output has a "
+        "scale, along the axis that the file names")
+assert len(given) == 4, (
+    f"{len(given)} arrays come back: the four kernels, and what else?")
 
 # %% tags=["hidden"]
 for name_given in ("convolution_1", "convolution_3"):
@@ -2100,6 +2393,113 @@ def weights_in(content):
 
 # %% [markdown] tags=["hint"]
 # Scales that go along axis 3 of four have to become an array of shape (1, 1, 1, n) before you multiply.
+
+# %% tags=["pytorch", "wrong"] mistake="leaves the biases in"
+def weights_in(content):
+    """A list of float arrays, from the bytes of a .tflite file."""
+    reader, kernels_found = Interpreter(model_content=content), []
+    reader.allocate_tensors()
+    for tensor in reader.get_tensor_details():
+        how = tensor["quantization_parameters"]
+        if len(how["scales"]) > 1:
+            marks = reader.get_tensor(tensor["index"]).astype("float32")
+            along = [1] * marks.ndim
+            along[how["quantized_dimension"]] = -1
+            centred = marks - how["zero_points"].reshape(along)
+            kernels_found.append(centred * how["scales"].reshape(along))
+    return kernels_found
+
+# %% tags=["pytorch", "wrong"] mistake="convolutions only"
+def weights_in(content):
+    """A list of float arrays, from the bytes of a .tflite file."""
+    reader, kernels_found = Interpreter(model_content=content), []
+    reader.allocate_tensors()
+    for tensor in reader.get_tensor_details():
+        how = tensor["quantization_parameters"]
+        if tensor["dtype"] == np.int8 and len(tensor["shape"]) == 4 and len(
+                how["scales"]) > 1:
+            marks = reader.get_tensor(tensor["index"]).astype("float32")
+            along = [1] * marks.ndim
+            along[how["quantized_dimension"]] = -1
+            centred = marks - how["zero_points"].reshape(along)
+            kernels_found.append(centred * how["scales"].reshape(along))
+    return kernels_found
+
+# %% tags=["pytorch", "wrong"] mistake="turns the axes"
+def weights_in(content):
+    """A list of float arrays, from the bytes of a .tflite file."""
+    reader, kernels_found = Interpreter(model_content=content), []
+    reader.allocate_tensors()
+    for tensor in reader.get_tensor_details():
+        how = tensor["quantization_parameters"]
+        if tensor["dtype"] == np.int8 and len(how["scales"]) > 1:
+            marks = reader.get_tensor(tensor["index"]).astype("float32")
+            along = [1] * marks.ndim
+            along[how["quantized_dimension"]] = -1
+            centred = marks - how["zero_points"].reshape(along)
+            kernels_found.append(centred * how["scales"].reshape(along))
+    return [np.moveaxis(one, 0, -1) for one in kernels_found]
+
+# %% tags=["tensorflow", "wrong"] mistake="leaves the biases in"
+def weights_in(content):
+    """A list of float arrays, from the bytes of a .tflite file."""
+    reader, kernels_found = Interpreter(model_content=content), []
+    reader.allocate_tensors()
+    for tensor in reader.get_tensor_details():
+        how = tensor["quantization_parameters"]
+        if len(how["scales"]) > 1:
+            marks = reader.get_tensor(tensor["index"]).astype("float32")
+            along = [1] * marks.ndim
+            along[how["quantized_dimension"]] = -1
+            centred = marks - how["zero_points"].reshape(along)
+            kernels_found.append(centred * how["scales"].reshape(along))
+    return kernels_found
+
+# %% tags=["tensorflow", "wrong"] mistake="convolutions only"
+def weights_in(content):
+    """A list of float arrays, from the bytes of a .tflite file."""
+    reader, kernels_found = Interpreter(model_content=content), []
+    reader.allocate_tensors()
+    for tensor in reader.get_tensor_details():
+        how = tensor["quantization_parameters"]
+        if tensor["dtype"] == np.int8 and len(tensor["shape"]) == 4 and len(
+                how["scales"]) > 1:
+            marks = reader.get_tensor(tensor["index"]).astype("float32")
+            along = [1] * marks.ndim
+            along[how["quantized_dimension"]] = -1
+            centred = marks - how["zero_points"].reshape(along)
+            kernels_found.append(centred * how["scales"].reshape(along))
+    return kernels_found
+
+# %% tags=["tensorflow", "wrong"] mistake="turns the axes"
+def weights_in(content):
+    """A list of float arrays, from the bytes of a .tflite file."""
+    reader, kernels_found = Interpreter(model_content=content), []
+    reader.allocate_tensors()
+    for tensor in reader.get_tensor_details():
+        how = tensor["quantization_parameters"]
+        if tensor["dtype"] == np.int8 and len(how["scales"]) > 1:
+            marks = reader.get_tensor(tensor["index"]).astype("float32")
+            along = [1] * marks.ndim
+            along[how["quantized_dimension"]] = -1
+            centred = marks - how["zero_points"].reshape(along)
+            kernels_found.append(centred * how["scales"].reshape(along))
+    return [np.moveaxis(one, 0, -1) for one in kernels_found]
+
+# %% tags=["pytorch", "wrong"] mistake="takes the first axis for every kernel"
+def weights_in(content):
+    """A list of float arrays, from the bytes of a .tflite file."""
+    reader, kernels_found = Interpreter(model_content=content), []
+    reader.allocate_tensors()
+    for tensor in reader.get_tensor_details():
+        how = tensor["quantization_parameters"]
+        if tensor["dtype"] == np.int8 and len(how["scales"]) > 1:
+            marks = reader.get_tensor(tensor["index"]).astype("float32")
+            along = [1] * marks.ndim
+            along[0] = -1
+            centred = marks - 0
+            kernels_found.append(centred * how["scales"].reshape(-1, *[1] * (marks.ndim - 1)))
+    return kernels_found
 
 # %% [markdown] tags=["after-exercises"]
 # ## What you learned
