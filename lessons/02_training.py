@@ -1862,8 +1862,8 @@ from tandem.tensorflow import gradient_on_arrays, on_arrays
 # Write the lesson with your own hands: from arrays to a network that learns, and nothing of ours in between (no `Classifier`, `train_step`, `load_weights`, `batches`).
 # Layers or bare tensors, as you like.
 #
-# `learn(starting, images, labels)` makes our network of two layers, ReLU between them, with the weights `starting`, a dictionary like `start` in this lesson.
-# It goes once through the images, **in their order**, in batches of 64; each step is plain SGD with the rate 0.1 on the mean cross-entropy of its batch.
+# `learn(starting, images, labels)` makes our network of two layers, ReLU between them, with the weights `starting`, kernels and biases: a dictionary like `start` in this lesson, which stays as it is.
+# It goes once through the images, however many they are, **in their order**, in batches of 64 (the last may be shorter); each step is plain SGD with the rate 0.1 on the mean cross-entropy of its batch.
 # It returns the list of losses, one number a batch, each from *before* its update.
 
 # %% [markdown] tags=["pytorch"]
@@ -2036,23 +2036,33 @@ def what_is_wrong(given, wanted, starting, images, labels):
 
 # %% tags=["check"]
 fresh = starting_weights(seed + 3)["classifier"]
-before = arrays_of(fresh)
-part = train_images[:650], train_labels[:650]
+for arrays in fresh.values():
+    arrays["bias"] += np.linspace(-0.3, 0.3, len(arrays["bias"]))
+before, part = arrays_of(fresh), (train_images[:650], train_labels[:650])
 wanted, given = by_numpy(fresh, *part), learn(fresh, *part)
 untouched = all(map(np.array_equal, before, arrays_of(fresh)))
 assert untouched, "`starting` itself was changed: copy its arrays"
-kind = type(given).__name__
-assert np.shape(given) == wanted.shape, (
+found, kind = list(given) if np.iterable(given) else [], type(given)
+assert len(found) == len(wanted), (
     f"a list of {len(wanted)} numbers is wanted (650 images are ten "
-    f"batches of 64 and one of 10); yours is a {kind} of shape "
-    f"{np.shape(given)}"
+    f"batches of 64 and one of 10); yours: {kind.__name__} of {len(found)}"
 )
-problem = what_is_wrong(np.array(given), wanted, fresh, *part)
+single = not any(map(np.ndim, found))
+assert single, "one number a batch: the mean of its images' losses"
+given = np.array([float(loss) for loss in found])
+unbiased = {n: {"kernel": a["kernel"], "bias": 0 * a["bias"]}
+            for n, a in fresh.items()}
+biased = not np.isclose(given[0], by_numpy(unbiased, *part)[0], rtol=1e-4)
+assert biased, "the biases of `starting` are not 0: are they taken?"
+by_64 = np.isclose(given[-1], wanted[-1] * 10 / 64, rtol=1e-4)
+assert not by_64, "the last batch has 10 images: their mean, not a 64th"
+problem = what_is_wrong(given, wanted, fresh, *part)
 assert not problem, problem
 
 # %% tags=["hidden"]
 odd = train_images[650:850], train_labels[650:850]
-wanted, given = by_numpy(fresh, *odd), np.array(learn(fresh, *odd))
+wanted = by_numpy(fresh, *odd)
+given = np.array([float(loss) for loss in learn(fresh, *odd)])
 assert given.shape == wanted.shape, (
     f"200 images make {len(wanted)} batches, the last of them with 8 images"
 )
@@ -2375,6 +2385,212 @@ def learn(starting, images, labels):
         found.append(float(loss))
     return found
 
+# %% tags=["pytorch", "wrong"] mistake="starts with biases of zero"
+def learn(starting, images, labels):
+    w1, b1, w2, b2 = weights_of = [
+        torch.tensor(array if array.ndim > 1 else 0 * array,
+                     requires_grad=True)
+        for arrays in starting.values() for array in arrays.values()
+    ]
+    found = []
+    for begin in range(0, len(images), 64):
+        some = torch.as_tensor(images[begin : begin + 64]).flatten(1)
+        truth = torch.as_tensor(labels[begin : begin + 64])
+        logits = F.relu(some @ w1 + b1) @ w2 + b2
+        loss = F.cross_entropy(logits, truth)
+        gradients = torch.autograd.grad(loss, weights_of)
+        with torch.no_grad():
+            for weight, gradient in zip(weights_of, gradients):
+                weight -= 0.1 * gradient
+        found.append(loss.item())
+    return found
+
+# %% tags=["tensorflow", "wrong"] mistake="starts with biases of zero"
+def learn(starting, images, labels):
+    w1, b1, w2, b2 = weights_of = [
+        tf.Variable(array if array.ndim > 1 else 0 * array)
+        for arrays in starting.values() for array in arrays.values()
+    ]
+    found = []
+    for begin in range(0, len(images), 64):
+        some = tf.reshape(images[begin : begin + 64], (-1, 784))
+        truth = labels[begin : begin + 64]
+        with tf.GradientTape() as tape:
+            logits = tf.nn.relu(some @ w1 + b1) @ w2 + b2
+            loss = tf.reduce_mean(
+                tf.nn.sparse_softmax_cross_entropy_with_logits(truth, logits)
+            )
+        gradients = tape.gradient(loss, weights_of)
+        for weight, gradient in zip(weights_of, gradients):
+            weight.assign_sub(0.1 * gradient)
+        found.append(float(loss))
+    return found
+
+# %% tags=["pytorch", "wrong"] mistake="divides the short last batch by 64"
+def learn(starting, images, labels):
+    w1, b1, w2, b2 = weights_of = [
+        torch.tensor(array, requires_grad=True)
+        for arrays in starting.values() for array in arrays.values()
+    ]
+    found = []
+    for begin in range(0, len(images), 64):
+        some = torch.as_tensor(images[begin : begin + 64]).flatten(1)
+        truth = torch.as_tensor(labels[begin : begin + 64])
+        logits = F.relu(some @ w1 + b1) @ w2 + b2
+        loss = F.cross_entropy(logits, truth, reduction="sum") / 64
+        gradients = torch.autograd.grad(loss, weights_of)
+        with torch.no_grad():
+            for weight, gradient in zip(weights_of, gradients):
+                weight -= 0.1 * gradient
+        found.append(loss.item())
+    return found
+
+# %% tags=["tensorflow", "wrong"] mistake="divides the short last batch by 64"
+def learn(starting, images, labels):
+    w1, b1, w2, b2 = weights_of = [
+        tf.Variable(array)
+        for arrays in starting.values() for array in arrays.values()
+    ]
+    found = []
+    for begin in range(0, len(images), 64):
+        some = tf.reshape(images[begin : begin + 64], (-1, 784))
+        truth = labels[begin : begin + 64]
+        with tf.GradientTape() as tape:
+            logits = tf.nn.relu(some @ w1 + b1) @ w2 + b2
+            loss = tf.reduce_sum(
+                tf.nn.sparse_softmax_cross_entropy_with_logits(truth, logits)
+            ) / 64
+        gradients = tape.gradient(loss, weights_of)
+        for weight, gradient in zip(weights_of, gradients):
+            weight.assign_sub(0.1 * gradient)
+        found.append(float(loss))
+    return found
+
+# %% tags=["pytorch", "wrong"] mistake="leaves one loss an image"
+def learn(starting, images, labels):
+    w1, b1, w2, b2 = weights_of = [
+        torch.tensor(array, requires_grad=True)
+        for arrays in starting.values() for array in arrays.values()
+    ]
+    found = []
+    for begin in range(0, len(images), 64):
+        some = torch.as_tensor(images[begin : begin + 64]).flatten(1)
+        truth = torch.as_tensor(labels[begin : begin + 64])
+        logits = F.relu(some @ w1 + b1) @ w2 + b2
+        loss = F.cross_entropy(logits, truth, reduction="none")
+        gradients = torch.autograd.grad(loss.mean(), weights_of)
+        with torch.no_grad():
+            for weight, gradient in zip(weights_of, gradients):
+                weight -= 0.1 * gradient
+        found.append(loss.detach().numpy())
+    return found
+
+# %% tags=["tensorflow", "wrong"] mistake="leaves one loss an image"
+def learn(starting, images, labels):
+    w1, b1, w2, b2 = weights_of = [
+        tf.Variable(array)
+        for arrays in starting.values() for array in arrays.values()
+    ]
+    found = []
+    for begin in range(0, len(images), 64):
+        some = tf.reshape(images[begin : begin + 64], (-1, 784))
+        truth = labels[begin : begin + 64]
+        with tf.GradientTape() as tape:
+            logits = tf.nn.relu(some @ w1 + b1) @ w2 + b2
+            loss = tf.nn.sparse_softmax_cross_entropy_with_logits(
+                truth, logits
+            )
+            mean = tf.reduce_mean(loss)
+        gradients = tape.gradient(mean, weights_of)
+        for weight, gradient in zip(weights_of, gradients):
+            weight.assign_sub(0.1 * gradient)
+        found.append(loss.numpy())
+    return found
+
+# %% tags=["pytorch", "wrong"] mistake="trains the arrays of `starting`"
+def learn(starting, images, labels):
+    w1, b1, w2, b2 = weights_of = [
+        torch.from_numpy(array).requires_grad_()
+        for arrays in starting.values() for array in arrays.values()
+    ]
+    found = []
+    for begin in range(0, len(images), 64):
+        some = torch.as_tensor(images[begin : begin + 64]).flatten(1)
+        truth = torch.as_tensor(labels[begin : begin + 64])
+        logits = F.relu(some @ w1 + b1) @ w2 + b2
+        loss = F.cross_entropy(logits, truth)
+        gradients = torch.autograd.grad(loss, weights_of)
+        with torch.no_grad():
+            for weight, gradient in zip(weights_of, gradients):
+                weight -= 0.1 * gradient
+        found.append(loss.item())
+    return found
+
+# %% tags=["tensorflow", "wrong"] mistake="trains the arrays of `starting`"
+def learn(starting, images, labels):
+    w1, b1, w2, b2 = weights_of = [
+        tf.Variable(array)
+        for arrays in starting.values() for array in arrays.values()
+    ]
+    found = []
+    for begin in range(0, len(images), 64):
+        some = tf.reshape(images[begin : begin + 64], (-1, 784))
+        truth = labels[begin : begin + 64]
+        with tf.GradientTape() as tape:
+            logits = tf.nn.relu(some @ w1 + b1) @ w2 + b2
+            loss = tf.reduce_mean(
+                tf.nn.sparse_softmax_cross_entropy_with_logits(truth, logits)
+            )
+        gradients = tape.gradient(loss, weights_of)
+        for weight, gradient in zip(weights_of, gradients):
+            weight.assign_sub(0.1 * gradient)
+        found.append(float(loss))
+    trained = iter(weights_of)
+    for arrays in starting.values():
+        for kind in arrays:
+            arrays[kind] = next(trained).numpy()
+    return found
+
+# %% tags=["pytorch", "wrong"] mistake="counts on 650 images"
+def learn(starting, images, labels):
+    w1, b1, w2, b2 = weights_of = [
+        torch.tensor(array, requires_grad=True)
+        for arrays in starting.values() for array in arrays.values()
+    ]
+    found = []
+    for begin in range(0, 650, 64):
+        some = torch.as_tensor(images[begin : begin + 64]).flatten(1)
+        truth = torch.as_tensor(labels[begin : begin + 64])
+        logits = F.relu(some @ w1 + b1) @ w2 + b2
+        loss = F.cross_entropy(logits, truth)
+        gradients = torch.autograd.grad(loss, weights_of)
+        with torch.no_grad():
+            for weight, gradient in zip(weights_of, gradients):
+                weight -= 0.1 * gradient
+        found.append(loss.item())
+    return found
+
+# %% tags=["tensorflow", "wrong"] mistake="counts on 650 images"
+def learn(starting, images, labels):
+    w1, b1, w2, b2 = weights_of = [
+        tf.Variable(array)
+        for arrays in starting.values() for array in arrays.values()
+    ]
+    found = []
+    for begin in range(0, 650, 64):
+        some = tf.reshape(images[begin : begin + 64], (-1, 784))
+        truth = labels[begin : begin + 64]
+        with tf.GradientTape() as tape:
+            logits = tf.nn.relu(some @ w1 + b1) @ w2 + b2
+            loss = tf.reduce_mean(
+                tf.nn.sparse_softmax_cross_entropy_with_logits(truth, logits)
+            )
+        gradients = tape.gradient(loss, weights_of)
+        for weight, gradient in zip(weights_of, gradients):
+            weight.assign_sub(0.1 * gradient)
+        found.append(float(loss))
+    return found
+
 # %% [markdown] tags=["exercise"] exercise="smoothing" points=3
 # ### Exercise 2: a loss that doubts its labels *(optional)*
 #
@@ -2384,6 +2600,7 @@ def learn(starting, images, labels):
 # $$t_k = (1 - s)\,[k = y] + \frac{s}{K}, \qquad \text{loss} = -\sum_k t_k \log p_k .$$
 #
 # Write `smoothed_loss(logits, labels, smoothing)`: from **logits**, with this framework's operations (so that it has a gradient), averaged over the batch.
+# It takes any number of classes and of images, and logits of any size: also where a probability is rounded to 0, the loss is a number.
 
 # %% [markdown] tags=["hint"]
 # Put $t_k$ into the loss and take the sum apart: $1 - s$ times the old loss, and $s$ times the *mean* of $-\log p_k$ over the classes.
@@ -2411,16 +2628,18 @@ def smoothed_loss(logits, labels, smoothing):
 # %% [markdown]
 # The check: three logits of two images, and a label of each.
 # Without smoothing the loss is the plain cross-entropy; with it the check works the formula out in NumPy, and looks at the gradient too: it is $(p_k - t_k)$, divided by the number of images.
+# At last it gives logits of 1000.
 
 # %% tags=["check"]
 three = np.array([[2.0, 0.0, -2.0], [0.0, 1.0, -1.0]], "float32")
-truth = np.array([0, 2])
+truth, huge = np.array([0, 2]), np.float32(1000 * np.eye(2, 3))
 log_p = three - np.logaddexp.reduce(three, axis=1, keepdims=True)
 plain = -log_p[[0, 1], truth].mean()
-given = on_arrays(smoothed_loss, three, truth, 0.0)
-shape = np.shape(given)
-assert given is not None and shape == (), f"one number, not shape {shape}"
+given = np.asarray(on_arrays(smoothed_loss, three, truth, 0.0))
+single = given.shape == () and given.dtype.kind == "f"
+assert single, f"one number is wanted, not {given}"
 assert not np.isclose(given, 2 * plain), "not the sum of images; the mean"
+assert not np.isclose(given, plain / 3), "add over classes, no mean there"
 right = np.isclose(given, plain, rtol=1e-5)
 assert right, f"without smoothing the loss is {plain:.4f}, not {given:.4f}"
 target = 0.7 * np.eye(3)[truth] + 0.3 / 3
@@ -2429,11 +2648,13 @@ given = on_arrays(smoothed_loss, three, truth, 0.3)
 assert not np.isclose(given, plain), "s = 0.3 changes nothing: is it used?"
 assert np.isclose(given, wanted, rtol=1e-5), (
     f"s = 0.3: the loss is {wanted:.4f}, not {given:.4f}; with three "
-    "classes the target is 0.8 for the true one, 0.1 for each other"
-)
+    "classes the target is 0.8 for the true one, 0.1 for each other")
 slope = gradient_on_arrays(smoothed_loss, three, truth, 0.3)
 right = np.allclose(slope, (np.exp(log_p) - target) / 2, atol=1e-6)
 assert right, f"the loss is right, its gradient is not: {slope.round(3)}"
+given = on_arrays(smoothed_loss, huge, truth, 0.3)
+assert np.isclose(given, 550), (
+    f"logits of 1000: the loss is 550, not {given:.0f}; a rounded p?")
 
 # %% tags=["hidden"]
 rng = np.random.default_rng(4711)
@@ -2443,7 +2664,10 @@ log_p = many - np.logaddexp.reduce(many, axis=1, keepdims=True)
 target = 0.8 * np.eye(10)[truth] + 0.2 / 10
 given = on_arrays(smoothed_loss, many, truth, 0.2)
 expected = -(target * log_p).sum(1).mean()
-assert np.isclose(given, expected, rtol=1e-4), "s = 0.2: another loss"
+assert np.isclose(given, expected, rtol=1e-4), (
+    f"40 images, ten classes, s = 0.2: the loss is {expected:.4f}, not {given}; "
+    "is a number of the first check written into the function?"
+)
 slope = gradient_on_arrays(smoothed_loss, many, truth, 0.2)
 expected = (np.exp(log_p) - target) / 40
 assert np.allclose(slope, expected, atol=1e-6), "another gradient"
@@ -2533,6 +2757,53 @@ def smoothed_loss(logits, labels, smoothing):
     mean = ((1 - smoothing) * chosen + smoothing * spread).mean()
     return tf.constant(-mean)
 
+# %% tags=["pytorch", "wrong"] mistake="averages over the classes"
+def smoothed_loss(logits, labels, smoothing):
+    classes = logits.shape[1]
+    target = (1 - smoothing) * F.one_hot(labels, classes) + smoothing / classes
+    return -(target * F.log_softmax(logits, dim=1)).mean()
+
+# %% tags=["tensorflow", "wrong"] mistake="averages over the classes"
+def smoothed_loss(logits, labels, smoothing):
+    classes = logits.shape[1]
+    target = (1 - smoothing) * tf.one_hot(labels, classes) + smoothing / classes
+    return -tf.reduce_mean(target * tf.nn.log_softmax(logits))
+
+# %% tags=["pytorch", "wrong"] mistake="adds a small number in the logarithm"
+def smoothed_loss(logits, labels, smoothing):
+    classes = logits.shape[1]
+    target = (1 - smoothing) * F.one_hot(labels, classes) + smoothing / classes
+    return -(target * (logits.softmax(1) + 1e-9).log()).sum(1).mean()
+
+# %% tags=["tensorflow", "wrong"] mistake="adds a small number in the logarithm"
+def smoothed_loss(logits, labels, smoothing):
+    classes = logits.shape[1]
+    target = (1 - smoothing) * tf.one_hot(labels, classes) + smoothing / classes
+    log_p = tf.math.log(tf.nn.softmax(logits) + 1e-9)
+    return -tf.reduce_mean(tf.reduce_sum(target * log_p, axis=1))
+
+# %% tags=["pytorch", "wrong"] mistake="counts on three classes"
+def smoothed_loss(logits, labels, smoothing):
+    target = (1 - smoothing) * F.one_hot(labels, logits.shape[1]) + smoothing / 3
+    return -(target * F.log_softmax(logits, dim=1)).sum(1).mean()
+
+# %% tags=["tensorflow", "wrong"] mistake="counts on three classes"
+def smoothed_loss(logits, labels, smoothing):
+    target = (1 - smoothing) * tf.one_hot(labels, logits.shape[1]) + smoothing / 3
+    log_p = tf.nn.log_softmax(logits)
+    return -tf.reduce_mean(tf.reduce_sum(target * log_p, axis=1))
+
+# %% tags=["pytorch", "wrong"] mistake="returns nothing"
+def smoothed_loss(logits, labels, smoothing):
+    loss = F.cross_entropy(logits, labels, label_smoothing=smoothing)
+
+# %% tags=["tensorflow", "wrong"] mistake="returns nothing"
+def smoothed_loss(logits, labels, smoothing):
+    log_p = tf.nn.log_softmax(logits)
+    chosen = tf.gather(log_p, labels, batch_dims=1)
+    spread = tf.reduce_mean(log_p, axis=1)
+    loss = -tf.reduce_mean((1 - smoothing) * chosen + smoothing * spread)
+
 # %% [markdown] tags=["exercise"] exercise="dropout" points=3
 # ### Exercise 3: dropout, on and off *(optional)*
 #
@@ -2540,9 +2811,9 @@ def smoothed_loss(logits, labels, smoothing):
 # When the network is used, it does nothing.
 # `nn.Dropout(0.5)` and `layers.Dropout(0.5)` are layers like any other.
 #
-# Write `train_with_dropout(starting, steps)`: the network of way 3 with such a layer behind the hidden activations, trained with Adam on the first `steps` batches of `batches(seed)`.
+# Write `train_with_dropout(starting, steps)`: the network of way 3 with such a layer behind the hidden activations, trained with Adam, at the lesson's learning rate, on the first `steps` batches of `batches(seed)`.
 # It returns a function `predict(images, training=False)` that takes NumPy images and gives NumPy logits.
-# Dropout is on while you train and where `training=True` is asked for, and off otherwise.
+# Dropout is on while you train and where `training=True` is asked for, another half for each image, and off otherwise.
 # All that this lesson has made may be used.
 
 # %% [markdown] tags=["hint"]
@@ -2625,29 +2896,33 @@ def check_untrained(predict, starting, image):
         "activations dropped: what is dropped, and how much?")
 
 # %% [markdown]
-# Then it trains your network for three epochs (some seconds), and the lesson's beside it, which has no dropout: the two have to differ, and yours to have learnt.
+# Then it trains your network, and beside it the lesson's, which has no dropout.
+# In one step both move about as far and the same way (off by 0.3 of the way, for dropout has another gradient).
+# After three epochs (some seconds) the two have to differ, and yours to have learnt.
 
 # %% tags=["check"]
-fresh, steps = starting_weights(seed)["classifier"], 3 * steps_per_epoch
-check_untrained(train_with_dropout(fresh, 0), fresh, train_images[:1])
-some, truth = validation[0][:1000], validation[1][:1000]
-without = build_classifier(fresh)
-optimizer = build_optimizer(without)
-for batch in islice(batches(seed), steps):
-    train_step(without, optimizer, *to_tensors(*batch))
-without = on_arrays(without, some)
-predict = train_with_dropout(fresh, steps)
-given = predict(some)
-apart = np.sqrt(np.mean((given - without) ** 2))
-assert apart > 0.25, (
-    f"the logits are only {apart:.2f} from those of a training without "
-    "dropout: is it on while you train?"
-)
-total = np.logaddexp.reduce(given, axis=1)
-loss = np.mean(total - given[np.arange(len(some)), truth])
+def plain(count):
+    network = build_classifier(fresh)
+    optimizer = build_optimizer(network)
+    for batch in islice(batches(seed), count):
+        train_step(network, optimizer, *to_tensors(*batch))
+    return on_arrays(network, some)
+
+
+fresh, some = starting_weights(seed)["classifier"], validation[0][:1000]
+predict, steps = train_with_dropout(fresh, 0), 3 * steps_per_epoch
+assert callable(predict), "a function `predict` is wanted, to be called"
+check_untrained(predict, fresh, train_images[:1])
+way, given = plain(1) - plain(0), train_with_dropout(fresh, steps)(some)
+off = train_with_dropout(fresh, 1)(some) - predict(some) - way
+assert off.std() < 0.6 * way.std(), ("one step moves it elsewhere: is it "
+    "Adam's? the lesson's rate? the first batch of `batches(seed)`?")
+apart = (given - plain(steps)).std()
+assert apart > 0.25, "as without dropout: is it on while you train?"
+loss = surprise(np.exp(given), np.eye(10)[validation[1][:1000]])
 assert loss < 0.53, (
     f"after {steps} steps the validation loss is {loss:.3f}; less than "
-    "0.530 is wanted: are all steps trained, each from fresh gradients?"
+    "0.530 is wanted: all steps, by Adam, each from fresh gradients?"
 )
 
 # %% tags=["hidden"]
@@ -2975,6 +3250,147 @@ def train_with_dropout(starting, steps):
 
     def predict(images, training=False):
         return mine(images, training=training).numpy()
+
+    return predict
+
+# %% tags=["pytorch", "wrong"] mistake="takes another rate"
+def train_with_dropout(starting, steps):
+    mine = load_weights(nn.Sequential(
+        nn.Flatten(), nn.Linear(784, hidden_width), nn.ReLU(),
+        nn.Dropout(0.5), nn.Linear(hidden_width, 10),
+    ), starting).to(device)
+    adam = torch.optim.Adam(mine.parameters(), lr=0.01)
+    mine.train()
+    for batch in islice(batches(seed), steps):
+        train_step(mine, adam, *to_tensors(*batch))
+
+    @torch.inference_mode()
+    def predict(images, training=False):
+        mine.train(training)
+        inputs = torch.as_tensor(images, device=device)
+        return mine(inputs).numpy(force=True)
+
+    return predict
+
+# %% tags=["tensorflow", "wrong"] mistake="takes another rate"
+def train_with_dropout(starting, steps):
+    mine = load_weights(keras.Sequential([
+        keras.Input((28, 28)), layers.Flatten(),
+        layers.Dense(hidden_width, activation="relu"),
+        layers.Dropout(0.5), layers.Dense(10),
+    ]), starting)
+    adam = keras.optimizers.Adam(0.01)
+    adam.build(mine.trainable_variables)
+    for batch in islice(batches(seed), steps):
+        train_step(mine, adam, *to_tensors(*batch))
+
+    def predict(images, training=False):
+        return mine(images, training=training).numpy()
+
+    return predict
+
+# %% tags=["pytorch", "wrong"] mistake="trains on other batches"
+def train_with_dropout(starting, steps):
+    mine = load_weights(nn.Sequential(
+        nn.Flatten(), nn.Linear(784, hidden_width), nn.ReLU(),
+        nn.Dropout(0.5), nn.Linear(hidden_width, 10),
+    ), starting).to(device)
+    adam = build_optimizer(mine)
+    mine.train()
+    for batch in islice(batches(seed + 1), steps):
+        train_step(mine, adam, *to_tensors(*batch))
+
+    @torch.inference_mode()
+    def predict(images, training=False):
+        mine.train(training)
+        inputs = torch.as_tensor(images, device=device)
+        return mine(inputs).numpy(force=True)
+
+    return predict
+
+# %% tags=["tensorflow", "wrong"] mistake="trains on other batches"
+def train_with_dropout(starting, steps):
+    mine = load_weights(keras.Sequential([
+        keras.Input((28, 28)), layers.Flatten(),
+        layers.Dense(hidden_width, activation="relu"),
+        layers.Dropout(0.5), layers.Dense(10),
+    ]), starting)
+    adam = build_optimizer(mine)
+    for batch in islice(batches(seed + 1), steps):
+        train_step(mine, adam, *to_tensors(*batch))
+
+    def predict(images, training=False):
+        return mine(images, training=training).numpy()
+
+    return predict
+
+# %% tags=["pytorch", "wrong"] mistake="returns the answers, not a function"
+def train_with_dropout(starting, steps):
+    mine = load_weights(nn.Sequential(
+        nn.Flatten(), nn.Linear(784, hidden_width), nn.ReLU(),
+        nn.Dropout(0.5), nn.Linear(hidden_width, 10),
+    ), starting).to(device)
+    adam = build_optimizer(mine)
+    mine.train()
+    for batch in islice(batches(seed), steps):
+        train_step(mine, adam, *to_tensors(*batch))
+
+    @torch.inference_mode()
+    def predict(images, training=False):
+        mine.train(training)
+        inputs = torch.as_tensor(images, device=device)
+        return mine(inputs).numpy(force=True)
+
+    return predict(validation[0])
+
+# %% tags=["tensorflow", "wrong"] mistake="returns the answers, not a function"
+def train_with_dropout(starting, steps):
+    mine = load_weights(keras.Sequential([
+        keras.Input((28, 28)), layers.Flatten(),
+        layers.Dense(hidden_width, activation="relu"),
+        layers.Dropout(0.5), layers.Dense(10),
+    ]), starting)
+    adam = build_optimizer(mine)
+    for batch in islice(batches(seed), steps):
+        train_step(mine, adam, *to_tensors(*batch))
+
+    def predict(images, training=False):
+        return mine(images, training=training).numpy()
+
+    return predict(validation[0])
+
+# %% tags=["pytorch", "wrong"] mistake="returns tensors"
+def train_with_dropout(starting, steps):
+    mine = load_weights(nn.Sequential(
+        nn.Flatten(), nn.Linear(784, hidden_width), nn.ReLU(),
+        nn.Dropout(0.5), nn.Linear(hidden_width, 10),
+    ), starting).to(device)
+    adam = build_optimizer(mine)
+    mine.train()
+    for batch in islice(batches(seed), steps):
+        train_step(mine, adam, *to_tensors(*batch))
+
+    @torch.inference_mode()
+    def predict(images, training=False):
+        mine.train(training)
+        inputs = torch.as_tensor(images, device=device)
+        return mine(inputs)
+
+    return predict
+
+# %% tags=["tensorflow", "wrong"] mistake="returns tensors"
+def train_with_dropout(starting, steps):
+    mine = load_weights(keras.Sequential([
+        keras.Input((28, 28)), layers.Flatten(),
+        layers.Dense(hidden_width, activation="relu"),
+        layers.Dropout(0.5), layers.Dense(10),
+    ]), starting)
+    adam = build_optimizer(mine)
+    for batch in islice(batches(seed), steps):
+        train_step(mine, adam, *to_tensors(*batch))
+
+    def predict(images, training=False):
+        return mine(images, training=training)
 
     return predict
 

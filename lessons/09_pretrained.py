@@ -1432,9 +1432,9 @@ from tandem.tensorflow import on_arrays
 #
 # Write the block with your own hands, from a stranger's arrays, and nothing of ours in between (neither the lesson's block nor `load_weights`).
 #
-# `inverted_residual(maps, arrays, stride)` gets maps of shape (batch, height, width, channels) in both notebooks, and returns the block's output in the same order of axes.
+# `inverted_residual(maps, arrays, stride)` gets maps of shape (batch, height, width, channels), as high as wide, in both notebooks, and returns the block's output in the same order of axes.
 # `arrays` has the block's six entries, `expand`, `expand_norm`, `depthwise`, `depthwise_norm`, `project` and `project_norm`, each a dictionary of tensors as in the file, in the neutral layout: a `kernel` (height, width, inputs, outputs), the depthwise one (height, width, 1, channels); a norm's `gamma`, `beta`, `moving_mean` and `moving_variance`.
-# Batch normalisation is in inference mode with $\epsilon = .001$; the padding is "same", also where `stride` is 2; the bridge is there where the shapes allow it.
+# Batch normalisation is in inference mode with $\epsilon = .001$; the padding is "same", for kernels and maps of any size, also where `stride` is 2; the bridge is there where input and output have one shape, and only there.
 
 # %% [markdown] tags=["pytorch"]
 # `F.conv2d` wants (outputs, inputs, height, width), and `groups=` for the depthwise one.
@@ -1496,7 +1496,7 @@ def inverted_residual(maps, arrays, stride):
     ### END SOLUTION
 
 # %% [markdown]
-# The check has the block in NumPy, a convolution as a sum over shifted maps, and asks with the stranger's own second and third block.
+# The check has the block in NumPy, a convolution as a sum over shifted maps, and asks with the stranger's own second and third block, as they are, with other strides and with a single output.
 
 # %% tags=["classroom", "folded"]
 def numpy_normed(x, norm):
@@ -1536,30 +1536,33 @@ def of_block(number):
             if name.startswith(prefix)}
 
 # %% [markdown]
-# Yours, for the block with a bridge, and for the one before it, which has stride 2:
+# Yours, for both with stride 1 (only one of them has a bridge then), and for both with stride 2 (neither has):
 
 # %% tags=["check"]
-for number, width, stride in ((2, 7, 1), (1, 8, 2)):
+for number, width, stride, outputs in (
+        (2, 7, 1, 24), (2, 7, 1, 1), (1, 7, 1, 24), (2, 2, 2, 24),
+        (1, 7, 2, 24), (1, 8, 2, 24)):
     arrays = of_block(number)
+    for part in ("project", "project_norm"):
+        of = arrays[part].items()
+        arrays[part] = {kind: array[..., :outputs] for kind, array in of}
     shape = (2, width, width, arrays["expand"]["kernel"].shape[2])
     maps = np.random.default_rng(0).normal(size=shape).astype("float32")
     wanted = numpy_block(maps, arrays, stride)
     given = on_arrays(inverted_residual, maps, arrays, stride)
-    assert given.shape == wanted.shape, (
-        f"for maps {maps.shape} and stride {stride} the result has shape "
-        f"{given.shape}, not {wanted.shape}")
-    if stride == 1:
-        without = np.abs(given - (wanted - maps)).max()
-        assert without > 1e-3, (
-            "the bridge is missing: both ends have one shape")
-        assert (given < maps - 1e-3).any(), (
-            "the block adds nothing negative: "
-            "no activation after the projection")
-    apart = np.abs(given - wanted).max() / np.abs(wanted).max()
-    assert apart < 1e-4, (
-        f"with stride {stride} the answers part by {apart:.0e} of the "
-        "largest; look at the norms (moving averages, .001), the two "
-        "ReLU6, and the padding (which side gets the odd row?)")
+    assert np.shape(given) == wanted.shape, (
+        f"maps {shape}, stride {stride}: the result is {np.shape(given)}, "
+        f"not {wanted.shape}; stride, padding, a bridge where none fits?")
+    assert np.isfinite(given).all(), "a variance is 0: where is epsilon?"
+    if wanted.shape == maps.shape:
+        bare = np.allclose(given, wanted - maps, atol=1e-3)
+        assert not bare, "no bridge, though both ends have one shape"
+        low = (given < np.minimum(maps, 0) - 1e-3).any()
+        assert low, "no activation after the projection or the bridge"
+    near = np.allclose(given, wanted, atol=1e-4 * np.abs(wanted).max())
+    assert near, (
+        "right at stride 1; with 2, which side gets the odd row?" if stride
+        > 1 else "other numbers: kernels, both ReLU6, norms, epsilon?")
 
 # %% tags=["hidden"]
 for number, width in ((1, 8), (3, 10)):
@@ -1661,12 +1664,397 @@ def inverted_residual(maps, arrays, stride):
     made = mix(inside, "project")
     return maps + made if made.shape == maps.shape else made
 
+# %% tags=["pytorch", "wrong"] mistake="leaves out epsilon"
+def inverted_residual(maps, arrays, stride):
+    def normed(x, part):
+        norm = {kind: values[:, None, None]
+                for kind, values in arrays[f"{part}_norm"].items()}
+        root = torch.sqrt(norm["moving_variance"])
+        return (x - norm["moving_mean"]) / root * norm["gamma"] + norm["beta"]
+
+    def convolve(x, part, **options):
+        kernel = arrays[part]["kernel"].permute(3, 2, 0, 1)
+        return normed(F.conv2d(x, kernel, **options), part)
+
+    x = maps.permute(0, 3, 1, 2)
+    inside = F.relu6(convolve(x, "expand"))
+    size, width = len(arrays["depthwise"]["kernel"]), inside.shape[-1]
+    missing = max((-(-width // stride) - 1) * stride + size - width, 0)
+    inside = F.pad(inside, (missing // 2, missing - missing // 2) * 2)
+    inside = F.relu6(convolve(inside, "depthwise", stride=stride,
+                              groups=inside.shape[1]))
+    made = convolve(inside, "project")
+    made = x + made if made.shape == x.shape else made
+    return made.permute(0, 2, 3, 1)
+
+# %% tags=["tensorflow", "wrong"] mistake="leaves out epsilon"
+def inverted_residual(maps, arrays, stride):
+    def normed(x, part):
+        norm = arrays[f"{part}_norm"]
+        root = tf.sqrt(norm["moving_variance"])
+        return (x - norm["moving_mean"]) / root * norm["gamma"] + norm["beta"]
+
+    def mix(x, part):
+        kernel = arrays[part]["kernel"]
+        return normed(tf.nn.conv2d(x, kernel, 1, "SAME"), part)
+
+    inside = tf.nn.relu6(mix(maps, "expand"))
+    kernel = tf.transpose(arrays["depthwise"]["kernel"], (0, 1, 3, 2))
+    strides = (1, stride, stride, 1)
+    inside = tf.nn.depthwise_conv2d(inside, kernel, strides, "SAME")
+    inside = tf.nn.relu6(normed(inside, "depthwise"))
+    made = mix(inside, "project")
+    return maps + made if made.shape == maps.shape else made
+
+# %% tags=["pytorch", "wrong"] mistake="takes another epsilon"
+def inverted_residual(maps, arrays, stride):
+    def normed(x, part):
+        norm = {kind: values[:, None, None]
+                for kind, values in arrays[f"{part}_norm"].items()}
+        root = torch.sqrt(norm["moving_variance"] + 1e-5)
+        return (x - norm["moving_mean"]) / root * norm["gamma"] + norm["beta"]
+
+    def convolve(x, part, **options):
+        kernel = arrays[part]["kernel"].permute(3, 2, 0, 1)
+        return normed(F.conv2d(x, kernel, **options), part)
+
+    x = maps.permute(0, 3, 1, 2)
+    inside = F.relu6(convolve(x, "expand"))
+    size, width = len(arrays["depthwise"]["kernel"]), inside.shape[-1]
+    missing = max((-(-width // stride) - 1) * stride + size - width, 0)
+    inside = F.pad(inside, (missing // 2, missing - missing // 2) * 2)
+    inside = F.relu6(convolve(inside, "depthwise", stride=stride,
+                              groups=inside.shape[1]))
+    made = convolve(inside, "project")
+    made = x + made if made.shape == x.shape else made
+    return made.permute(0, 2, 3, 1)
+
+# %% tags=["tensorflow", "wrong"] mistake="takes another epsilon"
+def inverted_residual(maps, arrays, stride):
+    def normed(x, part):
+        norm = arrays[f"{part}_norm"]
+        root = tf.sqrt(norm["moving_variance"] + 1e-5)
+        return (x - norm["moving_mean"]) / root * norm["gamma"] + norm["beta"]
+
+    def mix(x, part):
+        kernel = arrays[part]["kernel"]
+        return normed(tf.nn.conv2d(x, kernel, 1, "SAME"), part)
+
+    inside = tf.nn.relu6(mix(maps, "expand"))
+    kernel = tf.transpose(arrays["depthwise"]["kernel"], (0, 1, 3, 2))
+    strides = (1, stride, stride, 1)
+    inside = tf.nn.depthwise_conv2d(inside, kernel, strides, "SAME")
+    inside = tf.nn.relu6(normed(inside, "depthwise"))
+    made = mix(inside, "project")
+    return maps + made if made.shape == maps.shape else made
+
+# %% tags=["pytorch", "wrong"] mistake="takes the averages of the batch"
+def inverted_residual(maps, arrays, stride):
+    def normed(x, part):
+        norm = {kind: values[:, None, None]
+                for kind, values in arrays[f"{part}_norm"].items()}
+        mean = x.mean((0, 2, 3), keepdim=True)
+        root = torch.sqrt(x.var((0, 2, 3), correction=0, keepdim=True) + 1e-3)
+        return (x - mean) / root * norm["gamma"] + norm["beta"]
+
+    def convolve(x, part, **options):
+        kernel = arrays[part]["kernel"].permute(3, 2, 0, 1)
+        return normed(F.conv2d(x, kernel, **options), part)
+
+    x = maps.permute(0, 3, 1, 2)
+    inside = F.relu6(convolve(x, "expand"))
+    size, width = len(arrays["depthwise"]["kernel"]), inside.shape[-1]
+    missing = max((-(-width // stride) - 1) * stride + size - width, 0)
+    inside = F.pad(inside, (missing // 2, missing - missing // 2) * 2)
+    inside = F.relu6(convolve(inside, "depthwise", stride=stride,
+                              groups=inside.shape[1]))
+    made = convolve(inside, "project")
+    made = x + made if made.shape == x.shape else made
+    return made.permute(0, 2, 3, 1)
+
+# %% tags=["tensorflow", "wrong"] mistake="takes the averages of the batch"
+def inverted_residual(maps, arrays, stride):
+    def normed(x, part):
+        norm = arrays[f"{part}_norm"]
+        mean, variance = tf.nn.moments(x, (0, 1, 2))
+        root = tf.sqrt(variance + 1e-3)
+        return (x - mean) / root * norm["gamma"] + norm["beta"]
+
+    def mix(x, part):
+        kernel = arrays[part]["kernel"]
+        return normed(tf.nn.conv2d(x, kernel, 1, "SAME"), part)
+
+    inside = tf.nn.relu6(mix(maps, "expand"))
+    kernel = tf.transpose(arrays["depthwise"]["kernel"], (0, 1, 3, 2))
+    strides = (1, stride, stride, 1)
+    inside = tf.nn.depthwise_conv2d(inside, kernel, strides, "SAME")
+    inside = tf.nn.relu6(normed(inside, "depthwise"))
+    made = mix(inside, "project")
+    return maps + made if made.shape == maps.shape else made
+
+# %% tags=["pytorch", "wrong"] mistake="bridges wherever the stride is 1"
+def inverted_residual(maps, arrays, stride):
+    def normed(x, part):
+        norm = {kind: values[:, None, None]
+                for kind, values in arrays[f"{part}_norm"].items()}
+        root = torch.sqrt(norm["moving_variance"] + 1e-3)
+        return (x - norm["moving_mean"]) / root * norm["gamma"] + norm["beta"]
+
+    def convolve(x, part, **options):
+        kernel = arrays[part]["kernel"].permute(3, 2, 0, 1)
+        return normed(F.conv2d(x, kernel, **options), part)
+
+    x = maps.permute(0, 3, 1, 2)
+    inside = F.relu6(convolve(x, "expand"))
+    size, width = len(arrays["depthwise"]["kernel"]), inside.shape[-1]
+    missing = max((-(-width // stride) - 1) * stride + size - width, 0)
+    inside = F.pad(inside, (missing // 2, missing - missing // 2) * 2)
+    inside = F.relu6(convolve(inside, "depthwise", stride=stride,
+                              groups=inside.shape[1]))
+    made = convolve(inside, "project")
+    made = x + made if stride == 1 else made
+    return made.permute(0, 2, 3, 1)
+
+# %% tags=["tensorflow", "wrong"] mistake="bridges wherever the stride is 1"
+def inverted_residual(maps, arrays, stride):
+    def normed(x, part):
+        norm = arrays[f"{part}_norm"]
+        root = tf.sqrt(norm["moving_variance"] + 1e-3)
+        return (x - norm["moving_mean"]) / root * norm["gamma"] + norm["beta"]
+
+    def mix(x, part):
+        kernel = arrays[part]["kernel"]
+        return normed(tf.nn.conv2d(x, kernel, 1, "SAME"), part)
+
+    inside = tf.nn.relu6(mix(maps, "expand"))
+    kernel = tf.transpose(arrays["depthwise"]["kernel"], (0, 1, 3, 2))
+    strides = (1, stride, stride, 1)
+    inside = tf.nn.depthwise_conv2d(inside, kernel, strides, "SAME")
+    inside = tf.nn.relu6(normed(inside, "depthwise"))
+    made = mix(inside, "project")
+    return maps + made if stride == 1 else made
+
+# %% tags=["pytorch", "wrong"] mistake="bridges wherever the channels are as many"
+def inverted_residual(maps, arrays, stride):
+    def normed(x, part):
+        norm = {kind: values[:, None, None]
+                for kind, values in arrays[f"{part}_norm"].items()}
+        root = torch.sqrt(norm["moving_variance"] + 1e-3)
+        return (x - norm["moving_mean"]) / root * norm["gamma"] + norm["beta"]
+
+    def convolve(x, part, **options):
+        kernel = arrays[part]["kernel"].permute(3, 2, 0, 1)
+        return normed(F.conv2d(x, kernel, **options), part)
+
+    x = maps.permute(0, 3, 1, 2)
+    inside = F.relu6(convolve(x, "expand"))
+    size, width = len(arrays["depthwise"]["kernel"]), inside.shape[-1]
+    missing = max((-(-width // stride) - 1) * stride + size - width, 0)
+    inside = F.pad(inside, (missing // 2, missing - missing // 2) * 2)
+    inside = F.relu6(convolve(inside, "depthwise", stride=stride,
+                              groups=inside.shape[1]))
+    made = convolve(inside, "project")
+    made = x + made if made.shape[1] == x.shape[1] else made
+    return made.permute(0, 2, 3, 1)
+
+# %% tags=["tensorflow", "wrong"] mistake="bridges wherever the channels are as many"
+def inverted_residual(maps, arrays, stride):
+    def normed(x, part):
+        norm = arrays[f"{part}_norm"]
+        root = tf.sqrt(norm["moving_variance"] + 1e-3)
+        return (x - norm["moving_mean"]) / root * norm["gamma"] + norm["beta"]
+
+    def mix(x, part):
+        kernel = arrays[part]["kernel"]
+        return normed(tf.nn.conv2d(x, kernel, 1, "SAME"), part)
+
+    inside = tf.nn.relu6(mix(maps, "expand"))
+    kernel = tf.transpose(arrays["depthwise"]["kernel"], (0, 1, 3, 2))
+    strides = (1, stride, stride, 1)
+    inside = tf.nn.depthwise_conv2d(inside, kernel, strides, "SAME")
+    inside = tf.nn.relu6(normed(inside, "depthwise"))
+    made = mix(inside, "project")
+    return maps + made if made.shape[-1] == maps.shape[-1] else made
+
+# %% tags=["pytorch", "wrong"] mistake="activates after the bridge"
+def inverted_residual(maps, arrays, stride):
+    def normed(x, part):
+        norm = {kind: values[:, None, None]
+                for kind, values in arrays[f"{part}_norm"].items()}
+        root = torch.sqrt(norm["moving_variance"] + 1e-3)
+        return (x - norm["moving_mean"]) / root * norm["gamma"] + norm["beta"]
+
+    def convolve(x, part, **options):
+        kernel = arrays[part]["kernel"].permute(3, 2, 0, 1)
+        return normed(F.conv2d(x, kernel, **options), part)
+
+    x = maps.permute(0, 3, 1, 2)
+    inside = F.relu6(convolve(x, "expand"))
+    size, width = len(arrays["depthwise"]["kernel"]), inside.shape[-1]
+    missing = max((-(-width // stride) - 1) * stride + size - width, 0)
+    inside = F.pad(inside, (missing // 2, missing - missing // 2) * 2)
+    inside = F.relu6(convolve(inside, "depthwise", stride=stride,
+                              groups=inside.shape[1]))
+    made = convolve(inside, "project")
+    made = F.relu6(x + made) if made.shape == x.shape else made
+    return made.permute(0, 2, 3, 1)
+
+# %% tags=["tensorflow", "wrong"] mistake="activates after the bridge"
+def inverted_residual(maps, arrays, stride):
+    def normed(x, part):
+        norm = arrays[f"{part}_norm"]
+        root = tf.sqrt(norm["moving_variance"] + 1e-3)
+        return (x - norm["moving_mean"]) / root * norm["gamma"] + norm["beta"]
+
+    def mix(x, part):
+        kernel = arrays[part]["kernel"]
+        return normed(tf.nn.conv2d(x, kernel, 1, "SAME"), part)
+
+    inside = tf.nn.relu6(mix(maps, "expand"))
+    kernel = tf.transpose(arrays["depthwise"]["kernel"], (0, 1, 3, 2))
+    strides = (1, stride, stride, 1)
+    inside = tf.nn.depthwise_conv2d(inside, kernel, strides, "SAME")
+    inside = tf.nn.relu6(normed(inside, "depthwise"))
+    made = mix(inside, "project")
+    return tf.nn.relu6(maps + made) if made.shape == maps.shape else made
+
+# %% tags=["pytorch", "wrong"] mistake="cuts off at 0 only"
+def inverted_residual(maps, arrays, stride):
+    def normed(x, part):
+        norm = {kind: values[:, None, None]
+                for kind, values in arrays[f"{part}_norm"].items()}
+        root = torch.sqrt(norm["moving_variance"] + 1e-3)
+        return (x - norm["moving_mean"]) / root * norm["gamma"] + norm["beta"]
+
+    def convolve(x, part, **options):
+        kernel = arrays[part]["kernel"].permute(3, 2, 0, 1)
+        return normed(F.conv2d(x, kernel, **options), part)
+
+    x = maps.permute(0, 3, 1, 2)
+    inside = F.relu(convolve(x, "expand"))
+    size, width = len(arrays["depthwise"]["kernel"]), inside.shape[-1]
+    missing = max((-(-width // stride) - 1) * stride + size - width, 0)
+    inside = F.pad(inside, (missing // 2, missing - missing // 2) * 2)
+    inside = F.relu6(convolve(inside, "depthwise", stride=stride,
+                              groups=inside.shape[1]))
+    made = convolve(inside, "project")
+    made = x + made if made.shape == x.shape else made
+    return made.permute(0, 2, 3, 1)
+
+# %% tags=["tensorflow", "wrong"] mistake="cuts off at 0 only"
+def inverted_residual(maps, arrays, stride):
+    def normed(x, part):
+        norm = arrays[f"{part}_norm"]
+        root = tf.sqrt(norm["moving_variance"] + 1e-3)
+        return (x - norm["moving_mean"]) / root * norm["gamma"] + norm["beta"]
+
+    def mix(x, part):
+        kernel = arrays[part]["kernel"]
+        return normed(tf.nn.conv2d(x, kernel, 1, "SAME"), part)
+
+    inside = tf.nn.relu(mix(maps, "expand"))
+    kernel = tf.transpose(arrays["depthwise"]["kernel"], (0, 1, 3, 2))
+    strides = (1, stride, stride, 1)
+    inside = tf.nn.depthwise_conv2d(inside, kernel, strides, "SAME")
+    inside = tf.nn.relu6(normed(inside, "depthwise"))
+    made = mix(inside, "project")
+    return maps + made if made.shape == maps.shape else made
+
+# %% tags=["pytorch", "wrong"] mistake="pads an odd map like an even one"
+def inverted_residual(maps, arrays, stride):
+    def normed(x, part):
+        norm = {kind: values[:, None, None]
+                for kind, values in arrays[f"{part}_norm"].items()}
+        root = torch.sqrt(norm["moving_variance"] + 1e-3)
+        return (x - norm["moving_mean"]) / root * norm["gamma"] + norm["beta"]
+
+    def convolve(x, part, **options):
+        kernel = arrays[part]["kernel"].permute(3, 2, 0, 1)
+        return normed(F.conv2d(x, kernel, **options), part)
+
+    x = maps.permute(0, 3, 1, 2)
+    inside = F.relu6(convolve(x, "expand"))
+    size = len(arrays["depthwise"]["kernel"])
+    inside = F.pad(inside, ((size - stride) // 2, size // 2) * 2)
+    inside = F.relu6(convolve(inside, "depthwise", stride=stride,
+                              groups=inside.shape[1]))
+    made = convolve(inside, "project")
+    made = x + made if made.shape == x.shape else made
+    return made.permute(0, 2, 3, 1)
+
+# %% tags=["tensorflow", "wrong"] mistake="pads an odd map like an even one"
+def inverted_residual(maps, arrays, stride):
+    def normed(x, part):
+        norm = arrays[f"{part}_norm"]
+        root = tf.sqrt(norm["moving_variance"] + 1e-3)
+        return (x - norm["moving_mean"]) / root * norm["gamma"] + norm["beta"]
+
+    def mix(x, part):
+        kernel = arrays[part]["kernel"]
+        return normed(tf.nn.conv2d(x, kernel, 1, "SAME"), part)
+
+    inside = tf.nn.relu6(mix(maps, "expand"))
+    kernel = tf.transpose(arrays["depthwise"]["kernel"], (0, 1, 3, 2))
+    side = ((len(kernel) - stride) // 2, len(kernel) // 2)
+    inside = tf.pad(inside, ((0, 0), side, side, (0, 0)))
+    strides = (1, stride, stride, 1)
+    inside = tf.nn.depthwise_conv2d(inside, kernel, strides, "VALID")
+    inside = tf.nn.relu6(normed(inside, "depthwise"))
+    made = mix(inside, "project")
+    return maps + made if made.shape == maps.shape else made
+
+# %% tags=["pytorch", "wrong"] mistake="counts on kernels of 3×3"
+def inverted_residual(maps, arrays, stride):
+    def normed(x, part):
+        norm = {kind: values[:, None, None]
+                for kind, values in arrays[f"{part}_norm"].items()}
+        root = torch.sqrt(norm["moving_variance"] + 1e-3)
+        return (x - norm["moving_mean"]) / root * norm["gamma"] + norm["beta"]
+
+    def convolve(x, part, **options):
+        kernel = arrays[part]["kernel"].permute(3, 2, 0, 1)
+        return normed(F.conv2d(x, kernel, **options), part)
+
+    x = maps.permute(0, 3, 1, 2)
+    inside = F.relu6(convolve(x, "expand"))
+    size, width = 3, inside.shape[-1]
+    missing = max((-(-width // stride) - 1) * stride + size - width, 0)
+    inside = F.pad(inside, (missing // 2, missing - missing // 2) * 2)
+    inside = F.relu6(convolve(inside, "depthwise", stride=stride,
+                              groups=inside.shape[1]))
+    made = convolve(inside, "project")
+    made = x + made if made.shape == x.shape else made
+    return made.permute(0, 2, 3, 1)
+
+# %% tags=["tensorflow", "wrong"] mistake="counts on kernels of 3×3"
+def inverted_residual(maps, arrays, stride):
+    def normed(x, part):
+        norm = arrays[f"{part}_norm"]
+        root = tf.sqrt(norm["moving_variance"] + 1e-3)
+        return (x - norm["moving_mean"]) / root * norm["gamma"] + norm["beta"]
+
+    def mix(x, part):
+        kernel = arrays[part]["kernel"]
+        return normed(tf.nn.conv2d(x, kernel, 1, "SAME"), part)
+
+    inside = tf.nn.relu6(mix(maps, "expand"))
+    kernel = tf.transpose(arrays["depthwise"]["kernel"], (0, 1, 3, 2))
+    missing = (-(-maps.shape[1] // stride) - 1) * stride + 3 - maps.shape[1]
+    side = (missing // 2, missing - missing // 2)
+    inside = tf.pad(inside, ((0, 0), side, side, (0, 0)))
+    strides = (1, stride, stride, 1)
+    inside = tf.nn.depthwise_conv2d(inside, kernel, strides, "VALID")
+    inside = tf.nn.relu6(normed(inside, "depthwise"))
+    made = mix(inside, "project")
+    return maps + made if made.shape == maps.shape else made
+
 # %% [markdown] tags=["exercise"] exercise="fold" points=3
 # ### Exercise 2: a norm that disappears
 #
 # In inference, batch normalisation is a scale and a shift, and the convolution before it can take in both: exporters do so (lesson 16), and phones are glad of it.
 #
-# `fold(kernel, norm, epsilon)` gets NumPy arrays, a kernel (height, width, inputs, outputs) without a bias and the norm after it (`gamma`, `beta`, `moving_mean`, `moving_variance`), and returns a kernel and a bias with which the convolution alone gives the same.
+# `fold(kernel, norm, epsilon)` gets NumPy arrays, a kernel (height, width, inputs, outputs) without a bias and the norm after it (`gamma`, `beta`, `moving_mean`, `moving_variance`), and returns a kernel and a bias with which the convolution alone gives the same, for kernels of any size and any `epsilon`.
+# What it gets stays as it is.
 # It is the same in both notebooks.
 
 # %% [markdown] tags=["hint"]
@@ -1687,7 +2075,7 @@ def fold(kernel, norm, epsilon):
     ### END SOLUTION
 
 # %% [markdown]
-# The check multiplies out one place of a 1×1 convolution, with the norm and without it.
+# The check multiplies out one place of a 1×1 convolution, with the norm and without it; and it hands over a larger kernel with a large $\epsilon$.
 
 # %% tags=["classroom", "folded"]
 def folded_apart(fold, variances):
@@ -1709,21 +2097,45 @@ def folded_apart(fold, variances):
             "kernel": np.abs(at(x) - x @ new_kernel[0, 0] - bias).max()}
 
 # %% [markdown]
-# Four outputs, of ordinary variances:
+# Four outputs each:
 
 # %% tags=["check"]
+starts = {"gamma": -1, "beta": 3, "moving_mean": 1, "moving_variance": .1}
+norm = {kind: np.linspace(at, 2.5, 4) for kind, at in starts.items()}
+kernel = np.random.default_rng(3).normal(size=(3, 5, 6, 4))
+before = [array.copy() for array in (kernel, *norm.values())]
+given = fold(kernel, norm, 0.5)
+two = isinstance(given, (tuple, list)) and len(given) == 2
+assert two, "two are wanted: return the new kernel and the bias"
+same = all(map(np.array_equal, before, (kernel, *norm.values())))
+assert same, "kernel or norm were changed in place (+=, *=); make new ones"
 apart = folded_apart(fold, [0.5, 1.0, 2.0, 4.0])
 assert apart["bias"] < 0.01, (
-    f"for an input of zeros the bias alone answers, and it is wrong by "
-    f"{apart['bias']:.2f}: where does the moving mean go?")
+    "an input of zeros is answered by the bias alone; it has to be what "
+    f"the norm makes of 0, and is off by {apart['bias']:.2f}")
 assert apart["kernel"] < 0.01, (
     f"the bias is right, the kernel wrong by {apart['kernel']:.2f}")
+root = np.sqrt(norm["moving_variance"] + 0.5)
+assert np.allclose(given[0], kernel * norm["gamma"] / root, rtol=1e-4), (
+    "a 3×5 kernel, epsilon 0.5: the new kernel is another; is epsilon as "
+    "given, inside the root, and is every place of the kernel scaled?")
 
 # %% tags=["hidden"]
 apart = folded_apart(fold, [1e-6, 1e-3, 1.0])
-assert max(apart.values()) < 1e-6, (
+assert max(apart.values()) < 1e-4, (
     "where a variance is as small as epsilon the answers part: "
     "epsilon stands inside the root")
+rng = np.random.default_rng(5)
+kernel, norm = rng.normal(size=(5, 1, 2, 7)), {
+    kind: rng.uniform(0.5, 2, 7)
+    for kind in ("gamma", "beta", "moving_mean", "moving_variance")}
+new_kernel, bias = fold(kernel, norm, 0.25)
+root = np.sqrt(norm["moving_variance"] + 0.25)
+assert np.allclose(new_kernel, kernel * norm["gamma"] / root, rtol=1e-4), (
+    "a 5×1 kernel, epsilon 0.25: the new kernel is another")
+expected = norm["beta"] - norm["moving_mean"] * norm["gamma"] / root
+assert np.allclose(bias, expected, rtol=1e-4, atol=1e-4), (
+    "a 5×1 kernel, epsilon 0.25: the bias is another")
 
 # %% tags=["pytorch", "wrong"] mistake="leaves the mean out"
 def fold(kernel, norm, epsilon):
@@ -1745,17 +2157,93 @@ def fold(kernel, norm, epsilon):
     scale = norm["gamma"] / (np.sqrt(norm["moving_variance"]) + epsilon)
     return kernel * scale, norm["beta"] - norm["moving_mean"] * scale
 
+# %% tags=["pytorch", "wrong"] mistake="fixes epsilon at .001"
+def fold(kernel, norm, epsilon):
+    scale = norm["gamma"] / np.sqrt(norm["moving_variance"] + 1e-3)
+    return kernel * scale, norm["beta"] - norm["moving_mean"] * scale
+
+# %% tags=["tensorflow", "wrong"] mistake="fixes epsilon at .001"
+def fold(kernel, norm, epsilon):
+    scale = norm["gamma"] / np.sqrt(norm["moving_variance"] + 1e-3)
+    return kernel * scale, norm["beta"] - norm["moving_mean"] * scale
+
+# %% tags=["pytorch", "wrong"] mistake="divides by the variance"
+def fold(kernel, norm, epsilon):
+    scale = norm["gamma"] / (norm["moving_variance"] + epsilon)
+    return kernel * scale, norm["beta"] - norm["moving_mean"] * scale
+
+# %% tags=["tensorflow", "wrong"] mistake="divides by the variance"
+def fold(kernel, norm, epsilon):
+    scale = norm["gamma"] / (norm["moving_variance"] + epsilon)
+    return kernel * scale, norm["beta"] - norm["moving_mean"] * scale
+
+# %% tags=["pytorch", "wrong"] mistake="does not scale the mean"
+def fold(kernel, norm, epsilon):
+    scale = norm["gamma"] / np.sqrt(norm["moving_variance"] + epsilon)
+    return kernel * scale, norm["beta"] - norm["moving_mean"]
+
+# %% tags=["tensorflow", "wrong"] mistake="does not scale the mean"
+def fold(kernel, norm, epsilon):
+    scale = norm["gamma"] / np.sqrt(norm["moving_variance"] + epsilon)
+    return kernel * scale, norm["beta"] - norm["moving_mean"]
+
+# %% tags=["pytorch", "wrong"] mistake="scales beta, too"
+def fold(kernel, norm, epsilon):
+    scale = norm["gamma"] / np.sqrt(norm["moving_variance"] + epsilon)
+    return kernel * scale, (norm["beta"] - norm["moving_mean"]) * scale
+
+# %% tags=["tensorflow", "wrong"] mistake="scales beta, too"
+def fold(kernel, norm, epsilon):
+    scale = norm["gamma"] / np.sqrt(norm["moving_variance"] + epsilon)
+    return kernel * scale, (norm["beta"] - norm["moving_mean"]) * scale
+
+# %% tags=["pytorch", "wrong"] mistake="changes the kernel in place"
+def fold(kernel, norm, epsilon):
+    scale = norm["gamma"] / np.sqrt(norm["moving_variance"] + epsilon)
+    kernel *= scale
+    return kernel, norm["beta"] - norm["moving_mean"] * scale
+
+# %% tags=["tensorflow", "wrong"] mistake="changes the kernel in place"
+def fold(kernel, norm, epsilon):
+    scale = norm["gamma"] / np.sqrt(norm["moving_variance"] + epsilon)
+    kernel *= scale
+    return kernel, norm["beta"] - norm["moving_mean"] * scale
+
+# %% tags=["pytorch", "wrong"] mistake="changes the variance in place"
+def fold(kernel, norm, epsilon):
+    norm["moving_variance"] += epsilon
+    scale = norm["gamma"] / np.sqrt(norm["moving_variance"])
+    return kernel * scale, norm["beta"] - norm["moving_mean"] * scale
+
+# %% tags=["tensorflow", "wrong"] mistake="changes the variance in place"
+def fold(kernel, norm, epsilon):
+    norm["moving_variance"] += epsilon
+    scale = norm["gamma"] / np.sqrt(norm["moving_variance"])
+    return kernel * scale, norm["beta"] - norm["moving_mean"] * scale
+
+# %% tags=["pytorch", "wrong"] mistake="returns the kernel only"
+def fold(kernel, norm, epsilon):
+    scale = norm["gamma"] / np.sqrt(norm["moving_variance"] + epsilon)
+    return kernel * scale
+
+# %% tags=["tensorflow", "wrong"] mistake="returns the kernel only"
+def fold(kernel, norm, epsilon):
+    scale = norm["gamma"] / np.sqrt(norm["moving_variance"] + epsilon)
+    return kernel * scale
+
 # %% [markdown] tags=["exercise"] exercise="may-it-run" points=3
 # ### Exercise 3: a doorkeeper *(optional)*
 #
 # `may_run(content)` gets the bytes of a file, whatever it is called, and says whether it could bring code of its own to a loader whose checks are off (`weights_only=False`, `safe_mode=False`).
 # It opens nothing with a framework itself.
+# It answers True or False.
 # It is a first sieve and no more: a configuration also names modules and classes, and a few bytes at the start can be imitated.
 #
 # - False for safetensors: the first eight bytes are a length (little-endian), and the first byte after them is `{`.
-# - A zip archive (it begins with `PK`) is one of PyTorch's files, a pickle, where some name in it ends in `data.pkl`: True.
-#   It is a `.keras` file where it has a `config.json`: True only if the text in there has `"Lambda"`, with its quotes.
-# - For everything else, True: what you do not know you do not open.
+#   (What the length says need not be checked.)
+# - A zip archive (it begins with `PK`; take it that it is whole) is one of PyTorch's files, a pickle, where some name in it ends in `data.pkl`: True, whatever else is in it.
+#   Otherwise it is a `.keras` file where it has a `config.json`: True only if the text of that file has `"Lambda"`, with its quotes, anywhere.
+# - For everything else, other zip archives and an empty file among them, True: what you do not know you do not open.
 
 # %% [markdown] tags=["hint"]
 # `zipfile.ZipFile(io.BytesIO(content))` has `namelist()` and `read(name)`.
@@ -1798,21 +2286,36 @@ def zipped(**files):
     return buffer.getvalue()
 
 # %% [markdown]
-# Four of them at the door:
+# They come to the door one after the other:
 
 # %% tags=["check"]
-weights_file = data.read_checked("efficientnet_lite0.safetensors")
-assert not may_run(weights_file), "safetensors holds numbers and a table"
-assert may_run(zipped(archive__data_pkl="")), "a pickle in a zip may run"
-plain = zipped(config_json='{"class_name": "Dense"}', model_weights_h5="")
-assert not may_run(plain), "Keras' own layers bring no code"
-danger = zipped(config_json='{"class_name": "Lambda"}')
-assert may_run(danger), "a Lambda holds byte code"
+own = '{"class_name": "Dense", "config": {"name": "Lambda_2"}}'
+code = '{"config": {"layers": [{"class_name": "Lambda"}]}}'
+for may, content, why in (
+        (False, data.read_checked("efficientnet_lite0.safetensors"),
+         "safetensors holds numbers and a table"),
+        (True, zipped(archive__data_pkl=""), "a pickle in a zip may run"),
+        (False, zipped(config_json=own, model_weights_h5=""),
+         "Keras' own layers bring no code; \"Lambda_2\" is only a name"),
+        (False, zipped(config_json="{}", readme_txt='no "Lambda" in it'),
+         "what counts is the text of config.json, not the whole archive"),
+        (True, zipped(config_json=code), "a Lambda holds byte code"),
+        (True, zipped(config_json=own, model__data_pkl=""),
+         "data.pkl, in any folder, beside a config.json: may run"),
+        (True, zipped(readme_txt=""), "a zip of an unknown kind: True"),
+        (True, b"\x80\x04\x95pickle {", "a bare pickle is unknown: True"),
+        (True, own.encode(), "JSON: its first byte is {, not its ninth")):
+    given = may_run(content)
+    assert given in (True, False), f"True or False, not {given}"
+    assert given == may, why
 
 # %% tags=["hidden"]
-assert may_run(b"\x80\x04\x95pickle"), "a bare pickle may run: it is unknown"
-assert may_run(zipped(readme_txt="")), "a zip of an unknown kind: True"
 assert may_run(b""), "an empty file is nothing you know"
+assert may_run(b"\x80\x04\x95pickle"), "a bare pickle may run: it is unknown"
+assert may_run(zipped(model__data_pkl="", version="3")), "a pickle in a zip may run"
+assert may_run(zipped(notes_txt="data")), "a zip of an unknown kind: True"
+assert not may_run(zipped(config_json='{"class_name": "Conv2D"}')), (
+    "Keras' own layers bring no code")
 
 # %% tags=["pytorch", "wrong"] mistake="fears every zip"
 def may_run(content):
@@ -1841,6 +2344,134 @@ def may_run(content):
         if "config.json" in archive.namelist():
             return b'"Lambda"' in archive.read("config.json")
     return False
+
+# %% tags=["pytorch", "wrong"] mistake="finds Lambda without its quotes"
+def may_run(content):
+    if content[:2] == b"PK":
+        archive = zipfile.ZipFile(io.BytesIO(content))
+        if any(name.endswith("data.pkl") for name in archive.namelist()):
+            return True
+        if "config.json" in archive.namelist():
+            return b"Lambda" in archive.read("config.json")
+        return True
+    return content[8:9] != b"{"
+
+# %% tags=["tensorflow", "wrong"] mistake="finds Lambda without its quotes"
+def may_run(content):
+    if content[:2] == b"PK":
+        archive = zipfile.ZipFile(io.BytesIO(content))
+        if any(name.endswith("data.pkl") for name in archive.namelist()):
+            return True
+        if "config.json" in archive.namelist():
+            return b"Lambda" in archive.read("config.json")
+        return True
+    return content[8:9] != b"{"
+
+# %% tags=["pytorch", "wrong"] mistake="looks for Lambda in the whole archive"
+def may_run(content):
+    if content[:2] == b"PK":
+        archive = zipfile.ZipFile(io.BytesIO(content))
+        if any(name.endswith("data.pkl") for name in archive.namelist()):
+            return True
+        if "config.json" in archive.namelist():
+            return b'"Lambda"' in content
+        return True
+    return content[8:9] != b"{"
+
+# %% tags=["tensorflow", "wrong"] mistake="looks for Lambda in the whole archive"
+def may_run(content):
+    if content[:2] == b"PK":
+        archive = zipfile.ZipFile(io.BytesIO(content))
+        if any(name.endswith("data.pkl") for name in archive.namelist()):
+            return True
+        if "config.json" in archive.namelist():
+            return b'"Lambda"' in content
+        return True
+    return content[8:9] != b"{"
+
+# %% tags=["pytorch", "wrong"] mistake="looks at the configuration first"
+def may_run(content):
+    if content[:2] == b"PK":
+        archive = zipfile.ZipFile(io.BytesIO(content))
+        if "config.json" in archive.namelist():
+            return b'"Lambda"' in archive.read("config.json")
+        return any(name.endswith("data.pkl") for name in archive.namelist())
+    return content[8:9] != b"{"
+
+# %% tags=["tensorflow", "wrong"] mistake="looks at the configuration first"
+def may_run(content):
+    if content[:2] == b"PK":
+        archive = zipfile.ZipFile(io.BytesIO(content))
+        if "config.json" in archive.namelist():
+            return b'"Lambda"' in archive.read("config.json")
+        return any(name.endswith("data.pkl") for name in archive.namelist())
+    return content[8:9] != b"{"
+
+# %% tags=["pytorch", "wrong"] mistake="wants data.pkl in the folder archive"
+def may_run(content):
+    if content[:2] == b"PK":
+        archive = zipfile.ZipFile(io.BytesIO(content))
+        if "archive/data.pkl" in archive.namelist():
+            return True
+        if "config.json" in archive.namelist():
+            return b'"Lambda"' in archive.read("config.json")
+        return True
+    return content[8:9] != b"{"
+
+# %% tags=["tensorflow", "wrong"] mistake="wants data.pkl in the folder archive"
+def may_run(content):
+    if content[:2] == b"PK":
+        archive = zipfile.ZipFile(io.BytesIO(content))
+        if "archive/data.pkl" in archive.namelist():
+            return True
+        if "config.json" in archive.namelist():
+            return b'"Lambda"' in archive.read("config.json")
+        return True
+    return content[8:9] != b"{"
+
+# %% tags=["pytorch", "wrong"] mistake="takes a brace anywhere for safetensors"
+def may_run(content):
+    if content[:2] == b"PK":
+        archive = zipfile.ZipFile(io.BytesIO(content))
+        if any(name.endswith("data.pkl") for name in archive.namelist()):
+            return True
+        if "config.json" in archive.namelist():
+            return b'"Lambda"' in archive.read("config.json")
+        return True
+    return b"{" not in content
+
+# %% tags=["tensorflow", "wrong"] mistake="takes a brace anywhere for safetensors"
+def may_run(content):
+    if content[:2] == b"PK":
+        archive = zipfile.ZipFile(io.BytesIO(content))
+        if any(name.endswith("data.pkl") for name in archive.namelist()):
+            return True
+        if "config.json" in archive.namelist():
+            return b'"Lambda"' in archive.read("config.json")
+        return True
+    return b"{" not in content
+
+# %% tags=["pytorch", "wrong"] mistake="returns nothing"
+def may_run(content):
+    if content[:2] == b"PK":
+        archive = zipfile.ZipFile(io.BytesIO(content))
+        if any(name.endswith("data.pkl") for name in archive.namelist()):
+            return True
+        if "config.json" in archive.namelist():
+            return b'"Lambda"' in archive.read("config.json")
+        return True
+    content[8:9] != b"{"
+
+# %% tags=["tensorflow", "wrong"] mistake="returns nothing"
+def may_run(content):
+    if content[:2] == b"PK":
+        archive = zipfile.ZipFile(io.BytesIO(content))
+        if any(name.endswith("data.pkl") for name in archive.namelist()):
+            return True
+        if "config.json" in archive.namelist():
+            return b'"Lambda"' in archive.read("config.json")
+        return True
+    content[8:9] != b"{"
 
 # %% [markdown] tags=["after-exercises"]
 # ## What you learned

@@ -1185,9 +1185,9 @@ from tandem.tensorflow import gradient_on_arrays, on_arrays
 # Write the VAE and its training with your own hands; nothing of ours in between (no `build_vae`, `vae_step`, `kl_divergence`, `load_weights`).
 # Layers or bare tensors, as you like.
 #
-# `learn(starting, images, noise)` makes the VAE of this lesson from `starting`, a dictionary like `starting_weights(seed)["vae"]`: for each layer a `kernel`, of shape (inputs, outputs) as in Keras' `Dense`, and a `bias`.
+# `learn(starting, images, noise)` makes the VAE of this lesson from `starting`, a dictionary like `starting_weights(seed)["vae"]`: for each layer a `kernel`, of shape (inputs, outputs) as in Keras' `Dense`, and a `bias` (not always 0); its arrays stay as they are.
 # (The weight of PyTorch's `nn.Linear` is the kernel transposed.)
-# It goes once through the images, of shape (n, 28, 28), **in their order**, in batches of 50, with the same rows of `noise`; each step is plain SGD with the rate 0.001 on reconstruction + KL (weight 1), averaged over the photographs of its batch (the last may be short).
+# It goes once through the images, of shape (n, 28, 28), **in their order**, in batches of 50, with the same rows of `noise`; each step is plain SGD with the rate 0.001 on reconstruction + KL (weight 1), averaged over the photographs of its batch (the last may be short: then over those that it has).
 # It returns a list with a pair (reconstruction, KL) of numbers for each batch, from *before* its update.
 
 # %% [markdown] tags=["hint"]
@@ -1372,17 +1372,28 @@ def what_is_wrong(given, wanted, starting, x, e):
 
 # %% tags=["check"]
 fresh = starting_weights(seed + 3)["vae"]
-some = train_images[:270]
-e = np.random.default_rng(5).standard_normal((270, latent_size))
-e = e.astype("float32")
-wanted = by_numpy(fresh, some.reshape(-1, 784), e)
-given = learn(starting_weights(seed + 3)["vae"], some, e)
-assert np.shape(given) == (6, 2), (
-    "a list of 6 pairs is wanted, one a batch (270 photographs are five "
-    f"batches of 50 and one of 20); yours has shape {np.shape(given)}"
-)
-problem = what_is_wrong(np.array(given), wanted, fresh,
-                        some.reshape(-1, 784), e)
+for arrays in fresh.values():
+    arrays["bias"] += np.linspace(-0.5, 1.5, len(arrays["bias"]))
+e = np.float32(np.random.default_rng(5).normal(size=(270, latent_size)))
+some, x = train_images[:270], train_images[:270].reshape(-1, 784)
+wanted, w = by_numpy(fresh, x, e), doubled(fresh)
+given = learn(fresh, some, e)
+same = all(np.array_equal(w[n][k], fresh[n][k]) for n in w for k in w[n])
+assert same, "`starting` itself was changed: copy its arrays"
+found = [list(pair) if np.iterable(pair) else [pair]
+         for pair in (given if np.iterable(given) else [])]
+assert [list(map(np.ndim, pair)) for pair in found] == [[0, 0]] * 6, (
+    "6 pairs of numbers are wanted, for five batches of 50 and one of 20")
+given = np.array([list(map(float, pair)) for pair in found])
+sgd_by_hand(w, x[:50], e[:50])
+for at, slip, pair in (
+        (0, "a pair is (reconstruction, KL)", wanted[0][::-1]),
+        (0, "reconstruction without KL", [sum(wanted[0]), wanted[0][1]]),
+        (0, "that is after the update", both_terms(w, x[:50], e[:50])),
+        (1, "that is batch 1's noise", both_terms(w, x[50:100], e[:50])),
+        (5, "the last batch has 20: average over them", wanted[5] * 0.4)):
+    assert not np.allclose(given[at], pair, rtol=1e-5), slip
+problem = what_is_wrong(given, wanted, fresh, x, e)
 assert not problem, problem
 
 # %% tags=["hidden"]
@@ -1391,7 +1402,8 @@ e = np.random.default_rng(6).standard_normal((120, latent_size))
 e = e.astype("float32")
 again = starting_weights(seed + 4)["vae"]
 wanted = by_numpy(again, other_ones.reshape(-1, 784), e)
-given = np.array(learn(again, other_ones, e))
+given = learn(again, other_ones, e)
+given = np.array([list(map(float, pair)) for pair in given])
 assert given.shape == (3, 2), "120 photographs are three batches"
 assert np.allclose(given, wanted, rtol=1e-4), "other photographs, other terms"
 
@@ -1771,6 +1783,442 @@ def learn(starting, images, noise):
         found.append((float(pixels), float(kl)))
     return found
 
+# %% tags=["pytorch", "wrong"] mistake="starts with biases of zero"
+def learn(starting, images, noise):
+    mine = [torch.tensor(array if array.ndim > 1 else 0 * array,
+                         requires_grad=True)
+            for layer in starting.values() for array in layer.values()]
+    w1, b1, wm, bm, wv, bv, w2, b2, w3, b3 = mine
+    sgd, found = torch.optim.SGD(mine, lr=0.001), []
+    for begin in range(0, len(images), 50):
+        x = torch.as_tensor(images[begin : begin + 50]).flatten(1)
+        e = torch.as_tensor(noise[begin : begin + 50])
+        hidden = F.relu(x @ w1 + b1)
+        mean, log_variance = hidden @ wm + bm, hidden @ wv + bv
+        code = mean + torch.exp(log_variance / 2) * e
+        logits = F.relu(code @ w2 + b2) @ w3 + b3
+        pixels = F.binary_cross_entropy_with_logits(
+            logits, x, reduction="sum") / len(x)
+        kl = (mean**2 + log_variance.exp() - 1 - log_variance).sum() / 2
+        kl = kl / len(x)
+        sgd.zero_grad()
+        (pixels + kl).backward()
+        sgd.step()
+        found.append((pixels.item(), kl.item()))
+    return found
+
+# %% tags=["tensorflow", "wrong"] mistake="starts with biases of zero"
+def learn(starting, images, noise):
+    mine = [tf.Variable(array if array.ndim > 1 else 0 * array)
+            for layer in starting.values() for array in layer.values()]
+    w1, b1, wm, bm, wv, bv, w2, b2, w3, b3 = mine
+    found = []
+    for begin in range(0, len(images), 50):
+        x = images[begin : begin + 50].reshape(-1, 784)
+        e = noise[begin : begin + 50]
+        with tf.GradientTape() as tape:
+            hidden = tf.nn.relu(x @ w1 + b1)
+            mean, log_variance = hidden @ wm + bm, hidden @ wv + bv
+            code = mean + tf.exp(log_variance / 2) * e
+            logits = tf.nn.relu(code @ w2 + b2) @ w3 + b3
+            pixels = tf.reduce_sum(tf.nn.sigmoid_cross_entropy_with_logits(
+                labels=x, logits=logits)) / len(x)
+            kl = mean**2 + tf.exp(log_variance) - 1 - log_variance
+            kl = tf.reduce_sum(kl) / 2 / len(x)
+            loss = pixels + kl
+        for weight, gradient in zip(mine, tape.gradient(loss, mine)):
+            weight.assign_sub(0.001 * gradient)
+        found.append((float(pixels), float(kl)))
+    return found
+
+# %% tags=["pytorch", "wrong"] mistake="divides the short last batch by 50"
+def learn(starting, images, noise):
+    mine = [torch.tensor(array, requires_grad=True)
+            for layer in starting.values() for array in layer.values()]
+    w1, b1, wm, bm, wv, bv, w2, b2, w3, b3 = mine
+    sgd, found = torch.optim.SGD(mine, lr=0.001), []
+    for begin in range(0, len(images), 50):
+        x = torch.as_tensor(images[begin : begin + 50]).flatten(1)
+        e = torch.as_tensor(noise[begin : begin + 50])
+        hidden = F.relu(x @ w1 + b1)
+        mean, log_variance = hidden @ wm + bm, hidden @ wv + bv
+        code = mean + torch.exp(log_variance / 2) * e
+        logits = F.relu(code @ w2 + b2) @ w3 + b3
+        pixels = F.binary_cross_entropy_with_logits(
+            logits, x, reduction="sum") / 50
+        kl = (mean**2 + log_variance.exp() - 1 - log_variance).sum() / 2
+        kl = kl / 50
+        sgd.zero_grad()
+        (pixels + kl).backward()
+        sgd.step()
+        found.append((pixels.item(), kl.item()))
+    return found
+
+# %% tags=["tensorflow", "wrong"] mistake="divides the short last batch by 50"
+def learn(starting, images, noise):
+    mine = [tf.Variable(array)
+            for layer in starting.values() for array in layer.values()]
+    w1, b1, wm, bm, wv, bv, w2, b2, w3, b3 = mine
+    found = []
+    for begin in range(0, len(images), 50):
+        x = images[begin : begin + 50].reshape(-1, 784)
+        e = noise[begin : begin + 50]
+        with tf.GradientTape() as tape:
+            hidden = tf.nn.relu(x @ w1 + b1)
+            mean, log_variance = hidden @ wm + bm, hidden @ wv + bv
+            code = mean + tf.exp(log_variance / 2) * e
+            logits = tf.nn.relu(code @ w2 + b2) @ w3 + b3
+            pixels = tf.reduce_sum(tf.nn.sigmoid_cross_entropy_with_logits(
+                labels=x, logits=logits)) / 50
+            kl = mean**2 + tf.exp(log_variance) - 1 - log_variance
+            kl = tf.reduce_sum(kl) / 2 / 50
+            loss = pixels + kl
+        for weight, gradient in zip(mine, tape.gradient(loss, mine)):
+            weight.assign_sub(0.001 * gradient)
+        found.append((float(pixels), float(kl)))
+    return found
+
+# %% tags=["pytorch", "wrong"] mistake="takes the same noise for every batch"
+def learn(starting, images, noise):
+    mine = [torch.tensor(array, requires_grad=True)
+            for layer in starting.values() for array in layer.values()]
+    w1, b1, wm, bm, wv, bv, w2, b2, w3, b3 = mine
+    sgd, found = torch.optim.SGD(mine, lr=0.001), []
+    for begin in range(0, len(images), 50):
+        x = torch.as_tensor(images[begin : begin + 50]).flatten(1)
+        e = torch.as_tensor(noise[: len(x)])
+        hidden = F.relu(x @ w1 + b1)
+        mean, log_variance = hidden @ wm + bm, hidden @ wv + bv
+        code = mean + torch.exp(log_variance / 2) * e
+        logits = F.relu(code @ w2 + b2) @ w3 + b3
+        pixels = F.binary_cross_entropy_with_logits(
+            logits, x, reduction="sum") / len(x)
+        kl = (mean**2 + log_variance.exp() - 1 - log_variance).sum() / 2
+        kl = kl / len(x)
+        sgd.zero_grad()
+        (pixels + kl).backward()
+        sgd.step()
+        found.append((pixels.item(), kl.item()))
+    return found
+
+# %% tags=["tensorflow", "wrong"] mistake="takes the same noise for every batch"
+def learn(starting, images, noise):
+    mine = [tf.Variable(array)
+            for layer in starting.values() for array in layer.values()]
+    w1, b1, wm, bm, wv, bv, w2, b2, w3, b3 = mine
+    found = []
+    for begin in range(0, len(images), 50):
+        x = images[begin : begin + 50].reshape(-1, 784)
+        e = noise[: len(x)]
+        with tf.GradientTape() as tape:
+            hidden = tf.nn.relu(x @ w1 + b1)
+            mean, log_variance = hidden @ wm + bm, hidden @ wv + bv
+            code = mean + tf.exp(log_variance / 2) * e
+            logits = tf.nn.relu(code @ w2 + b2) @ w3 + b3
+            pixels = tf.reduce_sum(tf.nn.sigmoid_cross_entropy_with_logits(
+                labels=x, logits=logits)) / len(x)
+            kl = mean**2 + tf.exp(log_variance) - 1 - log_variance
+            kl = tf.reduce_sum(kl) / 2 / len(x)
+            loss = pixels + kl
+        for weight, gradient in zip(mine, tape.gradient(loss, mine)):
+            weight.assign_sub(0.001 * gradient)
+        found.append((float(pixels), float(kl)))
+    return found
+
+# %% tags=["pytorch", "wrong"] mistake="trains the arrays of `starting`"
+def learn(starting, images, noise):
+    mine = [torch.from_numpy(array).requires_grad_()
+            for layer in starting.values() for array in layer.values()]
+    w1, b1, wm, bm, wv, bv, w2, b2, w3, b3 = mine
+    sgd, found = torch.optim.SGD(mine, lr=0.001), []
+    for begin in range(0, len(images), 50):
+        x = torch.as_tensor(images[begin : begin + 50]).flatten(1)
+        e = torch.as_tensor(noise[begin : begin + 50])
+        hidden = F.relu(x @ w1 + b1)
+        mean, log_variance = hidden @ wm + bm, hidden @ wv + bv
+        code = mean + torch.exp(log_variance / 2) * e
+        logits = F.relu(code @ w2 + b2) @ w3 + b3
+        pixels = F.binary_cross_entropy_with_logits(
+            logits, x, reduction="sum") / len(x)
+        kl = (mean**2 + log_variance.exp() - 1 - log_variance).sum() / 2
+        kl = kl / len(x)
+        sgd.zero_grad()
+        (pixels + kl).backward()
+        sgd.step()
+        found.append((pixels.item(), kl.item()))
+    return found
+
+# %% tags=["tensorflow", "wrong"] mistake="trains the arrays of `starting`"
+def learn(starting, images, noise):
+    mine = [tf.Variable(array)
+            for layer in starting.values() for array in layer.values()]
+    w1, b1, wm, bm, wv, bv, w2, b2, w3, b3 = mine
+    found = []
+    for begin in range(0, len(images), 50):
+        x = images[begin : begin + 50].reshape(-1, 784)
+        e = noise[begin : begin + 50]
+        with tf.GradientTape() as tape:
+            hidden = tf.nn.relu(x @ w1 + b1)
+            mean, log_variance = hidden @ wm + bm, hidden @ wv + bv
+            code = mean + tf.exp(log_variance / 2) * e
+            logits = tf.nn.relu(code @ w2 + b2) @ w3 + b3
+            pixels = tf.reduce_sum(tf.nn.sigmoid_cross_entropy_with_logits(
+                labels=x, logits=logits)) / len(x)
+            kl = mean**2 + tf.exp(log_variance) - 1 - log_variance
+            kl = tf.reduce_sum(kl) / 2 / len(x)
+            loss = pixels + kl
+        for weight, gradient in zip(mine, tape.gradient(loss, mine)):
+            weight.assign_sub(0.001 * gradient)
+        found.append((float(pixels), float(kl)))
+    trained = iter(mine)
+    for arrays in starting.values():
+        for kind in arrays:
+            arrays[kind] = next(trained).numpy()
+    return found
+
+# %% tags=["pytorch", "wrong"] mistake="returns (KL, reconstruction)"
+def learn(starting, images, noise):
+    mine = [torch.tensor(array, requires_grad=True)
+            for layer in starting.values() for array in layer.values()]
+    w1, b1, wm, bm, wv, bv, w2, b2, w3, b3 = mine
+    sgd, found = torch.optim.SGD(mine, lr=0.001), []
+    for begin in range(0, len(images), 50):
+        x = torch.as_tensor(images[begin : begin + 50]).flatten(1)
+        e = torch.as_tensor(noise[begin : begin + 50])
+        hidden = F.relu(x @ w1 + b1)
+        mean, log_variance = hidden @ wm + bm, hidden @ wv + bv
+        code = mean + torch.exp(log_variance / 2) * e
+        logits = F.relu(code @ w2 + b2) @ w3 + b3
+        pixels = F.binary_cross_entropy_with_logits(
+            logits, x, reduction="sum") / len(x)
+        kl = (mean**2 + log_variance.exp() - 1 - log_variance).sum() / 2
+        kl = kl / len(x)
+        sgd.zero_grad()
+        (pixels + kl).backward()
+        sgd.step()
+        found.append((kl.item(), pixels.item()))
+    return found
+
+# %% tags=["tensorflow", "wrong"] mistake="returns (KL, reconstruction)"
+def learn(starting, images, noise):
+    mine = [tf.Variable(array)
+            for layer in starting.values() for array in layer.values()]
+    w1, b1, wm, bm, wv, bv, w2, b2, w3, b3 = mine
+    found = []
+    for begin in range(0, len(images), 50):
+        x = images[begin : begin + 50].reshape(-1, 784)
+        e = noise[begin : begin + 50]
+        with tf.GradientTape() as tape:
+            hidden = tf.nn.relu(x @ w1 + b1)
+            mean, log_variance = hidden @ wm + bm, hidden @ wv + bv
+            code = mean + tf.exp(log_variance / 2) * e
+            logits = tf.nn.relu(code @ w2 + b2) @ w3 + b3
+            pixels = tf.reduce_sum(tf.nn.sigmoid_cross_entropy_with_logits(
+                labels=x, logits=logits)) / len(x)
+            kl = mean**2 + tf.exp(log_variance) - 1 - log_variance
+            kl = tf.reduce_sum(kl) / 2 / len(x)
+            loss = pixels + kl
+        for weight, gradient in zip(mine, tape.gradient(loss, mine)):
+            weight.assign_sub(0.001 * gradient)
+        found.append((float(kl), float(pixels)))
+    return found
+
+# %% tags=["pytorch", "wrong"] mistake="returns the loss and the KL"
+def learn(starting, images, noise):
+    mine = [torch.tensor(array, requires_grad=True)
+            for layer in starting.values() for array in layer.values()]
+    w1, b1, wm, bm, wv, bv, w2, b2, w3, b3 = mine
+    sgd, found = torch.optim.SGD(mine, lr=0.001), []
+    for begin in range(0, len(images), 50):
+        x = torch.as_tensor(images[begin : begin + 50]).flatten(1)
+        e = torch.as_tensor(noise[begin : begin + 50])
+        hidden = F.relu(x @ w1 + b1)
+        mean, log_variance = hidden @ wm + bm, hidden @ wv + bv
+        code = mean + torch.exp(log_variance / 2) * e
+        logits = F.relu(code @ w2 + b2) @ w3 + b3
+        pixels = F.binary_cross_entropy_with_logits(
+            logits, x, reduction="sum") / len(x)
+        kl = (mean**2 + log_variance.exp() - 1 - log_variance).sum() / 2
+        kl = kl / len(x)
+        sgd.zero_grad()
+        (pixels + kl).backward()
+        sgd.step()
+        found.append(((pixels + kl).item(), kl.item()))
+    return found
+
+# %% tags=["tensorflow", "wrong"] mistake="returns the loss and the KL"
+def learn(starting, images, noise):
+    mine = [tf.Variable(array)
+            for layer in starting.values() for array in layer.values()]
+    w1, b1, wm, bm, wv, bv, w2, b2, w3, b3 = mine
+    found = []
+    for begin in range(0, len(images), 50):
+        x = images[begin : begin + 50].reshape(-1, 784)
+        e = noise[begin : begin + 50]
+        with tf.GradientTape() as tape:
+            hidden = tf.nn.relu(x @ w1 + b1)
+            mean, log_variance = hidden @ wm + bm, hidden @ wv + bv
+            code = mean + tf.exp(log_variance / 2) * e
+            logits = tf.nn.relu(code @ w2 + b2) @ w3 + b3
+            pixels = tf.reduce_sum(tf.nn.sigmoid_cross_entropy_with_logits(
+                labels=x, logits=logits)) / len(x)
+            kl = mean**2 + tf.exp(log_variance) - 1 - log_variance
+            kl = tf.reduce_sum(kl) / 2 / len(x)
+            loss = pixels + kl
+        for weight, gradient in zip(mine, tape.gradient(loss, mine)):
+            weight.assign_sub(0.001 * gradient)
+        found.append((float(loss), float(kl)))
+    return found
+
+# %% tags=["pytorch", "wrong"] mistake="returns one number a batch"
+def learn(starting, images, noise):
+    mine = [torch.tensor(array, requires_grad=True)
+            for layer in starting.values() for array in layer.values()]
+    w1, b1, wm, bm, wv, bv, w2, b2, w3, b3 = mine
+    sgd, found = torch.optim.SGD(mine, lr=0.001), []
+    for begin in range(0, len(images), 50):
+        x = torch.as_tensor(images[begin : begin + 50]).flatten(1)
+        e = torch.as_tensor(noise[begin : begin + 50])
+        hidden = F.relu(x @ w1 + b1)
+        mean, log_variance = hidden @ wm + bm, hidden @ wv + bv
+        code = mean + torch.exp(log_variance / 2) * e
+        logits = F.relu(code @ w2 + b2) @ w3 + b3
+        pixels = F.binary_cross_entropy_with_logits(
+            logits, x, reduction="sum") / len(x)
+        kl = (mean**2 + log_variance.exp() - 1 - log_variance).sum() / 2
+        kl = kl / len(x)
+        sgd.zero_grad()
+        (pixels + kl).backward()
+        sgd.step()
+        found.append((pixels + kl).item())
+    return found
+
+# %% tags=["tensorflow", "wrong"] mistake="returns one number a batch"
+def learn(starting, images, noise):
+    mine = [tf.Variable(array)
+            for layer in starting.values() for array in layer.values()]
+    w1, b1, wm, bm, wv, bv, w2, b2, w3, b3 = mine
+    found = []
+    for begin in range(0, len(images), 50):
+        x = images[begin : begin + 50].reshape(-1, 784)
+        e = noise[begin : begin + 50]
+        with tf.GradientTape() as tape:
+            hidden = tf.nn.relu(x @ w1 + b1)
+            mean, log_variance = hidden @ wm + bm, hidden @ wv + bv
+            code = mean + tf.exp(log_variance / 2) * e
+            logits = tf.nn.relu(code @ w2 + b2) @ w3 + b3
+            pixels = tf.reduce_sum(tf.nn.sigmoid_cross_entropy_with_logits(
+                labels=x, logits=logits)) / len(x)
+            kl = mean**2 + tf.exp(log_variance) - 1 - log_variance
+            kl = tf.reduce_sum(kl) / 2 / len(x)
+            loss = pixels + kl
+        for weight, gradient in zip(mine, tape.gradient(loss, mine)):
+            weight.assign_sub(0.001 * gradient)
+        found.append(float(loss))
+    return found
+
+# %% tags=["pytorch", "wrong"] mistake="leaves out the second ReLU"
+def learn(starting, images, noise):
+    mine = [torch.tensor(array, requires_grad=True)
+            for layer in starting.values() for array in layer.values()]
+    w1, b1, wm, bm, wv, bv, w2, b2, w3, b3 = mine
+    sgd, found = torch.optim.SGD(mine, lr=0.001), []
+    for begin in range(0, len(images), 50):
+        x = torch.as_tensor(images[begin : begin + 50]).flatten(1)
+        e = torch.as_tensor(noise[begin : begin + 50])
+        hidden = F.relu(x @ w1 + b1)
+        mean, log_variance = hidden @ wm + bm, hidden @ wv + bv
+        code = mean + torch.exp(log_variance / 2) * e
+        logits = (code @ w2 + b2) @ w3 + b3
+        pixels = F.binary_cross_entropy_with_logits(
+            logits, x, reduction="sum") / len(x)
+        kl = (mean**2 + log_variance.exp() - 1 - log_variance).sum() / 2
+        kl = kl / len(x)
+        sgd.zero_grad()
+        (pixels + kl).backward()
+        sgd.step()
+        found.append((pixels.item(), kl.item()))
+    return found
+
+# %% tags=["tensorflow", "wrong"] mistake="leaves out the second ReLU"
+def learn(starting, images, noise):
+    mine = [tf.Variable(array)
+            for layer in starting.values() for array in layer.values()]
+    w1, b1, wm, bm, wv, bv, w2, b2, w3, b3 = mine
+    found = []
+    for begin in range(0, len(images), 50):
+        x = images[begin : begin + 50].reshape(-1, 784)
+        e = noise[begin : begin + 50]
+        with tf.GradientTape() as tape:
+            hidden = tf.nn.relu(x @ w1 + b1)
+            mean, log_variance = hidden @ wm + bm, hidden @ wv + bv
+            code = mean + tf.exp(log_variance / 2) * e
+            logits = (code @ w2 + b2) @ w3 + b3
+            pixels = tf.reduce_sum(tf.nn.sigmoid_cross_entropy_with_logits(
+                labels=x, logits=logits)) / len(x)
+            kl = mean**2 + tf.exp(log_variance) - 1 - log_variance
+            kl = tf.reduce_sum(kl) / 2 / len(x)
+            loss = pixels + kl
+        for weight, gradient in zip(mine, tape.gradient(loss, mine)):
+            weight.assign_sub(0.001 * gradient)
+        found.append((float(pixels), float(kl)))
+    return found
+
+# %% tags=["pytorch", "wrong"] mistake="measures after the update"
+def learn(starting, images, noise):
+    mine = [torch.tensor(array, requires_grad=True)
+            for layer in starting.values() for array in layer.values()]
+    w1, b1, wm, bm, wv, bv, w2, b2, w3, b3 = mine
+    sgd, found = torch.optim.SGD(mine, lr=0.001), []
+
+    def terms(x, e):
+        hidden = F.relu(x @ w1 + b1)
+        mean, log_variance = hidden @ wm + bm, hidden @ wv + bv
+        code = mean + torch.exp(log_variance / 2) * e
+        logits = F.relu(code @ w2 + b2) @ w3 + b3
+        pixels = F.binary_cross_entropy_with_logits(
+            logits, x, reduction="sum") / len(x)
+        kl = (mean**2 + log_variance.exp() - 1 - log_variance).sum() / 2
+        return pixels, kl / len(x)
+
+    for begin in range(0, len(images), 50):
+        x = torch.as_tensor(images[begin : begin + 50]).flatten(1)
+        e = torch.as_tensor(noise[begin : begin + 50])
+        sgd.zero_grad()
+        sum(terms(x, e)).backward()
+        sgd.step()
+        pixels, kl = terms(x, e)
+        found.append((pixels.item(), kl.item()))
+    return found
+
+# %% tags=["tensorflow", "wrong"] mistake="measures after the update"
+def learn(starting, images, noise):
+    mine = [tf.Variable(array)
+            for layer in starting.values() for array in layer.values()]
+    w1, b1, wm, bm, wv, bv, w2, b2, w3, b3 = mine
+    found = []
+
+    def terms(x, e):
+        hidden = tf.nn.relu(x @ w1 + b1)
+        mean, log_variance = hidden @ wm + bm, hidden @ wv + bv
+        code = mean + tf.exp(log_variance / 2) * e
+        logits = tf.nn.relu(code @ w2 + b2) @ w3 + b3
+        pixels = tf.reduce_sum(tf.nn.sigmoid_cross_entropy_with_logits(
+            labels=x, logits=logits)) / len(x)
+        kl = mean**2 + tf.exp(log_variance) - 1 - log_variance
+        return pixels, tf.reduce_sum(kl) / 2 / len(x)
+
+    for begin in range(0, len(images), 50):
+        x = images[begin : begin + 50].reshape(-1, 784)
+        e = noise[begin : begin + 50]
+        with tf.GradientTape() as tape:
+            loss = sum(terms(x, e))
+        for weight, gradient in zip(mine, tape.gradient(loss, mine)):
+            weight.assign_sub(0.001 * gradient)
+        pixels, kl = terms(x, e)
+        found.append((float(pixels), float(kl)))
+    return found
+
 # %% [markdown] tags=["exercise"] exercise="two-clouds" points=3
 # ### Exercise 2: from one cloud to any other
 #
@@ -1778,7 +2226,7 @@ def learn(starting, images, noise):
 # Measure against *any* normal distribution $N(m, s^2)$ (the papers behind lesson 14 derive diffusion models with it, and a prior may be learned).
 # Work the formula out: it is the mean of $\log q(z) - \log p(z)$ over draws from the cloud $q = N(\mu, \sigma^2)$, where $p$ is now $N(m, s^2)$.
 #
-# Write `kl_between(mean, log_variance, other_mean, other_log_variance)`, all of shape (photographs, numbers): **summed** over the numbers, averaged over the photographs, with this framework's operations, so that it has a gradient.
+# Write `kl_between(mean, log_variance, other_mean, other_log_variance)`, all of shape (photographs, numbers): **summed** over the numbers, averaged over the photographs, with this framework's operations, so that it has a gradient by each of the four.
 # Then guess before you try: between deviations 1 and .1, both about zero, one way round the KL is 1.8.
 # And the other way?
 # The check tells you once yours is right.
@@ -1808,7 +2256,7 @@ def kl_between(mean, log_variance, other_mean, other_log_variance):
     ### END SOLUTION
 
 # %% [markdown]
-# The check: equal clouds cost nothing; against the standard normal distribution it is the lesson's price; then four random clouds, in NumPy, and the gradient by the means, $(\mu - m)/s^2$ over the number of photographs.
+# The check: equal clouds cost nothing; against the standard normal distribution it is the lesson's price; then random clouds, in NumPy, and the gradients by all four inputs (that by the means is $(\mu - m)/s^2$ over the number of photographs).
 
 # %% tags=["classroom", "folded"]
 def general(m, v, om, ov):
@@ -1819,40 +2267,44 @@ def general(m, v, om, ov):
 # Here it is:
 
 # %% tags=["check"]
-rng = np.random.default_rng(7)
-m, v, om, ov = rng.normal(0, 1, (4, 5, 3)).astype("float32")
-given = on_arrays(kl_between, m, v, m, v)
-assert np.shape(given) == (), f"one number, not shape {np.shape(given)}"
+four = np.float32(np.random.default_rng(7).normal(size=(4, 5, 3)))
+m, v, om, ov = four
+given = np.asarray(on_arrays(kl_between, m, v, m, v))
+single = given.shape == () and given.dtype.kind == "f"
+assert single, f"one number is wanted, not {given}"
 assert abs(given) < 1e-5, f"equal clouds cost 0, not {given:.4f}"
-zero = np.zeros_like(m)
-lesson = ((m**2 + np.exp(v) - 1 - v) / 2).sum(1).mean()
-given = on_arrays(kl_between, m, v, zero, zero)
-assert not np.isclose(given, lesson / 3), "sum over numbers, not the mean"
-right = np.isclose(given, lesson, rtol=1e-5)
-assert right, f"against N(0, 1) it is {lesson:.4f}, not {given:.4f}"
-
-wanted, given = general(m, v, om, ov), on_arrays(kl_between, m, v, om, ov)
-turned = np.isclose(given, general(om, ov, m, v), rtol=1e-5)
-assert not turned, "that is the KL from the other one to this one"
-right = np.isclose(given, wanted, rtol=1e-5)
-assert right, f"between random clouds it is {wanted:.4f}, not {given:.4f}"
-wide, narrow = zero[:1, :1], np.full((1, 1), np.log(0.01), "float32")
-back = on_arrays(kl_between, wide, wide, wide, narrow)
+for what, to in (("against N(0, 1)", (0 * m, 0 * m)),
+                 ("between random clouds", (om, ov))):
+    wanted, given = general(m, v, *to), on_arrays(kl_between, m, v, *to)
+    axes = np.isclose(given, wanted * np.array([1 / 3, 5, 5 / 3])).any()
+    assert not axes, "sum over the numbers, average over the photographs"
+    turned = np.isclose(given, general(*to, m, v), rtol=1e-5)
+    assert not turned, "that is the KL from the other one to this one"
+    right = np.isclose(given, wanted, rtol=1e-5)
+    assert right, f"{what} it is {wanted:.4f}, not {given:.4f}"
+back = general(*np.array([0, 0, 0, np.log(0.01)]).reshape(4, 1, 1))
 print(f"From deviation 1 to .1: {back:.0f}. Draws of the wide cloud fall "
       "where the narrow one has as good as no density.")
-slope = gradient_on_arrays(kl_between, m, v, om, ov)
-right = np.allclose(slope, (m - om) / np.exp(ov) / 5, atol=1e-5)
-assert right, "the number is right, its gradient by the means is not"
+far, s = m - om, np.exp(ov)
+slopes = [far / s, (np.exp(v) / s - 1) / 2, -far / s,
+          (1 - (np.exp(v) + far**2) / s) / 2]
+slope = gradient_on_arrays(lambda each: kl_between(*each), four)
+off = np.flatnonzero(np.abs(5 * slope - slopes).max((1, 2)) > 1e-4)
+assert not len(off), f"right, but not its gradient by input {off + 1}"
 
 # %% tags=["hidden"]
-m, v, om, ov = rng.normal(0, 2, (4, 9, 7)).astype("float32")
+four = np.random.default_rng(7).normal(0, 2, (4, 9, 7)).astype("float32")
+m, v, om, ov = four
 given = on_arrays(kl_between, m, v, om, ov)
-assert np.isclose(given, general(m, v, om, ov), rtol=1e-4), "other clouds"
-slope = gradient_on_arrays(
-    lambda first, *rest: kl_between(rest[0], first, *rest[1:]), v, m, om, ov)
-expected = (np.exp(v - ov) - 1) / 2 / 9
+assert np.isclose(given, general(m, v, om, ov), rtol=1e-4), (
+    f"nine photographs, seven numbers: {general(m, v, om, ov):.4f}, not {given}; "
+    "is a number of the first check written into the function?")
+slope = gradient_on_arrays(lambda each: kl_between(*each), four)
+expected = np.stack([
+    (m - om) / np.exp(ov), (np.exp(v - ov) - 1) / 2, (om - m) / np.exp(ov),
+    (1 - (np.exp(v) + (m - om) ** 2) / np.exp(ov)) / 2]) / 9
 assert np.allclose(slope, expected, rtol=1e-3, atol=1e-5), (
-    "the gradient by the log variance is another")
+    "the gradient by one of the four is another")
 
 # %% tags=["pytorch", "wrong"] mistake="averages over the numbers"
 def kl_between(mean, log_variance, other_mean, other_log_variance):
@@ -1930,6 +2382,80 @@ def kl_between(mean, log_variance, other_mean, other_log_variance):
                  + (tf.exp(log_variance) + gap) / tf.exp(other_log_variance))
     return tf.reduce_mean(tf.reduce_sum(by_number, axis=1)) / 2
 
+# %% tags=["pytorch", "wrong"] mistake="divides by five"
+def kl_between(mean, log_variance, other_mean, other_log_variance):
+    gap = (mean - other_mean) ** 2
+    by_number = (other_log_variance - log_variance - 1
+                 + (log_variance.exp() + gap) / other_log_variance.exp()) / 2
+    return by_number.sum() / 5
+
+# %% tags=["tensorflow", "wrong"] mistake="divides by five"
+def kl_between(mean, log_variance, other_mean, other_log_variance):
+    gap = (mean - other_mean) ** 2
+    by_number = (other_log_variance - log_variance - 1
+                 + (tf.exp(log_variance) + gap) / tf.exp(other_log_variance))
+    return tf.reduce_sum(by_number) / 2 / 5
+
+# %% tags=["pytorch", "wrong"] mistake="sums over the photographs"
+def kl_between(mean, log_variance, other_mean, other_log_variance):
+    gap = (mean - other_mean) ** 2
+    by_number = (other_log_variance - log_variance - 1
+                 + (log_variance.exp() + gap) / other_log_variance.exp()) / 2
+    return by_number.sum(0).mean()
+
+# %% tags=["tensorflow", "wrong"] mistake="sums over the photographs"
+def kl_between(mean, log_variance, other_mean, other_log_variance):
+    gap = (mean - other_mean) ** 2
+    by_number = (other_log_variance - log_variance - 1
+                 + (tf.exp(log_variance) + gap) / tf.exp(other_log_variance))
+    return tf.reduce_mean(tf.reduce_sum(by_number, axis=0)) / 2
+
+# %% tags=["pytorch", "wrong"] mistake="adds the photographs up"
+def kl_between(mean, log_variance, other_mean, other_log_variance):
+    gap = (mean - other_mean) ** 2
+    by_number = (other_log_variance - log_variance - 1
+                 + (log_variance.exp() + gap) / other_log_variance.exp()) / 2
+    return by_number.sum()
+
+# %% tags=["tensorflow", "wrong"] mistake="adds the photographs up"
+def kl_between(mean, log_variance, other_mean, other_log_variance):
+    gap = (mean - other_mean) ** 2
+    by_number = (other_log_variance - log_variance - 1
+                 + (tf.exp(log_variance) + gap) / tf.exp(other_log_variance))
+    return tf.reduce_sum(by_number) / 2
+
+# %% tags=["pytorch", "wrong"] mistake="detaches the other cloud"
+def kl_between(mean, log_variance, other_mean, other_log_variance):
+    other_mean = other_mean.detach()
+    other_log_variance = other_log_variance.detach()
+    gap = (mean - other_mean) ** 2
+    by_number = (other_log_variance - log_variance - 1
+                 + (log_variance.exp() + gap) / other_log_variance.exp()) / 2
+    return by_number.sum(1).mean()
+
+# %% tags=["tensorflow", "wrong"] mistake="detaches the other cloud"
+def kl_between(mean, log_variance, other_mean, other_log_variance):
+    other_mean = tf.stop_gradient(other_mean)
+    other_log_variance = tf.stop_gradient(other_log_variance)
+    gap = (mean - other_mean) ** 2
+    by_number = (other_log_variance - log_variance - 1
+                 + (tf.exp(log_variance) + gap) / tf.exp(other_log_variance))
+    return tf.reduce_mean(tf.reduce_sum(by_number, axis=1)) / 2
+
+# %% tags=["pytorch", "wrong"] mistake="returns nothing"
+def kl_between(mean, log_variance, other_mean, other_log_variance):
+    gap = (mean - other_mean) ** 2
+    by_number = (other_log_variance - log_variance - 1
+                 + (log_variance.exp() + gap) / other_log_variance.exp()) / 2
+    by_number.sum(1).mean()
+
+# %% tags=["tensorflow", "wrong"] mistake="returns nothing"
+def kl_between(mean, log_variance, other_mean, other_log_variance):
+    gap = (mean - other_mean) ** 2
+    by_number = (other_log_variance - log_variance - 1
+                 + (tf.exp(log_variance) + gap) / tf.exp(other_log_variance))
+    tf.reduce_mean(tf.reduce_sum(by_number, axis=1)) / 2
+
 # %% [markdown] tags=["exercise"] exercise="more-like" points=3
 # ### Exercise 3: clothes to order *(optional)*
 #
@@ -1937,7 +2463,8 @@ def kl_between(mean, log_variance, other_mean, other_log_variance):
 # Let it draw boots.
 #
 # `more_like(network, images, noise)` takes a trained VAE, photographs of what is wanted, and standard normal noise (drawings, numbers).
-# Take the **means** of the photographs' clouds; find the mean and the covariance of *these*; turn each row of noise into a draw from that normal distribution (mean + Cholesky factor times noise), decode, and return the pictures as a NumPy array, from 0 to 1.
+# Take the **means** of the photographs' clouds; find the mean and the covariance of *these*; turn each row of noise into a draw from that normal distribution (mean + Cholesky factor times noise), decode, and return the pictures as a NumPy array, from 0 to 1, one for each row of the noise.
+# Draw no numbers of your own: the same noise makes the same pictures.
 # The lesson's `clouds` and `decode` are yours to use, and so is NumPy.
 
 # %% [markdown] tags=["hint"]
@@ -1991,17 +2518,21 @@ rng = np.random.default_rng(8)
 e = rng.standard_normal((100, latent_size))
 boots = photographs_of("Ankle boot")
 given = more_like(small, boots, e)
-assert np.shape(given) == (100, 28, 28), (
-    f"100 pictures of 28 by 28 are wanted, not shape {np.shape(given)}")
+kind = type(given).__name__
+assert kind == "ndarray", f"a NumPy array is wanted, not {kind}"
+assert given.shape == (100, 28, 28), (
+    f"100 pictures of 28 by 28 are wanted, not shape {given.shape}")
 low, high = np.min(given), np.max(given)
 assert 0 <= low and high <= 1, (
     f"from {low:.1f} to {high:.1f}, not from 0 to 1: are these logits?")
+again = np.allclose(given, more_like(small, boots, e), atol=1e-4)
+assert again, "same noise, other pictures: draw no numbers of your own"
 assert np.std(given, axis=0).max() > 0.02, "all drawings are the same one"
 found = share_of("Ankle boot", given)
 assert found > 0.7, f"the judge takes {found:.0%} of them for boots"
-gap = np.abs(given - expected_drawings(small, boots, e)).max()
 other_way = expected_drawings(small, boots, e, turned=True)
 assert np.abs(given - other_way).max() > 0.01, "L the wrong way round"
+gap = np.abs(given - expected_drawings(small, boots, e)).max()
 assert gap < 0.02, (
     "boots, but not from that normal distribution: the mean and the "
     "covariance of the clouds' means?")
@@ -2071,6 +2602,70 @@ def more_like(network, images, noise):
     centers, _ = clouds(network, images)
     factor = np.diag(centers.std(0))
     return decode(network, centers.mean(0) + noise @ factor.T)
+
+# %% tags=["pytorch", "wrong"] mistake="draws noise of its own"
+def more_like(network, images, noise):
+    centers, _ = clouds(network, images)
+    factor = np.linalg.cholesky(np.cov(centers, rowvar=False))
+    return decode(network, centers.mean(0) + np.random.normal(size=noise.shape) @ factor.T)
+
+# %% tags=["tensorflow", "wrong"] mistake="draws noise of its own"
+def more_like(network, images, noise):
+    centers, _ = clouds(network, images)
+    factor = np.linalg.cholesky(np.cov(centers, rowvar=False))
+    return decode(network, centers.mean(0) + np.random.normal(size=noise.shape) @ factor.T)
+
+# %% tags=["pytorch", "wrong"] mistake="takes the covariance for its factor"
+def more_like(network, images, noise):
+    centers, _ = clouds(network, images)
+    factor = np.cov(centers, rowvar=False)
+    return decode(network, centers.mean(0) + noise @ factor.T)
+
+# %% tags=["tensorflow", "wrong"] mistake="takes the covariance for its factor"
+def more_like(network, images, noise):
+    centers, _ = clouds(network, images)
+    factor = np.cov(centers, rowvar=False)
+    return decode(network, centers.mean(0) + noise @ factor.T)
+
+# %% tags=["pytorch", "wrong"] mistake="draws from the clouds, not from their means"
+def more_like(network, images, noise):
+    centers, log_variances = clouds(network, images)
+    spread = np.random.default_rng(0).normal(size=centers.shape)
+    centers = centers + np.exp(log_variances / 2) * spread
+    factor = np.linalg.cholesky(np.cov(centers, rowvar=False))
+    return decode(network, centers.mean(0) + noise @ factor.T)
+
+# %% tags=["tensorflow", "wrong"] mistake="draws from the clouds, not from their means"
+def more_like(network, images, noise):
+    centers, log_variances = clouds(network, images)
+    spread = np.random.default_rng(0).normal(size=centers.shape)
+    centers = centers + np.exp(log_variances / 2) * spread
+    factor = np.linalg.cholesky(np.cov(centers, rowvar=False))
+    return decode(network, centers.mean(0) + noise @ factor.T)
+
+# %% tags=["pytorch", "wrong"] mistake="forgets the mean"
+def more_like(network, images, noise):
+    centers, _ = clouds(network, images)
+    factor = np.linalg.cholesky(np.cov(centers, rowvar=False))
+    return decode(network, noise @ factor.T)
+
+# %% tags=["tensorflow", "wrong"] mistake="forgets the mean"
+def more_like(network, images, noise):
+    centers, _ = clouds(network, images)
+    factor = np.linalg.cholesky(np.cov(centers, rowvar=False))
+    return decode(network, noise @ factor.T)
+
+# %% tags=["pytorch", "wrong"] mistake="returns tensors"
+def more_like(network, images, noise):
+    centers, _ = clouds(network, images)
+    factor = np.linalg.cholesky(np.cov(centers, rowvar=False))
+    return torch.tensor(decode(network, centers.mean(0) + noise @ factor.T))
+
+# %% tags=["tensorflow", "wrong"] mistake="returns tensors"
+def more_like(network, images, noise):
+    centers, _ = clouds(network, images)
+    factor = np.linalg.cholesky(np.cov(centers, rowvar=False))
+    return tf.constant(decode(network, centers.mean(0) + noise @ factor.T))
 
 # %% [markdown] tags=["after-exercises"]
 # ## What you learned
