@@ -1406,27 +1406,30 @@ def noise_step(noisy, guess, kept_now, kept_lower):
     ### END SOLUTION
 
 # %% [markdown]
-# Three pixels, of which the last needs clipping:
+# Four pixels, of which the last two need clipping:
 
 # %% tags=["check"]
-given = on_arrays(noise_step, np.array([0.8, 0.1, 2.0]),
-                  np.array([1.0, -0.5, 0.0]), 0.64, 0.91)
+noisy, guess = np.array([[0.8, 0.1, 2.0, -2.0], [1.0, -0.5, 0.0, -1.0]])
+given = on_arrays(noise_step, noisy, guess, 0.64, 0.91)
 shape = np.shape(given)
-assert shape == (3,), f"three pixels in, so three out, not shape {shape}"
-# by hand: clean .25, .5, and 2.5 clipped to 1; noise 1, -.5, 2
-wanted = np.sqrt(0.91) * np.array([0.25, 0.5, 1]) + 0.3 * np.array(
-    [1, -0.5, 2])
-assert not np.allclose(given[2], np.sqrt(0.91) * 2.5), (
-    "the third pixel's clean value is 2.5: clip it to 1"
+assert shape == (4,), f"four pixels in, so four out, not shape {shape}"
+# by hand: 2.5 is clipped to 1, -1.75 to -1, and noise is what is left
+clean, noise = np.array([[0.25, 0.5, 1, -1], [1, -0.5, 2, -2]])
+wanted = np.sqrt(0.91) * clean + 0.3 * noise
+told = f"{given.round(3).tolist()} instead of {wanted.round(3).tolist()}: "
+assert np.allclose(given[:2], wanted[:2], 0, 1e-6), (
+    f"{told}rates are square roots of what is given; are all four right?"
 )
-assert not np.allclose(given[2], np.sqrt(0.91)), (
-    "the third pixel was clipped, and then its noise is what is left: 2"
+raw = np.sqrt(0.91) * np.array([2.5, -1.75]) + 0.3 * guess[2:]
+assert not np.allclose(given[2:], raw), (
+    "the last clean values are 2.5 and -1.75: clip them to 1 and -1"
 )
-off = np.abs(given - wanted).max()
-assert off < 1e-6, (
-    f"{given.round(3).tolist()} instead of {wanted.round(3).tolist()}: "
-    "rates are square roots of what is given; are all four right?"
+kept_guess = np.sqrt(0.91) * clean[2:] + 0.3 * guess[2:]
+assert not np.allclose(given[2:], kept_guess), (
+    "the last two were clipped; then their noise is what is left: 2, -2"
 )
+assert np.allclose(given, wanted, 0, 1e-6), (
+    f"{told}clip the clean values to 1 and -1, and nothing else")
 
 # %% tags=["hidden"]
 rng = np.random.default_rng(5)
@@ -1468,20 +1471,104 @@ def noise_step(noisy, guess, kept_now, kept_lower):
     noise = (noisy - kept_now * clean) / (1 - kept_now)
     return kept_lower * clean + (1 - kept_lower) * noise
 
+# %% tags=["pytorch", "wrong"] mistake="clips to [0, 1]"
+def noise_step(noisy, guess, kept_now, kept_lower):
+    signal, spread = kept_now**0.5, (1 - kept_now) ** 0.5
+    clean = ((noisy - spread * guess) / signal).clamp(0, 1)
+    noise = (noisy - signal * clean) / spread
+    return kept_lower**0.5 * clean + (1 - kept_lower) ** 0.5 * noise
+
+# %% tags=["tensorflow", "wrong"] mistake="clips to [0, 1]"
+def noise_step(noisy, guess, kept_now, kept_lower):
+    signal, spread = kept_now**0.5, (1 - kept_now) ** 0.5
+    clean = tf.clip_by_value((noisy - spread * guess) / signal, 0, 1)
+    noise = (noisy - signal * clean) / spread
+    return kept_lower**0.5 * clean + (1 - kept_lower) ** 0.5 * noise
+
+# %% tags=["pytorch", "wrong"] mistake="clips what it returns, too"
+def noise_step(noisy, guess, kept_now, kept_lower):
+    signal, spread = kept_now**0.5, (1 - kept_now) ** 0.5
+    clean = clip((noisy - spread * guess) / signal)
+    noise = (noisy - signal * clean) / spread
+    return clip(kept_lower**0.5 * clean + (1 - kept_lower) ** 0.5 * noise)
+
+# %% tags=["tensorflow", "wrong"] mistake="clips what it returns, too"
+def noise_step(noisy, guess, kept_now, kept_lower):
+    signal, spread = kept_now**0.5, (1 - kept_now) ** 0.5
+    clean = clip((noisy - spread * guess) / signal)
+    noise = (noisy - signal * clean) / spread
+    return clip(kept_lower**0.5 * clean + (1 - kept_lower) ** 0.5 * noise)
+
+# %% tags=["pytorch", "wrong"] mistake="clips the noise, too"
+def noise_step(noisy, guess, kept_now, kept_lower):
+    signal, spread = kept_now**0.5, (1 - kept_now) ** 0.5
+    clean = clip((noisy - spread * guess) / signal)
+    noise = clip((noisy - signal * clean) / spread)
+    return kept_lower**0.5 * clean + (1 - kept_lower) ** 0.5 * noise
+
+# %% tags=["tensorflow", "wrong"] mistake="clips the noise, too"
+def noise_step(noisy, guess, kept_now, kept_lower):
+    signal, spread = kept_now**0.5, (1 - kept_now) ** 0.5
+    clean = clip((noisy - spread * guess) / signal)
+    noise = clip((noisy - signal * clean) / spread)
+    return kept_lower**0.5 * clean + (1 - kept_lower) ** 0.5 * noise
+
+# %% tags=["pytorch", "wrong"] mistake="takes 1 minus the root for the root of the rest"
+def noise_step(noisy, guess, kept_now, kept_lower):
+    signal, spread = kept_now**0.5, 1 - kept_now**0.5
+    clean = clip((noisy - spread * guess) / signal)
+    noise = (noisy - signal * clean) / spread
+    return kept_lower**0.5 * clean + (1 - kept_lower**0.5) * noise
+
+# %% tags=["tensorflow", "wrong"] mistake="takes 1 minus the root for the root of the rest"
+def noise_step(noisy, guess, kept_now, kept_lower):
+    signal, spread = kept_now**0.5, 1 - kept_now**0.5
+    clean = clip((noisy - spread * guess) / signal)
+    noise = (noisy - signal * clean) / spread
+    return kept_lower**0.5 * clean + (1 - kept_lower**0.5) * noise
+
+# %% tags=["pytorch", "wrong"] mistake="mixes again at the present level"
+def noise_step(noisy, guess, kept_now, kept_lower):
+    signal, spread = kept_now**0.5, (1 - kept_now) ** 0.5
+    clean = clip((noisy - spread * guess) / signal)
+    noise = (noisy - signal * clean) / spread
+    return signal * clean + spread * noise
+
+# %% tags=["tensorflow", "wrong"] mistake="mixes again at the present level"
+def noise_step(noisy, guess, kept_now, kept_lower):
+    signal, spread = kept_now**0.5, (1 - kept_now) ** 0.5
+    clean = clip((noisy - spread * guess) / signal)
+    noise = (noisy - signal * clean) / spread
+    return signal * clean + spread * noise
+
+# %% tags=["pytorch", "wrong"] mistake="writes the lower rate of the example"
+def noise_step(noisy, guess, kept_now, kept_lower):
+    signal, spread = kept_now**0.5, (1 - kept_now) ** 0.5
+    clean = clip((noisy - spread * guess) / signal)
+    noise = (noisy - signal * clean) / spread
+    return kept_lower**0.5 * clean + 0.3 * noise
+
+# %% tags=["tensorflow", "wrong"] mistake="writes the lower rate of the example"
+def noise_step(noisy, guess, kept_now, kept_lower):
+    signal, spread = kept_now**0.5, (1 - kept_now) ** 0.5
+    clean = clip((noisy - spread * guess) / signal)
+    noise = (noisy - signal * clean) / spread
+    return kept_lower**0.5 * clean + 0.3 * noise
+
 # %% [markdown] tags=["exercise"] exercise="blank-page" points=4
 # ### Exercise 2: the blank page
 #
 # Write the sampler again, from nothing of ours (no `split`, `ddim`, `stairs`, `mixture`, `clip`).
 #
 # `walk_down(velocity_of, noise, path)` begins with `noise`, pure noise at the level `path[0]`, and goes down the path, a list of levels of which the last is 0.
-# `velocity_of(noisy, level)` is the network's answer.
+# `velocity_of(noisy, level)` is the network's answer; ask it once at each level but the last.
 # `noise` is a tensor of float64, levels are Python integers.
 # The rates at level $t$ of a thousand are $\cos\varphi$ and $\sin\varphi$ with $\varphi = \frac{\pi}{2}\cdot\frac{t}{1000}$: another schedule than the lesson's, a plain quarter of a circle.
 # Clip each clean picture to [-1, 1], and let the noise be what is left; return the picture at level 0.
 
 # %% [markdown] tags=["hint"]
 # Two neighbours of the path at a time: `zip(path[:-1], path[1:])`.
-# `math.cos`, `math.sin`, `math.pi` give Python floats, which multiply tensors of any type.
+# `math.cos`, `math.sin`, `math.pi` (after `import math`) give Python floats, which multiply tensors of any type.
 
 # %% [markdown] tags=["pytorch"]
 # `torch.clamp` clips.
@@ -1553,20 +1640,26 @@ SLIPS = {
 
 # %% tags=["check"]
 start = np.random.default_rng(11).standard_normal((2, 6))
-path = [1000, 700, 450, 200, 0]
+path, asked = [1000, 700, 450, 200, 0], []
 
 
 def lean(noisy, level):
+    asked.append(float(level))
     return 1.5 * noisy - 0.4 - level / 2000
 
 
 given = on_arrays(walk_down, lean, start, path)
+assert asked == path[:-1], (
+    f"the network is asked at {asked}; wanted is once at {path[:-1]}")
 wanted = by_numpy(lean, start, path)
 assert np.shape(given) == start.shape, (
     f"two pictures of six pixels are wanted, not shape {np.shape(given)}"
 )
 reasons = [SLIPS[slip] for slip in SLIPS
            if np.allclose(given, by_numpy(lean, start, path, slip))]
+one = on_arrays(walk_down, lean, start, [1000, 0])
+if not np.allclose(one, np.clip(-lean(start, 1000), -1, 1), 0, 1e-6):
+    reasons.append("already from 1000 to 0 (rates 0 and 1, 1 and 0)")
 off = np.abs(given - wanted).max()
 reasons.append("look at the rates, and at what is mixed at which level")
 assert off < 1e-6, f"off by up to {off:.3f}: {reasons[0]}"
@@ -1585,6 +1678,10 @@ given = on_arrays(walk_down, known, start, [1000, 400, 0])
 assert np.allclose(given, 0.5), "a network that knows the picture finds it"
 given = on_arrays(walk_down, known, start, [1000, 0])
 assert np.allclose(given, 0.5), "one step of a path is a path"
+path = [900, 820, 640, 500, 330, 150, 40, 0]
+given = on_arrays(walk_down, lean, start, path)
+assert np.allclose(given, by_numpy(lean, start, path)), (
+    "a path that begins at 900, and has seven steps, is walked another way")
 
 # %% tags=["pytorch", "wrong"] mistake="asks at the lower level"
 def walk_down(velocity_of, noise, path):
@@ -1654,6 +1751,152 @@ def walk_down(velocity_of, noise, path):
         signal, spread = float(np.cos(now)), float(np.sin(now))
         clean = tf.clip_by_value(signal * noisy - spread * velocity, -1, 1)
         noisy = float(np.cos(then)) * clean + float(np.sin(then)) * noise
+    return noisy
+
+# %% tags=["pytorch", "wrong"] mistake="adds the velocity"
+def walk_down(velocity_of, noise, path):
+    noisy = noise
+    for level, lower in zip(path[:-1], path[1:]):
+        now, then = (float(np.pi / 2 * t / 1000) for t in (level, lower))
+        velocity = velocity_of(noisy, level)
+        signal, spread = float(np.cos(now)), float(np.sin(now))
+        clean = torch.clamp(signal * noisy + spread * velocity, -1, 1)
+        left = (noisy - signal * clean) / spread
+        noisy = float(np.cos(then)) * clean + float(np.sin(then)) * left
+    return noisy
+
+# %% tags=["tensorflow", "wrong"] mistake="adds the velocity"
+def walk_down(velocity_of, noise, path):
+    noisy = noise
+    for level, lower in zip(path[:-1], path[1:]):
+        now, then = (float(np.pi / 2 * t / 1000) for t in (level, lower))
+        velocity = velocity_of(noisy, level)
+        signal, spread = float(np.cos(now)), float(np.sin(now))
+        clean = tf.clip_by_value(signal * noisy + spread * velocity, -1, 1)
+        left = (noisy - signal * clean) / spread
+        noisy = float(np.cos(then)) * clean + float(np.sin(then)) * left
+    return noisy
+
+# %% tags=["pytorch", "wrong"] mistake="clips at the end only"
+def walk_down(velocity_of, noise, path):
+    noisy = noise
+    for level, lower in zip(path[:-1], path[1:]):
+        now, then = (float(np.pi / 2 * t / 1000) for t in (level, lower))
+        velocity = velocity_of(noisy, level)
+        signal, spread = float(np.cos(now)), float(np.sin(now))
+        clean = signal * noisy - spread * velocity
+        left = (noisy - signal * clean) / spread
+        noisy = float(np.cos(then)) * clean + float(np.sin(then)) * left
+    return torch.clamp(noisy, -1, 1)
+
+# %% tags=["tensorflow", "wrong"] mistake="clips at the end only"
+def walk_down(velocity_of, noise, path):
+    noisy = noise
+    for level, lower in zip(path[:-1], path[1:]):
+        now, then = (float(np.pi / 2 * t / 1000) for t in (level, lower))
+        velocity = velocity_of(noisy, level)
+        signal, spread = float(np.cos(now)), float(np.sin(now))
+        clean = signal * noisy - spread * velocity
+        left = (noisy - signal * clean) / spread
+        noisy = float(np.cos(then)) * clean + float(np.sin(then)) * left
+    return tf.clip_by_value(noisy, -1, 1)
+
+# %% tags=["pytorch", "wrong"] mistake="takes the noise from before clipping"
+def walk_down(velocity_of, noise, path):
+    noisy = noise
+    for level, lower in zip(path[:-1], path[1:]):
+        now, then = (float(np.pi / 2 * t / 1000) for t in (level, lower))
+        velocity = velocity_of(noisy, level)
+        signal, spread = float(np.cos(now)), float(np.sin(now))
+        clean = torch.clamp(signal * noisy - spread * velocity, -1, 1)
+        left = spread * noisy + signal * velocity
+        noisy = float(np.cos(then)) * clean + float(np.sin(then)) * left
+    return noisy
+
+# %% tags=["tensorflow", "wrong"] mistake="takes the noise from before clipping"
+def walk_down(velocity_of, noise, path):
+    noisy = noise
+    for level, lower in zip(path[:-1], path[1:]):
+        now, then = (float(np.pi / 2 * t / 1000) for t in (level, lower))
+        velocity = velocity_of(noisy, level)
+        signal, spread = float(np.cos(now)), float(np.sin(now))
+        clean = tf.clip_by_value(signal * noisy - spread * velocity, -1, 1)
+        left = spread * noisy + signal * velocity
+        noisy = float(np.cos(then)) * clean + float(np.sin(then)) * left
+    return noisy
+
+# %% tags=["pytorch", "wrong"] mistake="takes the lesson's schedule"
+def walk_down(velocity_of, noise, path):
+    noisy = noise
+    for level, lower in zip(path[:-1], path[1:]):
+        now, then = (float(np.pi / 2 * (t + 8) / 1008) for t in (level, lower))
+        velocity = velocity_of(noisy, level)
+        signal, spread = float(np.cos(now)), float(np.sin(now))
+        clean = torch.clamp(signal * noisy - spread * velocity, -1, 1)
+        left = (noisy - signal * clean) / spread
+        noisy = float(np.cos(then)) * clean + float(np.sin(then)) * left
+    return noisy
+
+# %% tags=["tensorflow", "wrong"] mistake="takes the lesson's schedule"
+def walk_down(velocity_of, noise, path):
+    noisy = noise
+    for level, lower in zip(path[:-1], path[1:]):
+        now, then = (float(np.pi / 2 * (t + 8) / 1008) for t in (level, lower))
+        velocity = velocity_of(noisy, level)
+        signal, spread = float(np.cos(now)), float(np.sin(now))
+        clean = tf.clip_by_value(signal * noisy - spread * velocity, -1, 1)
+        left = (noisy - signal * clean) / spread
+        noisy = float(np.cos(then)) * clean + float(np.sin(then)) * left
+    return noisy
+
+# %% tags=["pytorch", "wrong"] mistake="asks at level 0, too"
+def walk_down(velocity_of, noise, path):
+    noisy = noise
+    for level, lower in zip(path[:-1], path[1:]):
+        now, then = (float(np.pi / 2 * t / 1000) for t in (level, lower))
+        velocity = velocity_of(noisy, level)
+        signal, spread = float(np.cos(now)), float(np.sin(now))
+        clean = torch.clamp(signal * noisy - spread * velocity, -1, 1)
+        left = (noisy - signal * clean) / spread
+        noisy = float(np.cos(then)) * clean + float(np.sin(then)) * left
+    velocity_of(noisy, 0)
+    return noisy
+
+# %% tags=["tensorflow", "wrong"] mistake="asks at level 0, too"
+def walk_down(velocity_of, noise, path):
+    noisy = noise
+    for level, lower in zip(path[:-1], path[1:]):
+        now, then = (float(np.pi / 2 * t / 1000) for t in (level, lower))
+        velocity = velocity_of(noisy, level)
+        signal, spread = float(np.cos(now)), float(np.sin(now))
+        clean = tf.clip_by_value(signal * noisy - spread * velocity, -1, 1)
+        left = (noisy - signal * clean) / spread
+        noisy = float(np.cos(then)) * clean + float(np.sin(then)) * left
+    velocity_of(noisy, 0)
+    return noisy
+
+# %% tags=["pytorch", "wrong"] mistake="begins at level 1000, whatever the path"
+def walk_down(velocity_of, noise, path):
+    noisy = noise
+    for level, lower in zip([1000, *path[1:-1]], path[1:]):
+        now, then = (float(np.pi / 2 * t / 1000) for t in (level, lower))
+        velocity = velocity_of(noisy, level)
+        signal, spread = float(np.cos(now)), float(np.sin(now))
+        clean = torch.clamp(signal * noisy - spread * velocity, -1, 1)
+        left = (noisy - signal * clean) / spread
+        noisy = float(np.cos(then)) * clean + float(np.sin(then)) * left
+    return noisy
+
+# %% tags=["tensorflow", "wrong"] mistake="begins at level 1000, whatever the path"
+def walk_down(velocity_of, noise, path):
+    noisy = noise
+    for level, lower in zip([1000, *path[1:-1]], path[1:]):
+        now, then = (float(np.pi / 2 * t / 1000) for t in (level, lower))
+        velocity = velocity_of(noisy, level)
+        signal, spread = float(np.cos(now)), float(np.sin(now))
+        clean = tf.clip_by_value(signal * noisy - spread * velocity, -1, 1)
+        left = (noisy - signal * clean) / spread
+        noisy = float(np.cos(then)) * clean + float(np.sin(then)) * left
     return noisy
 
 # %% [markdown] tags=["exercise"] exercise="away-from" points=3
@@ -1748,6 +1991,8 @@ given, asked = ask_you(away_from, 6, 4, 2.0)
 assert sorted(set(asked)) == [4, 6], (
     f"the network was asked for the labels {asked}, not for 6 and 4"
 )
+assert np.shape(given) == shirt.shape, (
+    f"a velocity {shirt.shape} is wanted, not {np.shape(given)}")
 assert not close(given, shirt + 2 * (coat - shirt)), (
     "this leads towards the unwanted class: turn the sign"
 )
@@ -1757,17 +2002,23 @@ assert not close(given, 2 * (shirt - coat)), (
 assert close(given, 3 * shirt - 2 * coat), (
     "strength 2 is three times the wanted answer, minus twice the other"
 )
-given, asked = ask_you(away_from, 6, None, 1.0)
-assert close(given, 2 * shirt - none), (
-    "where unwanted is None, lead away from NO_CLASS"
-)
+given, asked = ask_you(away_from, 6, None, 2.0)
+assert close(given, 3 * shirt - 2 * none), "None: lead away from NO_CLASS"
 given, asked = ask_you(away_from, 6, 4, 0.0)
 assert close(given, shirt), "strength 0: the plain answer"
 assert len(asked) == 1, f"strength 0: ask once, not {len(asked)} times"
 
 # %% tags=["hidden"]
+given, asked = ask_you(away_from, 6, 4, 0.5)
+assert close(given, 1.5 * shirt - 0.5 * coat), "strength 0.5 is one and a half times the wanted answer, minus half the other"
+given, asked = ask_you(away_from, 6, 4, -1.0)
+assert close(given, coat), "a strength of -1 gives the unwanted answer itself"
 given, asked = ask_you(away_from, 6, 0, 0.5)
-assert sorted(asked) == [0, 6], "class 0 is a class, too: the T-shirts"
+assert sorted(set(asked)) == [0, 6], "class 0 is a class, too: the T-shirts"
+low = LEVEL // 2
+shirt, coat = (on_arrays(trained_velocity, fuzzy, low, label) for label in (6, 4))
+given = on_arrays(away_from, trained_velocity, fuzzy, low, 6, 4, 2.0)
+assert close(given, 3 * shirt - 2 * coat), "another level, another velocity"
 
 # %% tags=["pytorch", "wrong"] mistake="leads towards it"
 def away_from(velocity_of, noisy, level, wanted, unwanted, strength):
@@ -1812,6 +2063,114 @@ def away_from(velocity_of, noisy, level, wanted, unwanted, strength):
     velocity = velocity_of(noisy, level, wanted)
     other = NO_CLASS if unwanted is None else unwanted
     return velocity + strength * (velocity - velocity_of(noisy, level, other))
+
+# %% tags=["pytorch", "wrong"] mistake="returns the difference alone"
+def away_from(velocity_of, noisy, level, wanted, unwanted, strength):
+    velocity = velocity_of(noisy, level, wanted)
+    if strength == 0:
+        return velocity
+    other = NO_CLASS if unwanted is None else unwanted
+    return strength * (
+        velocity - velocity_of(noisy, level, other))
+
+# %% tags=["tensorflow", "wrong"] mistake="returns the difference alone"
+def away_from(velocity_of, noisy, level, wanted, unwanted, strength):
+    velocity = velocity_of(noisy, level, wanted)
+    if strength == 0:
+        return velocity
+    other = NO_CLASS if unwanted is None else unwanted
+    return strength * (
+        velocity - velocity_of(noisy, level, other))
+
+# %% tags=["pytorch", "wrong"] mistake="always leads away from no class"
+def away_from(velocity_of, noisy, level, wanted, unwanted, strength):
+    velocity = velocity_of(noisy, level, wanted)
+    if strength == 0:
+        return velocity
+    other = NO_CLASS
+    return velocity + strength * (
+        velocity - velocity_of(noisy, level, other))
+
+# %% tags=["tensorflow", "wrong"] mistake="always leads away from no class"
+def away_from(velocity_of, noisy, level, wanted, unwanted, strength):
+    velocity = velocity_of(noisy, level, wanted)
+    if strength == 0:
+        return velocity
+    other = NO_CLASS
+    return velocity + strength * (
+        velocity - velocity_of(noisy, level, other))
+
+# %% tags=["pytorch", "wrong"] mistake="asks for the label None"
+def away_from(velocity_of, noisy, level, wanted, unwanted, strength):
+    velocity = velocity_of(noisy, level, wanted)
+    if strength == 0:
+        return velocity
+    other = unwanted
+    return velocity + strength * (
+        velocity - velocity_of(noisy, level, other))
+
+# %% tags=["tensorflow", "wrong"] mistake="asks for the label None"
+def away_from(velocity_of, noisy, level, wanted, unwanted, strength):
+    velocity = velocity_of(noisy, level, wanted)
+    if strength == 0:
+        return velocity
+    other = unwanted
+    return velocity + strength * (
+        velocity - velocity_of(noisy, level, other))
+
+# %% tags=["pytorch", "wrong"] mistake="adds the difference to the unwanted answer"
+def away_from(velocity_of, noisy, level, wanted, unwanted, strength):
+    velocity = velocity_of(noisy, level, wanted)
+    if strength == 0:
+        return velocity
+    other = NO_CLASS if unwanted is None else unwanted
+    free = velocity_of(noisy, level, other)
+    return free + strength * (velocity - free)
+
+# %% tags=["tensorflow", "wrong"] mistake="adds the difference to the unwanted answer"
+def away_from(velocity_of, noisy, level, wanted, unwanted, strength):
+    velocity = velocity_of(noisy, level, wanted)
+    if strength == 0:
+        return velocity
+    other = NO_CLASS if unwanted is None else unwanted
+    free = velocity_of(noisy, level, other)
+    return free + strength * (velocity - free)
+
+# %% tags=["pytorch", "wrong"] mistake="takes the strength for 2"
+def away_from(velocity_of, noisy, level, wanted, unwanted, strength):
+    velocity = velocity_of(noisy, level, wanted)
+    if strength == 0:
+        return velocity
+    other = NO_CLASS if unwanted is None else unwanted
+    return velocity + 2 * (
+        velocity - velocity_of(noisy, level, other))
+
+# %% tags=["tensorflow", "wrong"] mistake="takes the strength for 2"
+def away_from(velocity_of, noisy, level, wanted, unwanted, strength):
+    velocity = velocity_of(noisy, level, wanted)
+    if strength == 0:
+        return velocity
+    other = NO_CLASS if unwanted is None else unwanted
+    return velocity + 2 * (
+        velocity - velocity_of(noisy, level, other))
+
+# %% tags=["pytorch", "wrong"] mistake="asks once below a strength of 1"
+def away_from(velocity_of, noisy, level, wanted, unwanted, strength):
+    velocity = velocity_of(noisy, level, wanted)
+    if strength < 1:
+        return velocity
+    other = NO_CLASS if unwanted is None else unwanted
+    return velocity + strength * (
+        velocity - velocity_of(noisy, level, other))
+
+# %% tags=["tensorflow", "wrong"] mistake="asks once below a strength of 1"
+def away_from(velocity_of, noisy, level, wanted, unwanted, strength):
+    velocity = velocity_of(noisy, level, wanted)
+    if strength < 1:
+        return velocity
+    other = NO_CLASS if unwanted is None else unwanted
+    return velocity + strength * (
+        velocity - velocity_of(noisy, level, other))
 
 # %% [markdown] tags=["after-exercises"]
 # ## What you learned

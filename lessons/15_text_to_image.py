@@ -1682,7 +1682,7 @@ def numbers_in(tensor):
 # Write the vector quantiser with your own hands, from nothing: no class of ours, no `straight_through`.
 #
 # `quantise(latents, codebook)` takes the encoder's vectors, of shape (n, size), and a codebook (codes, size).
-# It returns three things: the vectors that go to the decoder, (n, size); the codes that were chosen, (n,), whole numbers; and the quantiser's loss, one number: mean square of code to latent that moves the **codebook** only, plus a quarter of the mean square that moves the **latents** only.
+# It returns three things: the vectors that go to the decoder, (n, size); the codes that were chosen, of each vector the nearest, (n,), whole numbers; and the quantiser's loss, one number: mean square of code to latent that moves the **codebook** only, plus a quarter of the mean square that moves the **latents** only.
 # Backwards, what reaches the first result goes on to the latents as if nothing had been rounded, and to nothing else.
 
 # %% [markdown] tags=["hint"]
@@ -1748,38 +1748,40 @@ def ones_around(array):
 # First forwards, then backwards:
 
 # %% tags=["check"]
-rng = np.random.default_rng(0)
-vectors, book = np.split(rng.normal(size=(10, 3)).astype("float32"), [6])
-rights = ((vectors[:, None] - book) ** 2).sum(-1).argmin(1)
-apart = book[rights] - vectors
-passed, codes, loss = map(np.asarray, on_arrays(quantise, vectors, book))
-assert np.array_equal(codes, rights), f"codes {rights}, not {codes}"
-right = np.allclose(passed, book[rights], atol=1e-6)
-assert right, "the decoder has to get the chosen codes themselves"
+rng = np.random.default_rng(24)
+some, book = np.split(rng.normal(size=(10, 3)).astype("float32"), [6])
+rights = ((some[:, None] - book) ** 2).sum(-1).argmin(1)
+apart, given = book[rights] - some, on_arrays(quantise, some, book)
+shape = [*map(np.shape, given)] if np.iterable(given) else []
+assert shape == [(6, 3), (6,), ()], f"shapes {shape}, not (6, 3), (6,), ()"
+passed, codes, loss = map(np.asarray, given)
+right = codes.dtype.kind in "iu" and np.array_equal(codes, rights)
+assert right, f"the nearest codes are {rights}, whole numbers, not {codes}"
+assert np.allclose(passed, book[rights], 0, 1e-6), "not the chosen codes"
 wanted = 1.25 * (apart**2).mean()
-assert np.isclose(loss, wanted, rtol=1e-5), f"the loss is {wanted:.4f}"
-rest = *ones_around(vectors), np.ones((1, 4), "float32")
-slope = gradient_on_arrays(total_of(quantise), vectors, book, *rest[:2])
-right = np.allclose(slope, 2 * book[rights], atol=1e-5)
-assert right, "backwards: not as if nothing had been rounded"
-slope = gradient_on_arrays(total_by_book(quantise), book, vectors, *rest)
-right = np.allclose(slope, 1, atol=1e-5)
-assert right, "what reaches the first result moves the codebook as well"
-slope = gradient_on_arrays(loss_by_latents(quantise), vectors, book)
-right = np.allclose(slope, -0.5 * apart / apart.size, atol=1e-6)
-assert right, "the latents: not moved by a quarter of the square alone"
-slope = gradient_on_arrays(loss_by_codebook(quantise), book, vectors)
-wanted = np.eye(4)[rights].T @ (2 * apart / apart.size)
-right = np.allclose(slope, wanted, atol=1e-6)
-assert right, "the codebook: not moved by the first mean square alone"
+assert np.isclose(loss, wanted), f"loss is {wanted:.4f}, not {loss:.3f}"
+rest = *ones_around(some), np.ones((1, 4), "float32")
+for function, by, others, wanted, wrong in (
+        (total_of, some, (book, *rest[:2]), 2 * book[rights],
+         "backwards: not as if nothing had been rounded"),
+        (total_by_book, book, (some, *rest), 1,
+         "what reaches the first result moves the codebook as well"),
+        (loss_by_latents, some, (book,), -apart / 36,
+         "the latents: not moved by a quarter of the square alone"),
+        (loss_by_codebook, book, (some,), np.eye(4)[:, rights] @ apart / 9,
+         "the codebook: not moved by the first mean square alone")):
+    slope = gradient_on_arrays(function(quantise), by, *others)
+    assert np.allclose(slope, wanted, 0, 1e-5), wrong
 
 # %% tags=["hidden"]
 rng = np.random.default_rng(4711)
 vectors = rng.normal(size=(50, 8)).astype("float32")
 book = rng.normal(size=(20, 8)).astype("float32")
 rights = ((vectors[:, None] - book) ** 2).sum(-1).argmin(1)
-passed, codes, _ = on_arrays(quantise, vectors, book)
+passed, codes, loss = on_arrays(quantise, vectors, book)
 assert np.array_equal(codes, rights), "other codes"
+assert np.isclose(loss, 1.25 * ((vectors - book[rights]) ** 2).mean()), (
+    "fifty vectors of eight numbers: the loss is no mean")
 total = total_of(quantise)
 slope = gradient_on_arrays(total, vectors, book, *ones_around(vectors))
 assert np.allclose(slope, 2 * book[rights], atol=1e-4), (
@@ -1854,11 +1856,150 @@ def quantise(latents, codebook):
             + 0.25 * tf.reduce_mean((latents - stop(nearest)) ** 2))
     return nearest + latents - stop(latents), codes, loss
 
+# %% tags=["pytorch", "wrong"] mistake="takes the nearest by absolute differences"
+def quantise(latents, codebook):
+    """(vectors for the decoder, codes, loss)"""
+    codes = torch.cdist(latents, codebook, p=1).argmin(1)
+    nearest = codebook[codes]
+    loss = (((nearest - latents.detach()) ** 2).mean()
+            + 0.25 * ((latents - nearest.detach()) ** 2).mean())
+    return latents + (nearest - latents).detach(), codes, loss
+
+# %% tags=["tensorflow", "wrong"] mistake="takes the nearest by absolute differences"
+def quantise(latents, codebook):
+    """(vectors for the decoder, codes, loss)"""
+    apart = latents[:, None] - codebook
+    codes = tf.argmin(tf.reduce_sum(tf.abs(apart), axis=-1), axis=1)
+    nearest = tf.gather(codebook, codes)
+    stop = tf.stop_gradient
+    loss = (tf.reduce_mean((nearest - stop(latents)) ** 2)
+            + 0.25 * tf.reduce_mean((latents - stop(nearest)) ** 2))
+    return latents + stop(nearest - latents), codes, loss
+
+# %% tags=["pytorch", "wrong"] mistake="takes the largest product for the nearest"
+def quantise(latents, codebook):
+    """(vectors for the decoder, codes, loss)"""
+    codes = (latents @ codebook.T).argmax(1)
+    nearest = codebook[codes]
+    loss = (((nearest - latents.detach()) ** 2).mean()
+            + 0.25 * ((latents - nearest.detach()) ** 2).mean())
+    return latents + (nearest - latents).detach(), codes, loss
+
+# %% tags=["tensorflow", "wrong"] mistake="takes the largest product for the nearest"
+def quantise(latents, codebook):
+    """(vectors for the decoder, codes, loss)"""
+    codes = tf.argmax(latents @ tf.transpose(codebook), axis=1)
+    nearest = tf.gather(codebook, codes)
+    stop = tf.stop_gradient
+    loss = (tf.reduce_mean((nearest - stop(latents)) ** 2)
+            + 0.25 * tf.reduce_mean((latents - stop(nearest)) ** 2))
+    return latents + stop(nearest - latents), codes, loss
+
+# %% tags=["pytorch", "wrong"] mistake="adds up over the numbers of a vector"
+def quantise(latents, codebook):
+    """(vectors for the decoder, codes, loss)"""
+    codes = torch.cdist(latents, codebook).argmin(1)
+    nearest = codebook[codes]
+    loss = (((nearest - latents.detach()) ** 2).sum(1).mean()
+            + 0.25 * ((latents - nearest.detach()) ** 2).sum(1).mean())
+    return latents + (nearest - latents).detach(), codes, loss
+
+# %% tags=["tensorflow", "wrong"] mistake="adds up over the numbers of a vector"
+def quantise(latents, codebook):
+    """(vectors for the decoder, codes, loss)"""
+    apart = latents[:, None] - codebook
+    codes = tf.argmin(tf.reduce_sum(apart**2, axis=-1), axis=1)
+    nearest = tf.gather(codebook, codes)
+    stop = tf.stop_gradient
+    loss = (tf.reduce_mean(tf.reduce_sum((nearest - stop(latents)) ** 2, 1))
+            + 0.25 * tf.reduce_mean(tf.reduce_sum((latents - stop(nearest)) ** 2, 1)))
+    return latents + stop(nearest - latents), codes, loss
+
+# %% tags=["pytorch", "wrong"] mistake="gives the codes as floats"
+def quantise(latents, codebook):
+    """(vectors for the decoder, codes.float(), loss)"""
+    codes = torch.cdist(latents, codebook).argmin(1)
+    nearest = codebook[codes]
+    loss = (((nearest - latents.detach()) ** 2).mean()
+            + 0.25 * ((latents - nearest.detach()) ** 2).mean())
+    return latents + (nearest - latents).detach(), codes.float(), loss
+
+# %% tags=["tensorflow", "wrong"] mistake="gives the codes as floats"
+def quantise(latents, codebook):
+    """(vectors for the decoder, tf.cast(codes, latents.dtype), loss)"""
+    apart = latents[:, None] - codebook
+    codes = tf.argmin(tf.reduce_sum(apart**2, axis=-1), axis=1)
+    nearest = tf.gather(codebook, codes)
+    stop = tf.stop_gradient
+    loss = (tf.reduce_mean((nearest - stop(latents)) ** 2)
+            + 0.25 * tf.reduce_mean((latents - stop(nearest)) ** 2))
+    return latents + stop(nearest - latents), tf.cast(codes, latents.dtype), loss
+
+# %% tags=["pytorch", "wrong"] mistake="returns the loss before the codes"
+def quantise(latents, codebook):
+    """(vectors for the decoder, codes, loss)"""
+    codes = torch.cdist(latents, codebook).argmin(1)
+    nearest = codebook[codes]
+    loss = (((nearest - latents.detach()) ** 2).mean()
+            + 0.25 * ((latents - nearest.detach()) ** 2).mean())
+    return latents + (nearest - latents).detach(), loss, codes
+
+# %% tags=["tensorflow", "wrong"] mistake="returns the loss before the codes"
+def quantise(latents, codebook):
+    """(vectors for the decoder, codes, loss)"""
+    apart = latents[:, None] - codebook
+    codes = tf.argmin(tf.reduce_sum(apart**2, axis=-1), axis=1)
+    nearest = tf.gather(codebook, codes)
+    stop = tf.stop_gradient
+    loss = (tf.reduce_mean((nearest - stop(latents)) ** 2)
+            + 0.25 * tf.reduce_mean((latents - stop(nearest)) ** 2))
+    return latents + stop(nearest - latents), loss, codes
+
+# %% tags=["pytorch", "wrong"] mistake="stops the other side of each term"
+def quantise(latents, codebook):
+    """(vectors for the decoder, codes, loss)"""
+    codes = torch.cdist(latents, codebook).argmin(1)
+    nearest = codebook[codes]
+    loss = (((nearest.detach() - latents) ** 2).mean()
+            + 0.25 * ((latents.detach() - nearest) ** 2).mean())
+    return latents + (nearest - latents).detach(), codes, loss
+
+# %% tags=["tensorflow", "wrong"] mistake="stops the other side of each term"
+def quantise(latents, codebook):
+    """(vectors for the decoder, codes, loss)"""
+    apart = latents[:, None] - codebook
+    codes = tf.argmin(tf.reduce_sum(apart**2, axis=-1), axis=1)
+    nearest = tf.gather(codebook, codes)
+    stop = tf.stop_gradient
+    loss = (tf.reduce_mean((stop(nearest) - latents) ** 2)
+            + 0.25 * tf.reduce_mean((stop(latents) - nearest) ** 2))
+    return latents + stop(nearest - latents), codes, loss
+
+# %% tags=["pytorch", "wrong"] mistake="divides by the eighteen numbers of the example"
+def quantise(latents, codebook):
+    """(vectors for the decoder, codes, loss)"""
+    codes = torch.cdist(latents, codebook).argmin(1)
+    nearest = codebook[codes]
+    loss = (((nearest - latents.detach()) ** 2).sum() / 18
+            + 0.25 * ((latents - nearest.detach()) ** 2).sum() / 18)
+    return latents + (nearest - latents).detach(), codes, loss
+
+# %% tags=["tensorflow", "wrong"] mistake="divides by the eighteen numbers of the example"
+def quantise(latents, codebook):
+    """(vectors for the decoder, codes, loss)"""
+    apart = latents[:, None] - codebook
+    codes = tf.argmin(tf.reduce_sum(apart**2, axis=-1), axis=1)
+    nearest = tf.gather(codebook, codes)
+    stop = tf.stop_gradient
+    loss = (1 / 18 * tf.reduce_sum((nearest - stop(latents)) ** 2)
+            + 0.25 * 1 / 18 * tf.reduce_sum((latents - stop(nearest)) ** 2))
+    return latents + stop(nearest - latents), codes, loss
+
 # %% [markdown] tags=["exercise"] exercise="guided" points=3
 # ### Exercise 2: guidance and top-k *(optional)*
 #
 # Write `probabilities(given, hidden, guidance, top_k)`: from the logits with the caption and with the caption hidden, each (n, codes), the probabilities (n, codes) by which to draw.
-# First guidance, then only the `top_k` largest of each row, then softmax.
+# First guidance, then only the `top_k` largest of each row (the others get 0, however small all logits are), then softmax, for large logits, too.
 # With this framework's operations, and without `choose`.
 
 # %% [markdown] tags=["hint"]
@@ -1886,11 +2027,14 @@ def probabilities(given, hidden, guidance, top_k):
 
 # %% tags=["check"]
 given = np.array([[2.0, 1.0, 0.0, -1.0], [0.0, 3.0, 1.0, 2.0]], "float32")
-hidden = np.array([[1.0, 1.0, 1.0, 1.0], [0.0, 0.0, 2.0, 0.0]], "float32")
+hidden = np.array([[1, -1, 0.5, 0], [0, 2.25, -1, 0.25]], "float32")
 plain = np.exp(given) / np.exp(given).sum(1, keepdims=True)
-answer = on_arrays(probabilities, given, hidden, 1.0, 4)
+answer = on_arrays(probabilities, given + 100, hidden + 100, 1.0, 4)
 shape = np.shape(answer)
 assert shape == (2, 4), f"(2, 4) is wanted, not {shape}"
+assert np.allclose(answer.sum(1), 1, atol=1e-6), (
+    f"rows add up to {answer.sum(1)}, not 1: do large logits overflow?")
+assert (answer > 0).all(), "all four codes are allowed; some are left out"
 assert np.allclose(answer, plain, atol=1e-6), (
     "with guidance 1 and all codes allowed it is softmax of the first")
 logits = hidden + 3 * (given - hidden)
@@ -1917,6 +2061,8 @@ assert np.allclose(answer, kept / kept.sum(1, keepdims=True), atol=1e-5), (
     "other probabilities")
 answer = on_arrays(probabilities, 100 * given, 100 * hidden, 2.5, 7)
 assert np.allclose(answer.sum(1), 1, atol=1e-5), "large logits overflow: leave the exponentials to softmax"
+answer = on_arrays(probabilities, given - 500, hidden - 500, 2.5, 7)
+assert ((answer > 0).sum(1) == 7).all(), "where all logits are far below 0, others are drawn: hide them with -inf"
 
 # %% tags=["pytorch", "wrong"] mistake="writes softmax out, which overflows"
 def probabilities(given, hidden, guidance, top_k):
@@ -1958,10 +2104,88 @@ def probabilities(given, hidden, guidance, top_k):
     kept = tf.where(logits < least, tf.constant(-np.inf, logits.dtype), logits)
     return tf.nn.softmax(kept, axis=1)
 
+# %% tags=["pytorch", "wrong"] mistake="lets top-k choose before guidance"
+def probabilities(given, hidden, guidance, top_k):
+    logits = hidden + guidance * (given - hidden)
+    least = given.topk(top_k, dim=1).values[:, -1:]
+    return logits.masked_fill(given < least, float("-inf")).softmax(1)
+
+# %% tags=["tensorflow", "wrong"] mistake="lets top-k choose before guidance"
+def probabilities(given, hidden, guidance, top_k):
+    logits = hidden + guidance * (given - hidden)
+    least = tf.math.top_k(given, top_k).values[:, -1:]
+    kept = tf.where(given < least, tf.constant(-np.inf, logits.dtype), logits)
+    return tf.nn.softmax(kept, axis=1)
+
+# %% tags=["pytorch", "wrong"] mistake="takes the first row's threshold for all"
+def probabilities(given, hidden, guidance, top_k):
+    logits = hidden + guidance * (given - hidden)
+    least = logits.topk(top_k, dim=1).values[0, -1]
+    return logits.masked_fill(logits < least, float("-inf")).softmax(1)
+
+# %% tags=["tensorflow", "wrong"] mistake="takes the first row's threshold for all"
+def probabilities(given, hidden, guidance, top_k):
+    logits = hidden + guidance * (given - hidden)
+    least = tf.math.top_k(logits, top_k).values[0, -1]
+    kept = tf.where(logits < least, tf.constant(-np.inf, logits.dtype), logits)
+    return tf.nn.softmax(kept, axis=1)
+
+# %% tags=["pytorch", "wrong"] mistake="puts 0 in place of what is hidden"
+def probabilities(given, hidden, guidance, top_k):
+    logits = hidden + guidance * (given - hidden)
+    least = logits.topk(top_k, dim=1).values[:, -1:]
+    return logits.masked_fill(logits < least, 0.0).softmax(1)
+
+# %% tags=["tensorflow", "wrong"] mistake="puts 0 in place of what is hidden"
+def probabilities(given, hidden, guidance, top_k):
+    logits = hidden + guidance * (given - hidden)
+    least = tf.math.top_k(logits, top_k).values[:, -1:]
+    kept = tf.where(logits < least, tf.constant(0.0, logits.dtype), logits)
+    return tf.nn.softmax(kept, axis=1)
+
+# %% tags=["pytorch", "wrong"] mistake="keeps one code too few"
+def probabilities(given, hidden, guidance, top_k):
+    logits = hidden + guidance * (given - hidden)
+    least = logits.topk(top_k, dim=1).values[:, -1:]
+    return logits.masked_fill(logits <= least, float("-inf")).softmax(1)
+
+# %% tags=["tensorflow", "wrong"] mistake="keeps one code too few"
+def probabilities(given, hidden, guidance, top_k):
+    logits = hidden + guidance * (given - hidden)
+    least = tf.math.top_k(logits, top_k).values[:, -1:]
+    kept = tf.where(logits <= least, tf.constant(-np.inf, logits.dtype), logits)
+    return tf.nn.softmax(kept, axis=1)
+
+# %% tags=["pytorch", "wrong"] mistake="guides with the caption's logits alone"
+def probabilities(given, hidden, guidance, top_k):
+    logits = guidance * given
+    least = logits.topk(top_k, dim=1).values[:, -1:]
+    return logits.masked_fill(logits < least, float("-inf")).softmax(1)
+
+# %% tags=["tensorflow", "wrong"] mistake="guides with the caption's logits alone"
+def probabilities(given, hidden, guidance, top_k):
+    logits = guidance * given
+    least = tf.math.top_k(logits, top_k).values[:, -1:]
+    kept = tf.where(logits < least, tf.constant(-np.inf, logits.dtype), logits)
+    return tf.nn.softmax(kept, axis=1)
+
+# %% tags=["pytorch", "wrong"] mistake="hides with a number that is not low enough"
+def probabilities(given, hidden, guidance, top_k):
+    logits = hidden + guidance * (given - hidden)
+    least = logits.topk(top_k, dim=1).values[:, -1:]
+    return logits.masked_fill(logits < least, -300.0).softmax(1)
+
+# %% tags=["tensorflow", "wrong"] mistake="hides with a number that is not low enough"
+def probabilities(given, hidden, guidance, top_k):
+    logits = hidden + guidance * (given - hidden)
+    least = tf.math.top_k(logits, top_k).values[:, -1:]
+    kept = tf.where(logits < least, tf.constant(-300.0, logits.dtype), logits)
+    return tf.nn.softmax(kept, axis=1)
+
 # %% [markdown] tags=["exercise"] exercise="digits" points=3
 # ### Exercise 3: codes are numbers with three digits *(optional)*
 #
-# Write FSQ's arithmetic for any levels: `encode_scalars(latents, levels)` takes (n, len(levels)) numbers and a tuple such as (8, 6, 5), and returns the values for the decoder, from −1 to 1, and the codes (n,).
+# Write FSQ's arithmetic for any levels: `encode_scalars(latents, levels)` takes (n, len(levels)) numbers and a tuple such as (8, 6, 5), and returns the values for the decoder, from −1 to 1, and the codes (n,), whole numbers.
 # The first digit counts most.
 # Backwards, the values have the slope of tanh, and the rounding is not felt.
 
@@ -2009,21 +2233,25 @@ def sum_of(answer):
 
 # %% tags=["check"]
 ends = np.array([[-9, -9, -9], [9, 9, 9], [-9, 9, -9]], "float32")
-values, codes = map(np.asarray, on_arrays(encode_scalars, ends, (8, 6, 5)))
+given = on_arrays(encode_scalars, ends, (8, 6, 5))
+shapes = [*map(np.shape, given)] if np.iterable(given) else []
+assert shapes == [(3, 3), (3,)], (
+    f"values (3, 3) and codes (3,) are wanted, not the shapes {shapes}")
+values, codes = map(np.asarray, given)
 assert codes.tolist() == [0, 239, 25], (
     f"the codes are [0, 239, 25] (25 is 0·30 + 5·5 + 0), not {codes}")
+assert codes.dtype.kind in "iu", (
+    f"codes are whole numbers, not {codes.dtype}")
 assert np.allclose(values, np.sign(ends), atol=1e-3), (
     "the ends of each range are -1 and 1")
 some = np.random.default_rng(0).normal(size=(40, 2)).astype("float32")
-top = np.array([3, 2])
-digits = np.round((np.tanh(some) + 1) / 2 * top)
+digits = np.round((np.tanh(some) + 1) / 2 * [3, 2])
 values, codes = map(np.asarray, on_arrays(encode_scalars, some, (4, 3)))
-assert np.allclose(values, 2 * digits / top - 1, atol=1e-5), (
-    "levels (4, 3): other values; what does each digit go up to?")
+assert np.allclose(values, digits / [1.5, 1] - 1, atol=1e-5), (
+    "levels (4, 3): other values; tanh, then the nearest of 4 and of 3?")
 assert np.array_equal(codes, digits @ [3, 1]), "levels (4, 3): other codes"
 slope = gradient_on_arrays(sum_of(encode_scalars), some, (4, 3),
-                           np.ones((1, 40), "float32"),
-                           np.ones((2, 1), "float32"))
+                           *ones_around(some))
 assert np.allclose(slope, 1 - np.tanh(some) ** 2, atol=1e-5), (
     "the gradient is not tanh's, 1 - tanh²: nothing else may be felt")
 
@@ -2076,6 +2304,157 @@ def encode_scalars(latents, levels):
     passed_on = values + tf.stop_gradient(digits - values)
     return 2 * passed_on / top - 1, tf.cast(codes, "int64")
 
+# %% tags=["pytorch", "wrong"] mistake="counts one level too many"
+def encode_scalars(latents, levels):
+    top = torch.tensor(levels).to(latents)
+    values = (torch.tanh(latents) + 1) / 2 * top
+    digits = values.round()
+    codes = torch.zeros_like(digits[:, 0])
+    for digit, count in zip(digits.T, levels):
+        codes = codes * count + digit
+    passed_on = values + (digits - values).detach()
+    return 2 * passed_on / top - 1, codes.long()
+
+# %% tags=["tensorflow", "wrong"] mistake="counts one level too many"
+def encode_scalars(latents, levels):
+    top = tf.constant(levels, latents.dtype)
+    values = (tf.tanh(latents) + 1) / 2 * top
+    digits = tf.round(values)
+    codes = tf.zeros_like(digits[:, 0])
+    for digit, count in zip(tf.unstack(digits, axis=1), levels):
+        codes = codes * count + digit
+    passed_on = values + tf.stop_gradient(digits - values)
+    return 2 * passed_on / top - 1, tf.cast(codes, "int64")
+
+# %% tags=["pytorch", "wrong"] mistake="rounds down"
+def encode_scalars(latents, levels):
+    top = torch.tensor(levels).to(latents) - 1
+    values = (torch.tanh(latents) + 1) / 2 * top
+    digits = values.floor()
+    codes = torch.zeros_like(digits[:, 0])
+    for digit, count in zip(digits.T, levels):
+        codes = codes * count + digit
+    passed_on = values + (digits - values).detach()
+    return 2 * passed_on / top - 1, codes.long()
+
+# %% tags=["tensorflow", "wrong"] mistake="rounds down"
+def encode_scalars(latents, levels):
+    top = tf.constant(levels, latents.dtype) - 1
+    values = (tf.tanh(latents) + 1) / 2 * top
+    digits = tf.floor(values)
+    codes = tf.zeros_like(digits[:, 0])
+    for digit, count in zip(tf.unstack(digits, axis=1), levels):
+        codes = codes * count + digit
+    passed_on = values + tf.stop_gradient(digits - values)
+    return 2 * passed_on / top - 1, tf.cast(codes, "int64")
+
+# %% tags=["pytorch", "wrong"] mistake="clips in place of tanh"
+def encode_scalars(latents, levels):
+    top = torch.tensor(levels).to(latents) - 1
+    values = (latents.clamp(-1, 1) + 1) / 2 * top
+    digits = values.round()
+    codes = torch.zeros_like(digits[:, 0])
+    for digit, count in zip(digits.T, levels):
+        codes = codes * count + digit
+    passed_on = values + (digits - values).detach()
+    return 2 * passed_on / top - 1, codes.long()
+
+# %% tags=["tensorflow", "wrong"] mistake="clips in place of tanh"
+def encode_scalars(latents, levels):
+    top = tf.constant(levels, latents.dtype) - 1
+    values = (tf.clip_by_value(latents, -1, 1) + 1) / 2 * top
+    digits = tf.round(values)
+    codes = tf.zeros_like(digits[:, 0])
+    for digit, count in zip(tf.unstack(digits, axis=1), levels):
+        codes = codes * count + digit
+    passed_on = values + tf.stop_gradient(digits - values)
+    return 2 * passed_on / top - 1, tf.cast(codes, "int64")
+
+# %% tags=["pytorch", "wrong"] mistake="looks away from tanh, too"
+def encode_scalars(latents, levels):
+    top = torch.tensor(levels).to(latents) - 1
+    values = (torch.tanh(latents) + 1) / 2 * top
+    digits = values.round()
+    codes = torch.zeros_like(digits[:, 0])
+    for digit, count in zip(digits.T, levels):
+        codes = codes * count + digit
+    ends = 2 * digits / top - 1
+    return latents + (ends - latents).detach(), codes.long()
+
+# %% tags=["tensorflow", "wrong"] mistake="looks away from tanh, too"
+def encode_scalars(latents, levels):
+    top = tf.constant(levels, latents.dtype) - 1
+    values = (tf.tanh(latents) + 1) / 2 * top
+    digits = tf.round(values)
+    codes = tf.zeros_like(digits[:, 0])
+    for digit, count in zip(tf.unstack(digits, axis=1), levels):
+        codes = codes * count + digit
+    ends = 2 * digits / top - 1
+    return latents + tf.stop_gradient(ends - latents), tf.cast(codes, "int64")
+
+# %% tags=["pytorch", "wrong"] mistake="takes the lesson's place values"
+def encode_scalars(latents, levels):
+    top = torch.tensor(levels).to(latents) - 1
+    values = (torch.tanh(latents) + 1) / 2 * top
+    digits = values.round()
+    codes = digits @ torch.tensor([30.0, 5.0, 1.0])[-len(levels):].to(latents)
+    passed_on = values + (digits - values).detach()
+    return 2 * passed_on / top - 1, codes.long()
+
+# %% tags=["tensorflow", "wrong"] mistake="takes the lesson's place values"
+def encode_scalars(latents, levels):
+    top = tf.constant(levels, latents.dtype) - 1
+    values = (tf.tanh(latents) + 1) / 2 * top
+    digits = tf.round(values)
+    values_of_places = tf.constant([30.0, 5.0, 1.0], latents.dtype)
+    codes = tf.reduce_sum(digits * values_of_places[-len(levels):], 1)
+    passed_on = values + tf.stop_gradient(digits - values)
+    return 2 * passed_on / top - 1, tf.cast(codes, "int64")
+
+# %% tags=["pytorch", "wrong"] mistake="gives the codes as floats"
+def encode_scalars(latents, levels):
+    top = torch.tensor(levels).to(latents) - 1
+    values = (torch.tanh(latents) + 1) / 2 * top
+    digits = values.round()
+    codes = torch.zeros_like(digits[:, 0])
+    for digit, count in zip(digits.T, levels):
+        codes = codes * count + digit
+    passed_on = values + (digits - values).detach()
+    return 2 * passed_on / top - 1, codes
+
+# %% tags=["tensorflow", "wrong"] mistake="gives the codes as floats"
+def encode_scalars(latents, levels):
+    top = tf.constant(levels, latents.dtype) - 1
+    values = (tf.tanh(latents) + 1) / 2 * top
+    digits = tf.round(values)
+    codes = tf.zeros_like(digits[:, 0])
+    for digit, count in zip(tf.unstack(digits, axis=1), levels):
+        codes = codes * count + digit
+    passed_on = values + tf.stop_gradient(digits - values)
+    return 2 * passed_on / top - 1, codes
+
+# %% tags=["pytorch", "wrong"] mistake="reads three digits and no more"
+def encode_scalars(latents, levels):
+    top = torch.tensor(levels).to(latents) - 1
+    values = (torch.tanh(latents) + 1) / 2 * top
+    digits = values.round()
+    codes = torch.zeros_like(digits[:, 0])
+    for digit, count in zip(digits.T[:3], levels):
+        codes = codes * count + digit
+    passed_on = values + (digits - values).detach()
+    return 2 * passed_on / top - 1, codes.long()
+
+# %% tags=["tensorflow", "wrong"] mistake="reads three digits and no more"
+def encode_scalars(latents, levels):
+    top = tf.constant(levels, latents.dtype) - 1
+    values = (tf.tanh(latents) + 1) / 2 * top
+    digits = tf.round(values)
+    codes = tf.zeros_like(digits[:, 0])
+    for digit, count in zip(tf.unstack(digits, axis=1)[:3], levels):
+        codes = codes * count + digit
+    passed_on = values + tf.stop_gradient(digits - values)
+    return 2 * passed_on / top - 1, tf.cast(codes, "int64")
+
 # %% [markdown] tags=["exercise"] exercise="reader" points=3
 # ### Exercise 4: the painter as a reader *(optional)*
 #
@@ -2083,7 +2462,7 @@ def encode_scalars(latents, levels):
 # The one after which the picture is least surprising.
 #
 # Write `surprise(painter, codes, captions)`: `codes` are the 64 of one picture, `captions` an array (n, 8) of candidates as tokens, and the answer is an array (n,): the mean loss in nats a code of this picture after each caption.
-# All candidates go through the network at once.
+# All candidates go through the network at once, and `codes` and `captions` stay as they are.
 
 # %% tags=["classroom", "folded"]
 trained = data.emoji_dalle()
@@ -2138,18 +2517,27 @@ def surprise(painter, codes, captions):
 # It compares your numbers with the loss of one candidate after the other.
 
 # %% tags=["check"]
-asked = [0, 3, 8]  # the last two were never shown
+asked, calls = [0, 3, 8], []  # the last two were never shown
+counted = type("Counted", (), {
+    "__call__": lambda self, *tokens, **how: calls.append(1) or (
+        trained_painter(*tokens, **how)),
+    "__getattr__": lambda self, name: getattr(trained_painter, name)})()
 for number, picture in zip(asked, codes_of_numbers(candidates[asked])):
-    given = surprise(trained_painter, picture, caption_tokens[candidates])
+    words, before = caption_tokens[candidates], picture.copy()
+    given = surprise(counted, picture, words)
     kind, shape = type(given).__name__, np.shape(given)
     assert kind == "ndarray" and shape == (len(candidates),), (
         f"an array of {len(candidates)} numbers, not a {kind}, {shape}")
+    assert np.array_equal(picture, before), "leave `codes` as they are"
+    assert np.ptp(given) > 0, "all captions alike: average the 64 only"
     wanted = [surprise_of_one(one, picture) for one in candidates[:6]]
     assert not np.allclose(given[:6], 64 * np.array(wanted), rtol=1e-3), (
         "the mean of the 64 codes is wanted, not their sum")
     assert np.allclose(given[:6], wanted, atol=1e-3), (
         f"the first three are {np.round(wanted[:3], 3)}, not "
-        f"{np.round(given[:3], 3)}")
+        f"{np.round(given[:3], 3)}: a wrong place, or numbers of words?")
+    assert len(calls) < 2, f"asked {len(calls)} times: take all at once"
+    calls.clear()
     place = 1 + (given < given[number]).sum()
     print(" ".join(captions[candidates[number]]), "is at place", place)
 
@@ -2159,6 +2547,8 @@ for picture in codes:
     given = surprise(trained_painter, picture, caption_tokens[candidates])
     wanted = [surprise_of_one(one, picture) for one in candidates]
     assert np.allclose(given, wanted, atol=1e-3), "other numbers"
+    given = surprise(trained_painter, picture, caption_tokens[candidates[:5]])
+    assert np.shape(given) == (5,) and np.allclose(given, wanted[:5], atol=1e-3), "five captions, other numbers"
 
 # %% tags=["pytorch", "wrong"] mistake="averages over the candidates"
 def surprise(painter, codes, captions):
@@ -2191,6 +2581,127 @@ def surprise(painter, codes, captions):
     logits = painter(tf.constant(line[:, :-1]))[:, CAPTION_LENGTH:]
     losses = keras.losses.sparse_categorical_crossentropy(
         wanted[:, :-1], logits, from_logits=True)
+    return tf.reduce_mean(losses, axis=1).numpy()
+
+# %% tags=["pytorch", "wrong"] mistake="adds up over the codes"
+def surprise(painter, codes, captions):
+    words = torch.as_tensor(captions, device=device)
+    wanted = torch.as_tensor(codes, device=device).expand(len(words), -1)
+    line = torch.cat([words, len(vocabulary) + wanted], 1)
+    with torch.inference_mode():
+        logits = painter(line[:, :-1])[:, CAPTION_LENGTH - 1 :]
+        losses = F.cross_entropy(logits.transpose(1, 2), wanted,
+                                 reduction="none")
+    return losses.sum(1).numpy(force=True)
+
+# %% tags=["tensorflow", "wrong"] mistake="adds up over the codes"
+def surprise(painter, codes, captions):
+    wanted = np.tile(codes, (len(captions), 1))
+    line = np.concatenate([captions, len(vocabulary) + wanted], axis=1)
+    logits = painter(tf.constant(line[:, :-1]))[:, CAPTION_LENGTH - 1 :]
+    losses = keras.losses.sparse_categorical_crossentropy(
+        wanted, logits, from_logits=True)
+    return tf.reduce_sum(losses, axis=1).numpy()
+
+# %% tags=["pytorch", "wrong"] mistake="asks one caption after the other"
+def surprise(painter, codes, captions):
+    codes, found = torch.as_tensor(codes, device=device)[None], []
+    with torch.inference_mode():
+        for words in torch.as_tensor(captions, device=device):
+            found.append(painter_loss(painter, words[None], codes).item())
+    return np.array(found)
+
+# %% tags=["tensorflow", "wrong"] mistake="asks one caption after the other"
+def surprise(painter, codes, captions):
+    codes, found = tf.constant(codes)[None], []
+    for words in tf.constant(captions):
+        found.append(float(painter_loss(painter, words[None], codes)))
+    return np.array(found)
+
+# %% tags=["pytorch", "wrong"] mistake="changes the codes that come in"
+def surprise(painter, codes, captions):
+    codes += len(vocabulary)
+    words = torch.as_tensor(captions, device=device)
+    wanted = torch.as_tensor(codes, device=device).expand(len(words), -1)
+    line = torch.cat([words, wanted], 1)
+    wanted = wanted - len(vocabulary)
+    with torch.inference_mode():
+        logits = painter(line[:, :-1])[:, CAPTION_LENGTH - 1 :]
+        losses = F.cross_entropy(logits.transpose(1, 2), wanted,
+                                 reduction="none")
+    return losses.mean(1).numpy(force=True)
+
+# %% tags=["tensorflow", "wrong"] mistake="changes the codes that come in"
+def surprise(painter, codes, captions):
+    codes += len(vocabulary)
+    wanted = np.tile(codes, (len(captions), 1))
+    line = np.concatenate([captions, wanted], axis=1)
+    wanted = wanted - len(vocabulary)
+    logits = painter(tf.constant(line[:, :-1]))[:, CAPTION_LENGTH - 1 :]
+    losses = keras.losses.sparse_categorical_crossentropy(
+        wanted, logits, from_logits=True)
+    return tf.reduce_mean(losses, axis=1).numpy()
+
+# %% tags=["pytorch", "wrong"] mistake="reads codes as words"
+def surprise(painter, codes, captions):
+    words = torch.as_tensor(captions, device=device)
+    wanted = torch.as_tensor(codes, device=device).expand(len(words), -1)
+    line = torch.cat([words, wanted], 1)
+    with torch.inference_mode():
+        logits = painter(line[:, :-1])[:, CAPTION_LENGTH - 1 :]
+        losses = F.cross_entropy(logits.transpose(1, 2), wanted,
+                                 reduction="none")
+    return losses.mean(1).numpy(force=True)
+
+# %% tags=["tensorflow", "wrong"] mistake="reads codes as words"
+def surprise(painter, codes, captions):
+    wanted = np.tile(codes, (len(captions), 1))
+    line = np.concatenate([captions, wanted], axis=1)
+    logits = painter(tf.constant(line[:, :-1]))[:, CAPTION_LENGTH - 1 :]
+    losses = keras.losses.sparse_categorical_crossentropy(
+        wanted, logits, from_logits=True)
+    return tf.reduce_mean(losses, axis=1).numpy()
+
+# %% tags=["pytorch", "wrong"] mistake="returns a tensor"
+def surprise(painter, codes, captions):
+    words = torch.as_tensor(captions, device=device)
+    wanted = torch.as_tensor(codes, device=device).expand(len(words), -1)
+    line = torch.cat([words, len(vocabulary) + wanted], 1)
+    with torch.inference_mode():
+        logits = painter(line[:, :-1])[:, CAPTION_LENGTH - 1 :]
+        losses = F.cross_entropy(logits.transpose(1, 2), wanted,
+                                 reduction="none")
+    return losses.mean(1)
+
+# %% tags=["tensorflow", "wrong"] mistake="returns a tensor"
+def surprise(painter, codes, captions):
+    wanted = np.tile(codes, (len(captions), 1))
+    line = np.concatenate([captions, len(vocabulary) + wanted], axis=1)
+    logits = painter(tf.constant(line[:, :-1]))[:, CAPTION_LENGTH - 1 :]
+    losses = keras.losses.sparse_categorical_crossentropy(
+        wanted, logits, from_logits=True)
+    return tf.reduce_mean(losses, axis=1)
+
+# %% tags=["pytorch", "wrong"] mistake="fills up to twenty-four captions"
+def surprise(painter, codes, captions):
+    captions = np.resize(captions, (24, CAPTION_LENGTH))
+    words = torch.as_tensor(captions, device=device)
+    wanted = torch.as_tensor(codes, device=device).expand(len(words), -1)
+    line = torch.cat([words, len(vocabulary) + wanted], 1)
+    with torch.inference_mode():
+        logits = painter(line[:, :-1])[:, CAPTION_LENGTH - 1 :]
+        losses = F.cross_entropy(logits.transpose(1, 2), wanted,
+                                 reduction="none")
+    return losses.mean(1).numpy(force=True)
+
+# %% tags=["tensorflow", "wrong"] mistake="fills up to twenty-four captions"
+def surprise(painter, codes, captions):
+    captions = np.resize(captions, (24, CAPTION_LENGTH))
+    wanted = np.tile(codes, (len(captions), 1))
+    line = np.concatenate([captions, len(vocabulary) + wanted], axis=1)
+    logits = painter(tf.constant(line[:, :-1]))[:, CAPTION_LENGTH - 1 :]
+    losses = keras.losses.sparse_categorical_crossentropy(
+        wanted, logits, from_logits=True)
     return tf.reduce_mean(losses, axis=1).numpy()
 
 # %% [markdown] tags=["after-exercises"]
