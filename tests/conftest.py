@@ -2,6 +2,7 @@
 import contextlib
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -52,16 +53,20 @@ def pytest_configure(config):
             config.option.nbval, config.option.nbval_lax = False, True  # the workers take this over
 
 
-class NotebooksWhole(LoadScopeScheduling):
-    """Deals tests to the workers: the cells of a notebook, which share a kernel, together; all else one by one."""
+class WholeKernels(LoadScopeScheduling):
+    """Deals tests to the workers: those that share a process together, all else one by one.
+
+    The cells of a notebook share a kernel, the answers to a lesson's exercises in a framework the process that tries them.
+    """
 
     def _split_scope(self, nodeid):
-        path = nodeid.split("::")[0]
-        return path if path.endswith(".ipynb") else nodeid
+        path, _, test = nodeid.partition("::")
+        answers = path.endswith("/test_exercises.py") and re.search(r"\[\d\d-(pytorch|tensorflow)", test)
+        return path if path.endswith(".ipynb") else path + answers[0] if answers else nodeid
 
 
 def pytest_xdist_make_scheduler(config, log):
-    return NotebooksWhole(config, log)
+    return WholeKernels(config, log)
 
 
 def pytest_collection_modifyitems(config, items):

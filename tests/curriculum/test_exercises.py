@@ -1,9 +1,7 @@
 """Every exercise, in both frameworks: its solution passes both checks, each listed mistake is refused, a blank is no answer."""
-import json
-import os
+import functools
 
 import pytest
-from filelock import FileLock
 
 from tandem import FRAMEWORKS
 from tandem.tools import exercises, source
@@ -14,37 +12,27 @@ ANSWERS = [(number, framework, one.name, answer) for number, framework in SIDES
            for one in exercises.of_lesson(LESSONS[number]) for answer in one.answers(framework)]
 
 
-@pytest.fixture
-def outcomes(tmp_path_factory):
-    """outcomes(number, framework): what the checks say to every answer, tried once, in one process, for all tests and workers."""
-    folder = tmp_path_factory.getbasetemp()
-    folder = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
-
-    def of(number, framework):
-        path = folder / f"exercises_{number}_{framework}.json"
-        with FileLock(path.with_suffix(".lock")):
-            if not path.exists():
-                path.write_text(json.dumps(exercises.tried(LESSONS[number], framework)), encoding="utf-8")
-        return json.loads(path.read_text(encoding="utf-8"))
-
-    return of
+@functools.cache
+def outcomes(number, framework):
+    """What the checks say to every answer, tried once: tests/conftest.py gives all tests of a lesson in a framework to one worker."""
+    return exercises.tried(LESSONS[number], framework)
 
 
 @pytest.mark.parametrize("number, framework, exercise, answer", ANSWERS, ids=["-".join(case) for case in ANSWERS])
-def test_the_checks_tell_right_from_wrong(outcomes, number, framework, exercise, answer):
+def test_the_checks_tell_right_from_wrong(number, framework, exercise, answer):
     outcome = outcomes(number, framework)[exercise][answer]
     said = [outcome[role] and outcome[role][1] for role in ("check", "hidden")]
     assert exercises.right_verdict(answer, outcome), f"python -m tandem.tools.exercises {number} shows: {said}"
 
 
 @pytest.mark.parametrize("number, framework", SIDES, ids=["-".join(case) for case in SIDES])
-def test_an_open_exercise_prints_one_line_and_lets_the_notebook_go_on(outcomes, number, framework):
+def test_an_open_exercise_prints_one_line_and_lets_the_notebook_go_on(number, framework):
     for exercise, answers in outcomes(number, framework).items():
         assert answers["blank"]["shown"] == f"Exercise '{exercise}': not answered yet.\n"
 
 
 @pytest.mark.parametrize("number, framework", SIDES, ids=["-".join(case) for case in SIDES])
-def test_a_hidden_check_refuses_what_the_shown_one_lets_through(outcomes, number, framework):
+def test_a_hidden_check_refuses_what_the_shown_one_lets_through(number, framework):
     found = [answer for answers in outcomes(number, framework).values() for answer, outcome in answers.items()
              if answer not in ("solution", "blank") and outcome["check"][0] is None]
     assert found, f"lesson {number}: no mistake needs a hidden check; add one that passes the check which a learner sees"
