@@ -2,13 +2,11 @@
 import contextlib
 import os
 import pathlib
-import re
 import subprocess
 import sys
 import tempfile
 
 import pytest
-from xdist.scheduler import LoadScopeScheduling
 
 from tandem import TandemError
 from tandem.tools import install, source
@@ -53,23 +51,10 @@ def pytest_configure(config):
             config.option.nbval, config.option.nbval_lax = False, True  # the workers take this over
 
 
-class WholeKernels(LoadScopeScheduling):
-    """Deals tests to the workers: those that share a process together, all else one by one.
-
-    The cells of a notebook share a kernel, the answers to a lesson's exercises in a framework the process that tries them.
-    """
-
-    def _split_scope(self, nodeid):
-        path, _, test = nodeid.partition("::")
-        answers = path.endswith("/test_exercises.py") and re.search(r"\[\d\d-(pytorch|tensorflow)", test)
-        return path if path.endswith(".ipynb") else path + answers[0] if answers else nodeid
-
-
-def pytest_xdist_make_scheduler(config, log):
-    return WholeKernels(config, log)
-
-
 def pytest_collection_modifyitems(config, items):
+    for item in items:
+        if item.path.suffix == ".ipynb":
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))  # its cells share a kernel: one worker runs them all
     only, without = (_numbers(config.getoption(option)) for option in ("--only", "--without"))
     if config.getoption("--fast"):
         without |= {lesson.name[:2] for lesson in source.all_lessons() if lesson.header.seconds > FAST}
