@@ -2,11 +2,13 @@
 import contextlib
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from tandem import TandemError
 from tandem.tools import install, source
@@ -51,10 +53,25 @@ def pytest_configure(config):
             config.option.nbval, config.option.nbval_lax = False, True  # the workers take this over
 
 
+class Together(LoadScopeScheduling):
+    """Deals tests to the workers: those that share something costly together, all else one by one.
+
+    A notebook's cells share a kernel, a lesson's exercises in a framework the process that tries all answers, the tests of the site
+    the site. Not by xdist's mark `xdist_group`: its release 3.8.0 sets a name that pytest 9.2 no longer reads.
+    """
+
+    SHARED = re.compile(r".*\.ipynb|.*/test_exercises\.py::.*\[\d\d-(pytorch|tensorflow)|.*/test_site\.py")
+
+    def _split_scope(self, nodeid):
+        found = self.SHARED.match(nodeid)
+        return re.sub("::.*\\[", "::", found[0]) if found else nodeid
+
+
+def pytest_xdist_make_scheduler(config, log):
+    return Together(config, log)
+
+
 def pytest_collection_modifyitems(config, items):
-    for item in items:
-        if item.path.suffix == ".ipynb":
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))  # its cells share a kernel: one worker runs them all
     only, without = (_numbers(config.getoption(option)) for option in ("--only", "--without"))
     if config.getoption("--fast"):
         without |= {lesson.name[:2] for lesson in source.all_lessons() if lesson.header.seconds > FAST}

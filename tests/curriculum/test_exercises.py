@@ -12,31 +12,26 @@ ANSWERS = [(number, framework, one.name, answer) for number, framework in SIDES
            for one in exercises.of_lesson(LESSONS[number]) for answer in one.answers(framework)]
 
 
-def each(cases):
-    """Cases that begin with a lesson's number and a framework, as parameters; one worker takes all of the two, and tries them once."""
-    return [pytest.param(*case, id="-".join(case), marks=pytest.mark.xdist_group(f"exercises {case[0]} {case[1]}")) for case in cases]
-
-
 @functools.cache
 def outcomes(number, framework):
-    """What the checks say to every answer of a lesson in a framework."""
+    """What the checks say to every answer; tests/conftest.py gives all tests of the two to one worker, which tries them once."""
     return exercises.tried(LESSONS[number], framework)
 
 
-@pytest.mark.parametrize("number, framework, exercise, answer", each(ANSWERS))
+@pytest.mark.parametrize("number, framework, exercise, answer", ANSWERS, ids=["-".join(case) for case in ANSWERS])
 def test_the_checks_tell_right_from_wrong(number, framework, exercise, answer):
     outcome = outcomes(number, framework)[exercise][answer]
     said = [outcome[role] and outcome[role][1] for role in ("check", "hidden")]
     assert exercises.right_verdict(answer, outcome), f"python -m tandem.tools.exercises {number} shows: {said}"
 
 
-@pytest.mark.parametrize("number, framework", each(SIDES))
+@pytest.mark.parametrize("number, framework", SIDES, ids=["-".join(case) for case in SIDES])
 def test_an_open_exercise_prints_one_line_and_lets_the_notebook_go_on(number, framework):
     for exercise, answers in outcomes(number, framework).items():
         assert answers["blank"]["shown"] == f"Exercise '{exercise}': not answered yet.\n"
 
 
-@pytest.mark.parametrize("number, framework", each(SIDES))
+@pytest.mark.parametrize("number, framework", SIDES, ids=["-".join(case) for case in SIDES])
 def test_a_hidden_check_refuses_what_the_shown_one_lets_through(number, framework):
     found = [answer for answers in outcomes(number, framework).values() for answer, outcome in answers.items()
              if answer not in ("solution", "blank") and outcome["check"][0] is None]

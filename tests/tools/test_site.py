@@ -25,7 +25,6 @@ TOO_LARGE = """() => Reveal.getSlides().filter(slide => {
 }).map(slide => slide.querySelector("h1, h2, h3").textContent)"""
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium or Chrome here: what a reader sees is not looked at")
-pytestmark = pytest.mark.xdist_group("site")  # one worker makes it, once
 
 
 @pytest.fixture(scope="module")
