@@ -56,8 +56,9 @@ def pytest_configure(config):
 class Together(LoadScopeScheduling):
     """Deals tests to the workers: those that share something costly together, all else one by one.
 
-    A notebook's cells share a kernel, a lesson's exercises in a framework the process that tries all answers, the tests of the site
-    the site. Not by xdist's mark `xdist_group`: its release 3.8.0 sets a name that pytest 9.2 no longer reads.
+    A notebook's cells share a kernel; the answers to a lesson's exercises in a framework, the process that tries them; the tests
+    of the site, the site. xdist's own mark for it, `xdist_group`, does nothing: xdist 3.8.0 sets a name that pytest 9.2 does not
+    read.
     """
 
     SHARED = re.compile(r".*\.ipynb|.*/test_exercises\.py::.*\[\d\d-(pytorch|tensorflow)|.*/test_site\.py")
