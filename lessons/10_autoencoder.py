@@ -301,7 +301,7 @@ print(f"a perfect copy of them         {cost_in_nats(test_images):.0f}")
 
 # %% [markdown]
 # Is that any good?
-# Compare with the oldest bottleneck of all: **principal components** (PCA), the best that can be done with sixteen numbers if encoder and decoder are one matrix each.
+# Compare with the oldest bottleneck of all: **principal components** (PCA), the best, by squared error on the photographs that they were computed from, that can be done with sixteen numbers if encoder and decoder are one matrix each (and a mean).
 # NumPy finds them without any training:
 
 # %%
@@ -342,7 +342,7 @@ assert better or not as_shipped
 
 # %% [markdown]
 # PCA leaves shadows of other clothes around a shape, because it can only add and subtract.
-# The autoencoder's outlines are clean; writing, stripes and buckles are gone in both.
+# The autoencoder's outlines are clean; writing, checks and seams are gone in both.
 #
 # ## Drawing from nowhere
 #
@@ -373,6 +373,7 @@ print(f"each number of the codes deviates by {deviations.min():.1f} to "
 
 # %% [markdown]
 # All sixteen numbers are in use, each of them at least twice as wide as our noise; nor is zero the middle of each.
+# One at a time, as in the picture, our noise lies where codes are commonest; but hardly any photograph has all sixteen so small at once.
 # The photographs are spread over a wide land; all our noise falls on one small patch of it, and no loss asked how that patch should look.
 #
 # Of course we could measure the codes and draw from where they lie: at the end we do, and there will be a surprise.
@@ -673,7 +674,8 @@ assert not as_shipped or apart[0.0] > 5 * apart[1.0]
 
 # %% [markdown]
 # Without a price the clouds shrink and flee from each other: we are back at an autoencoder.
-# With it a cloud is over half as wide as the centres are spread: clouds overlap.
+# With it a cloud is over half as wide as the centres are spread, on average over the sixteen numbers: neighbours overlap.
+# (It is narrower in the numbers that say much about the photograph, as wide or wider in those that say little.)
 # Now the whole training:
 
 # %% tags=["nbval-ignore-output"]
@@ -691,9 +693,9 @@ print(f"the last 50 steps: reconstruction {terms[-50:, 0].mean():.0f}, "
       f"KL {terms[-50:, 1].mean():.1f} nats")
 
 # %% [markdown]
-# After a wild start, and until about step 100, the network buys information about the photograph, as long as a nat of KL saves more than a nat of reconstruction.
+# After a wild start (the panels leave out ten steps: their 0 is step 10), and until about step 100, the network buys information about the photograph, as long as a nat of KL saves more than a nat of reconstruction.
 # After that the KL hardly moves, and the network makes better use of the same nats.
-# A good 14 nats are 20 to 21 bits: on average, at most so much of a photograph passes through the bottleneck.
+# Fourteen to fifteen nats are 20 to 22 bits: on average, at most so much of a photograph passes through the bottleneck.
 #
 # What do the clouds look like?
 # One photograph, and the pictures of six points drawn from its cloud:
@@ -711,7 +713,7 @@ plots.images(np.concatenate(rows),
 
 # %% [markdown]
 # The boot stays a boot, the coat might be a T-shirt or a dress, and the sandal is a smear.
-# What changes along a row is what the code leaves open.
+# What changes along a row is what the cloud leaves open; what none of its pictures shows, like the coat's zip, no point of the cloud holds.
 #
 # Now draw from noise again, with *the same noise as before*:
 
@@ -898,7 +900,7 @@ plots.describe("A grid of 12 by 12 pictures decoded from places on the map: "
 
 # %% [markdown]
 # Neighbours are alike, and where two provinces touch, one kind of clothes turns into the other: that is what the clouds were for.
-# On the right, between dresses and shoes, there is a hole of dark smudges: no centre lies there, as the gap in the scatter shows.
+# On the right, between dresses and trousers above and sandals and sneakers below, there is a hole of dark smudges: no centre lies there, as the gap in the scatter shows.
 # (The grid ends at ±1.7; many centres, most boots' among them, lie beyond.)
 #
 # ## A walk
@@ -1023,7 +1025,8 @@ plots.images(list(answers.values()), "The safer the answer, the softer",
 # On average, each wider mean is cheaper. (For the first shirt alone the mean of ten is the dearest: these ten suit it less than the hundred do.)
 # The mean of two is a double exposure, the mean of a hundred is blur; it is never right and never very wrong, and but for the cut-off no other answer costs less on average.
 # Squared error says the same.
-# So wherever the code leaves something open, a loss that compares pixel by pixel asks for the mean of all that is possible.
+# So wherever the code leaves something open, these two losses ask for the mean of all that is possible.
+# (The absolute error asks for each pixel's median.)
 # A critic who says "no photograph looks like that" would not accept it.
 #
 # ## The twin check
@@ -1197,6 +1200,10 @@ from tandem.tensorflow import gradient_on_arrays, on_arrays
 # %% [markdown] tags=["hint"]
 # A batch: `hidden`, from it `mean` and `log_variance`, `code = mean + exp(log_variance / 2) * noise`, `unfold`, ReLU, `paint`: logits.
 # Reconstruction: cross-entropy from logits, *summed* over 784 pixels, averaged over the batch.
+# Only the first reconstruction is off?
+# Then is the noise the one given, and not a draw of your own?
+# Only the second pair?
+# Then do gradients get through both `mean` and `log_variance` to the encoder?
 
 # %% tags=["pytorch", "solution"]
 def learn(starting, images, noise):
@@ -2676,7 +2683,7 @@ def more_like(network, images, noise):
 # - The **KL term** is the price of a code in nats. It keeps the clouds from shrinking; too high, they all become the same: **collapse**, first of some numbers, then of all.
 # - The tidy codes make a map, and samples; they cost detail.
 #   An autoencoder whose codes are measured afterwards can draw better.
-# - A loss pixel by pixel is best served by the **average**, and averages are blurred.
+# - Cross-entropy and squared error, pixel by pixel, are best served by the **average**, and averages are blurred.
 #
 # ## Try it
 #
