@@ -105,6 +105,7 @@ as_shipped = parameters_used["as_shipped"]
 # ## The data: ten kinds of clothing
 #
 # Fashion-MNIST: photographs of 28 × 28 grey pixels, each with one of ten labels.
+# Our pixels come as numbers from 0 (black) to 1 (white); files usually hold bytes, 0 to 255: divide them by 255.
 # We have 12,000 of its 70,000 and split them three ways, and the split is the most important line of the lesson:
 #
 # - **training** images change the weights;
@@ -233,7 +234,8 @@ def bare_loss(parameters, images, labels):
 
 # %% [markdown] tags=["pytorch"]
 # `chosen` is $z_y$: from row 0 the logit of label 0, from row 1 that of label 1, and so on, by NumPy's indexing with two lists.
-# The smallest step downhill is **SGD**, *stochastic gradient descent*: lesson 1's rule, $w \leftarrow w - \alpha\, g$, on one batch at a time.
+# `flatten(1)` lays each image out as a row of 784 (all axes but the first), `clamp(min=0)` is the ReLU, and `logsumexp(1)` is $\log \sum_j e^{z_j}$ of each row.
+# The simplest step downhill is **SGD**, *stochastic gradient descent*: lesson 1's rule, $w \leftarrow w - \alpha\, g$, on one batch at a time.
 
 # %% tags=["tensorflow"] counted="bare network"
 def bare_parameters():
@@ -254,7 +256,8 @@ def bare_loss(parameters, images, labels):
 # %% [markdown] tags=["tensorflow"]
 # `chosen` is $z_y$: from row 0 the logit of label 0, from row 1 that of label 1, and so on; `batch_dims=1` says "row by row".
 # (NumPy's `logits[rows, labels]` does not work on TensorFlow's tensors.)
-# The smallest step downhill is **SGD**, *stochastic gradient descent*: lesson 1's rule, $w \leftarrow w - \alpha\, g$, on one batch at a time.
+# `tf.reshape` lays each image out as a row of 784 (−1: as many as it has), `tf.maximum` with 0 is the ReLU, and `reduce_logsumexp` is $\log \sum_j e^{z_j}$ of each row.
+# The simplest step downhill is **SGD**, *stochastic gradient descent*: lesson 1's rule, $w \leftarrow w - \alpha\, g$, on one batch at a time.
 
 # %% tags=["pytorch"]
 def sgd_step(parameters, images, labels, rate):
@@ -367,7 +370,7 @@ _ = plt.ylim(0, 5)
 #
 # $$w \leftarrow w - \alpha\, \frac{\hat m}{\sqrt{\hat v} + \epsilon}$$
 #
-# At the first step the quotient is 1 or −1: each weight moves by the learning rate $\alpha$, whatever its gradient's size.
+# At the first step the quotient is 1 or −1 wherever the gradient is not 0 (nor as small as $\epsilon$): such a weight moves by the learning rate $\alpha$, whatever its gradient's size.
 # Later it moves less, the more its gradients contradict each other: the mean of +1 and −1 is 0, the mean of their squares is 1.
 
 # %% tags=["pytorch"] counted="bare Adam"
@@ -700,7 +703,7 @@ def build_sequential(starting):
 # The PyTorch library has none, on purpose (Lightning and others stand on top of it), so we write our own.
 #
 # First, how good is a network on images that it does not train on: its loss, and the share of right answers?
-# `inference_mode` records nothing for gradients; `eval()` puts layers such as dropout, which later lessons have, into the state in which they are used.
+# `inference_mode` records nothing for gradients; `eval()` puts layers such as dropout (exercise 3) into the state in which they are used.
 
 # %% tags=["pytorch"] counted="evaluate"
 @torch.inference_mode()
@@ -713,7 +716,7 @@ def evaluate(network, images, labels):
 
 # %% [markdown] tags=["pytorch"]
 # The rest is an inner loop over batches and an outer loop over epochs.
-# (What a `scheduler` is comes later in this lesson.)
+# (`epochs` of `fit` is what to loop over, `range(1)` for one; what a `scheduler` is comes later in this lesson.)
 
 # %% tags=["pytorch"] counted="fit"
 def train_epoch(network, optimizer, stream, step=train_step, scheduler=None):
@@ -1502,7 +1505,7 @@ plots.images(
 
 # %% [markdown]
 # Look at mistakes before you change a network.
-# A dress that it takes for a bag is a job for a better network; a label with which you disagree is not.
+# A pair of trousers, both legs in sight, that it takes for a dress is a job for a better network; a label with which you disagree is not.
 
 # %% tags=["folded"]
 assert test_accuracy >= 0.85 or not as_shipped
@@ -1630,7 +1633,8 @@ if as_shipped and kerass and apart["Algorithm 1"][0] < 1e-5:
 # ## The whole program
 #
 # What is left when nothing is compared: one way, the framework's own starting weights and batches, 20 epochs with a falling rate, and the best weights kept.
-# With the imports of *Set-up*, and `data.fashion_mnist()` in the place of your own files, this is a program to start from.
+# With the imports of *Set-up*, and your own files (pixels in float32 from 0 to 1, labels as whole numbers) in the place of `data.fashion_mnist()`, this is a program to start from.
+# (It asks the test images a second time, for the number alone: nothing is chosen by it.)
 
 # %% tags=["pytorch"] counted="whole data"
 from torch.utils.data import DataLoader, TensorDataset, random_split
@@ -1832,7 +1836,7 @@ counted = records.add(mine, **counts)
 # For bare tensors the two are level, 15 concepts each.
 # With ready-made layers a loop of your own needs the fewest: 18 in PyTorch, 19 in Keras.
 # `fit` asks for more, 22 in Keras, and 27 in PyTorch, where it had to be written first; and of the whole programs Keras' is the one with fewer, 24 against 28.
-# So the claim holds for a loop by a single name, and turns round for the program that you would really write; some names (`callbacks=`, `steps_per_epoch=`) we need only because we compare.
+# So the claim holds for a loop by a single name, and turns round for the program that you would really write; some names in the row of `fit` (`callbacks=`, `steps_per_epoch=`) we need there only because we compare.
 #
 # **C2, TensorFlow needs much code, Keras less.**
 # The `GradientTape` loop has 34 lines against PyTorch's 27, a quarter more.
@@ -1864,7 +1868,7 @@ from tandem.tensorflow import gradient_on_arrays, on_arrays
 #
 # `learn(starting, images, labels)` makes our network of two layers, ReLU between them, with the weights `starting`, kernels and biases: a dictionary like `start` in this lesson, which stays as it is.
 # It goes once through the images, however many they are, **in their order**, in batches of 64 (the last may be shorter); each step is plain SGD with the rate 0.1 on the mean cross-entropy of its batch.
-# It returns the list of losses, one number a batch, each from *before* its update.
+# It returns the list of losses, one plain number a batch, each from *before* its update.
 
 # %% [markdown] tags=["pytorch"]
 # If you take layers: `layer.weight.copy_(array)` under `torch.no_grad()` fills one in; mind which way round PyTorch keeps a kernel.
@@ -1882,7 +1886,7 @@ from tandem.tensorflow import gradient_on_arrays, on_arrays
 # Layers of Keras: build the network first, then `layer.set_weights([kernel, bias])`.
 
 # %% [markdown] tags=["hint"]
-# Loss, gradients, update, in that order; `float(loss)` goes into the list.
+# Loss, gradients, update, in that order; `loss.item()` (PyTorch) or `float(loss)` (Keras) goes into the list.
 # Does your loss get what it was promised, logits or probabilities?
 # What is left of one step's gradients in the next?
 
@@ -2597,7 +2601,9 @@ def learn(starting, images, labels):
 # Some labels looked as doubtful as the answers.
 # **Label smoothing** takes a share $s$ of the certainty away and gives it to all $K$ classes alike: the target is no longer 1 for the true class and 0 for the others, but
 #
-# $$t_k = (1 - s)\,[k = y] + \frac{s}{K}, \qquad \text{loss} = -\sum_k t_k \log p_k .$$
+# $$t_k = (1 - s)\,[k = y] + \frac{s}{K}, \qquad \text{loss} = -\sum_k t_k \log p_k ,$$
+#
+# where $[k = y]$ is 1 for the true class and 0 for the others.
 #
 # Write `smoothed_loss(logits, labels, smoothing)`: from **logits**, with this framework's operations (so that it has a gradient), averaged over the batch.
 # It takes any number of classes and of images, and logits of any size: also where a probability is rounded to 0, the loss is a number.

@@ -11,12 +11,12 @@
 #
 # One file of a stranger's weights runs in both frameworks, sorts emoji that it never saw, and goes out again through the hubs.
 #
-# - **You will build** EfficientNet-Lite0 from a table of seven lines, fill it from one file, put a probe on its features, train its last block, and publish the result by two routes here and two in the twin.
+# - **You will build** EfficientNet-Lite0 from a table of seven lines, fill it from one file, put a probe on its features, train its last layers, and publish the result by two routes here and two in the twin.
 # - **You will learn** what weights need besides the weights; what somebody else's features are worth, measured against pixels; how a frozen network moves all the same; and which hub folders are programs.
 # - **You need** lesson 2 (training), lesson 4 (batch normalisation), lesson 6 (convolution, padding, bridges).
 
 # %% [markdown]
-# Lesson 8's network writes letters, after hours on one author.
+# Lesson 8's network writes letters, after a quarter of an hour on one author; what is worth borrowing took far longer, on many machines.
 # Nobody trains such a thing anew for each question: one takes what others have trained.
 # That saves the training, and it brings along what the others did not write down.
 #
@@ -194,6 +194,7 @@ for name in ("stem", "stem_norm", "block1_expand", "block1_depthwise",
 
 # %% [markdown]
 # Names, shapes and numbers, and that is all.
+# (A norm has two more entries, not printed: `moving_mean` and `moving_variance`.)
 # Who trained this, on which pictures, and how well does it work?
 # The package says nothing about it; it has a licence (Apache-2.0) and a name.
 # The 1,000 outputs suggest ImageNet's 1,000 classes.
@@ -209,14 +210,14 @@ for name in ("stem", "stem_norm", "block1_expand", "block1_depthwise",
 # A 1×1 convolution mixes channels and looks at no neighbours.
 # The block takes turns:
 #
-# 1. *expand*: 1×1, to six times as many channels;
+# 1. *expand*: 1×1, to six times as many channels (the very first block leaves it out);
 # 2. *depthwise*: 3×3 or 5×5, one kernel a channel, perhaps with stride 2;
 # 3. *project*: 1×1, back to few channels, and no activation after it;
 # 4. a bridge from the input to the output, where both have one shape.
 #
 # After each convolution comes batch normalisation, after the first two $\text{ReLU6}(x) = \min(\max(x, 0), 6)$, whose bounded answers are easy to keep in eight bits.
 #
-# Sixteen such blocks in seven stages make the network; the first block of a stage has its stride.
+# A first convolution (`stem`: 3×3, stride 2), sixteen such blocks in seven stages and a last 1×1 convolution (`head`) make the network; the first block of a stage has its stride.
 
 # %% tags=["network"]
 # kernel, stride, expansion, channels, blocks
@@ -241,7 +242,7 @@ def all_blocks():
 
 # %% [markdown] tags=["pytorch"]
 # Three things are not PyTorch's habit, because the network comes from TensorFlow's world.
-# With stride 2, TensorFlow's "same" pads more after a row than before it (lesson 6), so we pad by hand (square maps, until the output is input / stride, rounded up); the constant $\epsilon$ of batch normalisation is .001, where PyTorch's own is .00001; and its running averages move by .01 a batch, where PyTorch's own is .1 (it matters below).
+# With stride 2, TensorFlow's "same" pads more after a row than before it (lesson 6), so we pad by hand (square maps, until the output is input / stride, rounded up); the constant $\epsilon$ of batch normalisation is .001, where PyTorch's own is .00001; and its running averages go a hundredth of the way to the batch's values at each batch, where PyTorch's go a tenth (it matters below).
 # A depthwise convolution is one with as many `groups` as channels.
 
 # %% tags=["pytorch", "network"]
@@ -288,7 +289,7 @@ class Block(nn.Module):
 
 # %% [markdown] tags=["pytorch"]
 # And the whole, in two halves.
-# `below` is everything but the last block; we shall want to run it on its own.
+# `below` is everything before the last block, and we shall want to run it on its own; `above` is that block, the `head` and the mean of each channel.
 
 # %% tags=["pytorch", "network"]
 class EfficientNet(nn.Module):
@@ -383,9 +384,8 @@ def in_parts(function, some, size=8):
     starts = range(0, len(some), size)
     return np.concatenate([function(some[i : i + size]) for i in starts])
 
-# %% [markdown]
-# Now fill it.
-# `load_weights` goes by name where the names are the file's, as in the Keras notebook, and else by order, as in PyTorch's; a wrong count or shape would be an error.
+# %% [markdown] tags=["pytorch"]
+# Two helpers, from arrays to tensors, and a network's answer in inference:
 
 # %% tags=["pytorch", "network"]
 def to_tensors(images, truths):
@@ -398,6 +398,8 @@ def evaluate(network, images):
     return network.eval()(images)
 
 # %% [markdown] tags=["pytorch"]
+# Now fill it.
+# Here `load_weights` goes by order (in the Keras notebook by name, as the layers bear the file's names there); a wrong count or shape would be an error.
 # The network as it came, and its answers to prepared pictures:
 
 # %% tags=["pytorch"]
@@ -410,6 +412,10 @@ def logits_of(network, images):
         return evaluate(network, tensor).numpy(force=True)
 
     return in_parts(answer, images)
+
+# %% [markdown] tags=["tensorflow"]
+# Helpers, from arrays to tensors, and a network's answer in inference.
+# `below` has some 130 Keras layers, slow when called one by one from Python; `below_as_graph` makes a graph of them, once for each mode, and keeps it (`functools.cache`).
 
 # %% tags=["tensorflow", "network"]
 def to_tensors(images, truths):
@@ -431,6 +437,8 @@ def evaluate(network, images):
     return network.get_layer("output")(features)
 
 # %% [markdown] tags=["tensorflow"]
+# Now fill it.
+# Here `load_weights` goes by name, as our layers bear the file's names (in PyTorch's notebook by order); a wrong count or shape would be an error.
 # The network as it came, and its answers to prepared pictures:
 
 # %% tags=["tensorflow"]
@@ -511,7 +519,7 @@ assert max(kept.values()) < 0.95 or not as_shipped
 # (A fifth slip, PyTorch's own padding with stride 2, is as silent: the shapes stay the same.)
 # (The batch normalisation's $\epsilon$ matters where a channel's variance is as small as it.)
 # So weights from others need a **test that came with them**: a few inputs and their outputs.
-# A hub's `from_pretrained` brings the code along that knows these things, and this is the better half of what it does.
+# Where a hub's library has the code of a network, that code knows most of these things, and opening a folder with it (below) spares you the slips; where the code is yours, it does not.
 
 # %% [markdown]
 # ## Features
@@ -552,8 +560,7 @@ def maps_of(network, some, training=False, size=8):
     return in_parts(answer, some, size)
 
 # %% [markdown] tags=["tensorflow"]
-# (`below` has some 130 Keras layers: called one by one in Python, they are slow; as a graph they are called once.)
-# `above` has few:
+# `above` has few layers, and needs no graph:
 
 # %% tags=["tensorflow"]
 def features_of(network, maps, training=False, size=8):
@@ -590,7 +597,7 @@ plots.images(pictures[grid] / 255,
              columns=9)
 
 # %% [markdown]
-# By features only the alarm clock's row convinces (four clocks), and half of the koala's (a raccoon and a bear, then a clown); for the strawberry pixels do rather better, and the rocket's neighbours are no use either way.
+# By features the alarm clock's row convinces (four clocks), half of the koala's (a raccoon and a bear, then a clown), and the first of the violin's (a guitar, which pixels find third); for the strawberry pixels do rather better, and the rocket's neighbours are no use either way.
 # So let us measure.
 #
 # ## A probe, and what it has to beat
@@ -686,7 +693,7 @@ plots.describe("One point a split: the features between "
 # ## Fine-tuning
 #
 # A probe takes the features as they are.
-# **Fine-tuning** changes them: we put a new layer of six outputs in the place of the thousand, and train it together with the last block, from the stranger's weights.
+# **Fine-tuning** changes them: we put a new layer of six outputs in the place of the thousand, and train it together with the last block and the head behind it, from the stranger's weights.
 # Everything below stays *frozen*.
 # The new layer starts from a draw of ours, the rest from the file.
 # (`batches` is for the project's tests: the twins' steps, in small pictures.)
@@ -749,6 +756,7 @@ def train_step(network, optimizer, images, truths):
 
 # %% [markdown] tags=["tensorflow"]
 # `trainable = False` freezes a model with everything in it.
+# (`optimizer.build` makes Adam's running averages: a `tf.function` may not create variables later.)
 
 # %% tags=["tensorflow", "network"]
 cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -830,7 +838,7 @@ for name, values in (("fine-tuned", tuned), ("probe", probed)):
           f"  mean {np.mean(values):.3f}")
 
 # %% [markdown]
-# What fine-tuning gains over the probe is less than a point on average, in two splits of three, and less than the error of the measurement.
+# Fine-tuning beats the probe in two splits of three; on average it gains less than a point, and less than the error of the measurement.
 # (The comparison is not quite fair: the probe was tuned over four strengths, and fine-tuning has one learning rate, not tried against others.)
 # Begin with the probe: it is the cheaper one.
 #
@@ -841,7 +849,7 @@ for name, values in (("fine-tuned", tuned), ("probe", probed)):
 
 # %% [markdown] tags=["pytorch"]
 # Freeze everything, and then write what every training loop writes at the start of an epoch, `network.train()`.
-# We ask for the answer to the koala, twice, in two companies of three:
+# We ask for the answer to the koala, twice, in two companies of three, and print the largest change of a logit, as a share of the largest logit:
 
 # %% tags=["pytorch"]
 original.requires_grad_(False)
@@ -875,7 +883,8 @@ look(training=False)
 # %% [markdown] tags=["pytorch"]
 # `requires_grad=False` is about gradients, and nothing else.
 # The running averages are buffers, no gradient ever reached them, and `train()` sets them in motion.
-# The cure is `eval()` for the frozen part, *after* every `train()`; a class that overrides `train` cannot forget it.
+# The cure is `eval()` for the frozen part, *after* every `train()`.
+# A class cannot forget it that overrides `train(self, mode=True)`: `super().train(mode)`, then `eval()` for its frozen parts, and `return self`.
 
 # %% tags=["tensorflow"]
 def first_answer(company):
@@ -895,7 +904,7 @@ def look():
           f"averages moved: {moved}")
 
 # %% [markdown] tags=["tensorflow"]
-# We ask with `training=True`, as `fit` does, for the answer to the koala, twice, in two companies of three.
+# We ask with `training=True`, as `fit` does, for the answer to the koala, twice, in two companies of three, and print the largest change of a logit, as a share of the largest logit.
 # First without `trainable = False` (frozen in the sense that no optimiser gets these weights), then with it:
 
 # %% tags=["tensorflow"]
@@ -1064,7 +1073,7 @@ except ModuleNotFoundError as error:
 # %% [markdown] tags=["tensorflow"]
 # (Keras' `export` stores every array twice, hence the size: its [issue 23553](https://github.com/keras-team/keras/issues/23553), of September 2026.)
 #
-# The library as it is today (0.16.1) does not start: it takes one function from `pkg_resources`, which setuptools 82 took out (its issue 934, open since November 2025; read on 2026-11-27).
+# The library as it is today (0.16.1) does not start: it takes one function from `pkg_resources`, which setuptools 82 took out (issue 934 of tensorflow/hub, open since November 2025; read on 2026-11-27).
 # A stand-in with that function is a stopgap and looks like one:
 
 # %% tags=["tensorflow"]
@@ -1098,7 +1107,8 @@ print((folder / "note.txt").read_text())
 # %% [markdown] tags=["tensorflow"]
 # It doubles its numbers, as it promised, and writes a file as it does so.
 # Nothing asked us.
-# Run a stranger's SavedModel where it can do no harm.
+# It need not even be called: what initialises a table or another resource of a SavedModel runs when it is opened.
+# Open a stranger's SavedModel where it can do no harm.
 
 # %% [markdown]
 # ### A class of yours, and a folder that fills it
@@ -1234,7 +1244,7 @@ def embeddings_of(place):
     return type(encoder).__name__, states.mean(1)
 
 # %% [markdown]
-# Once with the activation of the original, and once with the other GELU, an approximation by tanh:
+# Once with the activation of the original, and once with the other GELU, an approximation by tanh (the numbers counted are those of each sentence's embedding):
 
 # %%
 kind, by_gelu = embeddings_of(bert)
@@ -1281,6 +1291,11 @@ except ValueError as error:
 # %% [markdown]
 # ## What may run
 #
+# Some words first, for what one of the two notebooks shows.
+# A *preset* is a configuration that names classes, with the weights beside it, and a `.keras` file is both in one zip.
+# A `Lambda` is a layer that holds a Python function as byte code.
+# A pickle is Python's own way to store objects, a small program that builds them again (lesson 8).
+#
 # | you open | it may run | by default |
 # |---|---|---|
 # | `.safetensors`, `.npz` (without pickles) | nothing | – |
@@ -1288,8 +1303,8 @@ except ValueError as error:
 # | a preset (KerasHub's), `.keras` without a `Lambda` | classes that its configuration names and that are registered or installed | allowed |
 # | `.pt`, `.bin`, `.pkl` (pickle) | anything | refused by `torch.load` since 2.6; not by `pickle.load` |
 # | `.keras` with a `Lambda` | anything | refused by `safe_mode` |
-# | SavedModel (TensorFlow's graph in a folder) | TensorFlow's operations, files among them, when called | allowed |
-# | a Hugging Face folder with Python files | anything | refused, or asked |
+# | SavedModel (TensorFlow's graph in a folder) | TensorFlow's operations, files among them, when opened (initialisers) and when called | allowed |
+# | a Hugging Face folder with Python files | anything, with `trust_remote_code=True` | refused, or asked |
 # | torch.hub (PyTorch's: a repository with a file `hubconf.py`) | anything | a repository: asked once (except PyTorch's and Meta's own); a folder: allowed |
 #
 # Prefer the first two rows, pin what you load to a commit (both `torch.hub` and Hugging Face take one) and a checksum, and look into a folder before you open it.
@@ -1359,7 +1374,7 @@ mine = records.save("09_pretrained", "tensorflow", parameters_used, losses,
 twin = records.load("09_pretrained", "pytorch", parameters_used)
 
 # %% [markdown]
-# How far apart are the answers of the stranger's network, its features, and the two sentences?
+# How far apart are the answers of the stranger's network, its features, and (from the optional section) the two sentences with either GELU?
 
 # %%
 LIMITS = {"logits": 5e-5, "features": 5e-5, "embedding_tanh": 1e-5}
@@ -1378,7 +1393,7 @@ if twin:
 
 # %% [markdown]
 # Rounding, in the first three.
-# The last is KerasHub's approximation of GELU where the folder asks for the exact one: far more than rounding, and one can look for its cause for a long time.
+# The last, of the optional section, is KerasHub's approximation of GELU (an activation) where the folder asks for the exact one: far more than rounding, and one can look for its cause for a long time.
 #
 # The training and the accuracies:
 
@@ -1393,7 +1408,7 @@ if twin:
 
 # %% [markdown]
 # From one file the twins begin alike, and the accuracies agree to a picture or two.
-# The losses part at the second step, by a few ten-thousandths, and end some per cent apart, at times more than ten: the two Adams put $\epsilon$ in different places (lesson 2), and each difference is carried on.
+# The losses part at the second step, by a ten-thousandth or so, and end between some thousandths and some per cent apart, on the way at times more than ten per cent: the two Adams put $\epsilon$ in different places (lesson 2), and each difference is carried on.
 #
 # ## What differs
 #
@@ -1403,9 +1418,9 @@ if twin:
 # | batch normalisation's $\epsilon$ and `momentum` | .00001 and .1 | .001 and .99 (in PyTorch's sense .01) | from others: theirs, not yours |
 # | depthwise convolution | `groups=channels` | a layer of its own, kernel (h, w, channels, 1) | the axes are turned round |
 # | freezing | `requires_grad_(False)` **and** `eval()` after each `train()` | `trainable = False` does both; once it is True again, `training=False` in the call | the first alone costs twenty points here |
-# | folder that is a program | torch.hub: Python, when opened | SavedModel: operations, when called | read the one; run the other where it can do no harm |
+# | folder that is a program | torch.hub: Python, when opened | SavedModel: operations, when opened or called | read the one; open the other where it can do no harm |
 # | class and folder | a mixin, safetensors, a card to fill in | a preset, HDF5, a registered name | needs the class on both sides |
-# | the library has the class | `AutoModel`; may bring Python if told | `Backbone.from_preset`, Hugging Face's folders too | GELU exact or not, without a word |
+# | the library has the class (optional section) | `AutoModel`; may bring Python if told | `Backbone.from_preset`, Hugging Face's folders too | GELU exact or not, without a word |
 
 # %% [markdown]
 # ## Exercises
@@ -1562,7 +1577,7 @@ for number, width, stride, outputs in (
     near = np.allclose(given, wanted, atol=1e-4 * np.abs(wanted).max())
     assert near, (
         "right at stride 1; with 2, which side gets the odd row?" if stride
-        > 1 else "other numbers: kernels, both ReLU6, norms, epsilon?")
+        > 1 else "other numbers: kernels, ReLU6, epsilon, moving means?")
 
 # %% tags=["hidden"]
 for number, width in ((1, 8), (3, 10)):
@@ -2289,22 +2304,26 @@ def zipped(**files):
 # They come to the door one after the other:
 
 # %% tags=["check"]
-own = '{"class_name": "Dense", "config": {"name": "Lambda_2"}}'
+own = '{"class_name": "MyLambda", "config": {"name": "Lambda_2"}}'
 code = '{"config": {"layers": [{"class_name": "Lambda"}]}}'
 for may, content, why in (
         (False, data.read_checked("efficientnet_lite0.safetensors"),
          "safetensors holds numbers and a table"),
         (True, zipped(archive__data_pkl=""), "a pickle in a zip may run"),
         (False, zipped(config_json=own, model_weights_h5=""),
-         "Keras' own layers bring no code; \"Lambda_2\" is only a name"),
+         'neither "MyLambda" nor "Lambda_2" is "Lambda" in its quotes'),
         (False, zipped(config_json="{}", readme_txt='no "Lambda" in it'),
          "what counts is the text of config.json, not the whole archive"),
         (True, zipped(config_json=code), "a Lambda holds byte code"),
         (True, zipped(config_json=own, model__data_pkl=""),
          "data.pkl, in any folder, beside a config.json: may run"),
+        (False, zipped(config_json=own, data_pkl_txt=""),
+         "data.pkl.txt does not end in data.pkl"),
         (True, zipped(readme_txt=""), "a zip of an unknown kind: True"),
         (True, b"\x80\x04\x95pickle {", "a bare pickle is unknown: True"),
-        (True, own.encode(), "JSON: its first byte is {, not its ninth")):
+        (True, own.encode(), "JSON: its first byte is {, not its ninth"),
+        (True, b"#!" + zipped(config_json=own),
+         "it does not begin with PK: unknown, True")):
     given = may_run(content)
     assert given in (True, False), f"True or False, not {given}"
     assert given == may, why
@@ -2364,6 +2383,72 @@ def may_run(content):
             return True
         if "config.json" in archive.namelist():
             return b"Lambda" in archive.read("config.json")
+        return True
+    return content[8:9] != b"{"
+
+# %% tags=["pytorch", "wrong"] mistake="finds Lambda without its first quote"
+def may_run(content):
+    if content[:2] == b"PK":
+        archive = zipfile.ZipFile(io.BytesIO(content))
+        if any(name.endswith("data.pkl") for name in archive.namelist()):
+            return True
+        if "config.json" in archive.namelist():
+            return b'Lambda"' in archive.read("config.json")
+        return True
+    return content[8:9] != b"{"
+
+# %% tags=["tensorflow", "wrong"] mistake="finds Lambda without its first quote"
+def may_run(content):
+    if content[:2] == b"PK":
+        archive = zipfile.ZipFile(io.BytesIO(content))
+        if any(name.endswith("data.pkl") for name in archive.namelist()):
+            return True
+        if "config.json" in archive.namelist():
+            return b'Lambda"' in archive.read("config.json")
+        return True
+    return content[8:9] != b"{"
+
+# %% tags=["pytorch", "wrong"] mistake="opens whatever zipfile accepts"
+def may_run(content):
+    if zipfile.is_zipfile(io.BytesIO(content)):
+        archive = zipfile.ZipFile(io.BytesIO(content))
+        if any(name.endswith("data.pkl") for name in archive.namelist()):
+            return True
+        if "config.json" in archive.namelist():
+            return b'"Lambda"' in archive.read("config.json")
+        return True
+    return content[8:9] != b"{"
+
+# %% tags=["tensorflow", "wrong"] mistake="opens whatever zipfile accepts"
+def may_run(content):
+    if zipfile.is_zipfile(io.BytesIO(content)):
+        archive = zipfile.ZipFile(io.BytesIO(content))
+        if any(name.endswith("data.pkl") for name in archive.namelist()):
+            return True
+        if "config.json" in archive.namelist():
+            return b'"Lambda"' in archive.read("config.json")
+        return True
+    return content[8:9] != b"{"
+
+# %% tags=["pytorch", "wrong"] mistake="takes data.pkl anywhere in a name"
+def may_run(content):
+    if content[:2] == b"PK":
+        archive = zipfile.ZipFile(io.BytesIO(content))
+        if any("data.pkl" in name for name in archive.namelist()):
+            return True
+        if "config.json" in archive.namelist():
+            return b'"Lambda"' in archive.read("config.json")
+        return True
+    return content[8:9] != b"{"
+
+# %% tags=["tensorflow", "wrong"] mistake="takes data.pkl anywhere in a name"
+def may_run(content):
+    if content[:2] == b"PK":
+        archive = zipfile.ZipFile(io.BytesIO(content))
+        if any("data.pkl" in name for name in archive.namelist()):
+            return True
+        if "config.json" in archive.namelist():
+            return b'"Lambda"' in archive.read("config.json")
         return True
     return content[8:9] != b"{"
 
@@ -2479,7 +2564,7 @@ def may_run(content):
 # - **A file of weights is half a model.** Shapes tell a missing layer or a wrong kernel size; nothing tells a wrong stride, activation, padding or $\epsilon$, or another scale or order of the input.
 #   Ask for inputs and outputs that came with it.
 # - **Features of a network for photographs sort emoji** far better than pixels do, though many of its own answers about them are absurd.
-#   A linear probe says so at little cost; fine-tuning added less than we can measure with 600 pictures.
+#   A linear probe says so at little cost; fine-tuning added less than 426 test pictures can show.
 # - **Frozen is two things**: no gradient, and no movement of batch normalisation.
 #   PyTorch wants both said; in Keras `trainable = False` says both.
 #   The wrong freeze cost some twenty points, without a word.

@@ -1087,7 +1087,7 @@ np.save("SavedModel with our layer", loaded.serve(np.load("images.npy")))
 """, "SavedModel with our layer")
 
 # %% [markdown] tags=["tensorflow"]
-# **Watch out:** a SavedModel is a program and, when run, may read and write files, whatever you set.
+# **Watch out:** a SavedModel is a program and, when opened or run, may read and write files, whatever you set.
 # Open a stranger's in a sandbox only.
 
 # %% [markdown]
