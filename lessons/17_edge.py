@@ -11,7 +11,7 @@
 #
 # One trained classifier of clothes becomes a file for a phone, in several formats and precisions; you measure what each costs and what it loses, and train a network that knows it will be rounded.
 #
-# **You will build** a quantiser by hand, a training step that rounds, and files of floats and of 8 bits for LiteRT and ExecuTorch, of 4 bits for LiteRT.
+# **You will build** a quantiser by hand, a training step that rounds, and files for LiteRT, of floats, of 8 bits and of 4 (in the PyTorch notebook also for ExecuTorch, of floats and of 8 bits).
 #
 # **You will learn** what scale, zero point and calibration are; why a kernel wants one scale a channel; how to train through rounding; what the converters refuse, and what they get wrong without a word; and which of the files to take.
 #
@@ -266,7 +266,7 @@ assert np.abs(to_values(*ruler) - kernel).max() < ruler[1] * 0.51
 #
 # That alone makes a file smaller.
 # The device can be *faster*, too: it multiplies the marks.
-# For a dense layer with inputs $x$ and a kernel $w$,
+# For a dense layer with inputs $x$, whose marks are $q$, and a kernel $w$, whose marks are $p$,
 #
 # $$ \sum_i x_i w_i \;\approx\; s_x s_w \sum_i (q_i - z_x)(p_i - z_w) $$
 #
@@ -328,7 +328,7 @@ assert right[0] < max(right) - 0.1 and right[-1] < max(right) - 0.1
 # That is **calibration** (no relation of lesson 7's, which is about probabilities).
 # It needs images but no labels, and the images must be of the kind that will come.
 # (Converters call it a *representative dataset*.
-# They quantise either everything so, which is **full integer**, or only the weights, and look at each input's range while they run, which is **dynamic** and needs no images.)
+# They write either everything in whole numbers, which is **full integer**, or only the weights, and the device measures and rounds each layer's input as it runs, which is **dynamic** and needs no images.)
 
 # %% tags=["pytorch", "network"]
 @torch.inference_mode()
@@ -376,7 +376,7 @@ for name, (lowest, highest) in ranges.items():
 # (Among the 1,000 other images of the picture there is a larger value into `output`; on that plateau, cutting the few beyond does no harm.)
 # After a ReLU nothing is negative, so the ruler begins at 0 and its zero point is 0.
 # Images and weights reach about as far on both sides; for them one takes a ruler that is **symmetric** about 0, marks −127 to 127, and the zero point is 0 again.
-# Our own code needs no other kind; in the files, the marks after a ReLU are moved down to −128 to 127, with the zero point −128.
+# From here on our own code needs no other kind; in the files, the marks after a ReLU are moved down to −128 to 127, with the zero point −128.
 # Biases are added to the sum in its 32 bits; we leave them as they are.
 
 # %% [markdown]
@@ -556,7 +556,7 @@ def build_quantised(starting, bits=bits, per_channel=True):
 
 # %% [markdown]
 # **Watch out:** what leaves a convolution is rounded *before* the pooling, as the device does it.
-# Pooled first, the answers are the same, but of two nearly equal floats the last digit decides which gets the gradient, and the twins' were 6 % apart.
+# Pooled first, the answers are the same, but of two nearly equal floats the last digit decides which gets the gradient, and the twins' first gradients were 6 % apart.
 # Rounded first, the two are the same mark, and both frameworks choose the same one (`docs/findings/pooling_ties.py` shows it).
 
 # %% [markdown]
@@ -581,7 +581,7 @@ if as_shipped:
 # (The columns are 8, 7, 6, 5, 4 and 3 bits.)
 # **At 8 bits this network loses next to nothing**, with either ruler; at 7 and 6 hardly more.
 # That is the honest answer for most networks of this kind, and it is why 8 bits are what everybody ships.
-# At 4 bits, with 15 marks for a kernel, the loss can be seen, and one ruler for the whole kernel costs 14 points more.
+# At 5 bits the loss can be seen, over a point with either ruler; at 4, with 15 marks for a kernel, one ruler for the whole kernel costs 14 points more than one a channel.
 # At 3 bits both break down, and one ruler for the whole kernel is even ahead (.48 to .46).
 # Whoever wants 4 bits has to do something about it.
 
@@ -747,7 +747,7 @@ np.save(folder / "images.npy", test_images[:200])
 # ### ExecuTorch, and what Keras has of its own
 
 # %% [markdown] tags=["pytorch"]
-# ExecuTorch takes the program of `torch.export` (lesson 16) and *lowers* it: what a **backend** knows is handed to it as one block, the rest goes to ExecuTorch's own plain kernels.
+# ExecuTorch takes the program of `torch.export` (lesson 16) and *lowers* it: what a **backend** knows is handed to it as one block, the rest goes to plain routines of ExecuTorch's own (called *kernels*, too, which are no weights).
 # For CPUs the backend is XNNPACK.
 #
 # **Watch out:** first the way most of us write max-pooling:
@@ -818,7 +818,8 @@ for kind, options in (("dynamic", {"is_dynamic": True}), ("int8", {})):
 
 # %% [markdown] tags=["pytorch"]
 # **Watch out:** *dynamic* hardly shrinks this file.
-# XNNPACK does dynamic quantisation for dense layers, and nearly all of our weights are in convolutions; nobody says so.
+# XNNPACK can quantise dense layers and ordinary 2D convolutions so, but its quantiser passes over a convolution with a ReLU right behind it, as all of ours have; no message says so.
+# (In the first two, the ReLU can stand behind the pooling, which computes the same: then the file has 176 kB.)
 #
 # **Watch out:** `torch.export.export(network, …).module()` *shares* the network's parameters: who trains the one trains the other, unasked.
 # Hence the `fresh` network.
@@ -950,7 +951,7 @@ assert np.isnan(answer).all()
 #
 # The file is made for one image at a time: a camera has one, and a fixed shape lets the runtime plan its memory.
 # `Optimize.DEFAULT` asks for whole numbers, unless `supported_types` says 16-bit floats.
-# Alone, it makes the weights so, which is *dynamic*; with images and the vocabulary `TFLITE_BUILTINS_INT8` everything becomes so, input and output too if we say it.
+# Alone, it makes the weights so, which is *dynamic* (small kernels it leaves floats and does not say so: here the first and the last, of 288 and 640 weights); with images and the vocabulary `TFLITE_BUILTINS_INT8` everything becomes so, input and output too if we say it.
 
 # %% tags=["tensorflow", "classroom"]
 def representative_dataset():
@@ -1092,7 +1093,7 @@ for kind, name in (("dynamic", "dynamic_wi8_afp32"),
 
 # %% [markdown]
 # The quantizer also knows 4 bits, for weights.
-# That is what we trained for, nearly: what enters the layers is rounded as the file runs, by the runtime's own rules, so what is lost and won back need not be as in our figure.
+# That is what we trained for, nearly: what enters the layers is rounded as the file runs, to 8 bits and not to our 4, so what is lost and won back need not be as in our figure.
 # We make one twice, from the weights as they were and from those that our own training step found.
 # To the converter both are ordinary networks of floats.
 
@@ -1263,6 +1264,7 @@ with quietly():
 
 # %% [markdown]
 # *Same* is the share of images to which a file gives the class that the network of floats gives; files from trained weights are other networks, and have none.
+# (One image of 2,000 is .0005, so a 1.000 may hide one.)
 # The spread of the times is from the first quartile to the third.
 
 # %% tags=["nbval-ignore-output"]
@@ -1372,15 +1374,16 @@ print(f"this notebook: {mine_mb:,.0f} MB, that process: {megabytes} MB")
 
 # %% [markdown] tags=["pytorch"]
 # With an error: a pooling without a stride, of which the message says nothing.
-# Without one: a dynamic file as large as before, a program that trains the network it was made from, a cast input.
+# Without one: a dynamic file as large as before (ExecuTorch's), a program that trains the network it was made from, a cast input.
 
 # %% [markdown] tags=["tensorflow"]
 # With an error: a dense kernel that was trained with one ruler a channel.
 # With a warning, which `quietly` hid: convolutions that `quantize` leaves out.
-# Without an error: a file that has lost its weights, a cast input.
+# Without an error: a file that has lost its weights, two kernels of four that stay floats in the dynamic file, a cast input.
 
 # %% [markdown]
-# (And each file answers one image at a time: the batch of the example is in it, as in lesson 16.)
+# (And each file has in it the batch of 1 that it was made for.
+# LiteRT can change it on opening, by `resize_tensor_input` before `allocate_tensors`: the files from Keras take it, those from PyTorch refuse.)
 # So the last step of every conversion is the same: reopen the file where it will run, and hold its bytes and its answers against those of the network that you meant.
 
 # %% [markdown]
@@ -1388,7 +1391,7 @@ print(f"this notebook: {mine_mb:,.0f} MB, that process: {megabytes} MB")
 #
 # PyTorch Mobile "is no longer actively supported", says [its documentation](https://docs.pytorch.org/docs/stable/mobile_optimizer.html) since [August 2024](https://github.com/pytorch/pytorch/pull/134697), and its tutorials were [turned into links to ExecuTorch](https://github.com/pytorch/tutorials/pull/3121) that autumn.
 # PyTorch Live was renamed PlayTorch, and [its repository](https://github.com/facebookresearch/playtorch) was archived on 23 October 2023: "no longer actively maintained".
-# TensorFlow Lite was not abandoned but renamed and moved: ["TensorFlow Lite is now LiteRT"](https://ai.google.dev/edge/litert/migration), `tf.lite` ["will be removed from future TensorFlow Python packages"](https://blog.tensorflow.org/2025/08/whats-new-in-tensorflow-2-20.html), as its makers announced with 2.20, and files for it come out of PyTorch as well, as its notebook of this lesson shows.
+# TensorFlow Lite was not abandoned but renamed and moved: ["TensorFlow Lite is now LiteRT"](https://ai.google.dev/edge/litert/migration), `tf.lite` ["will be removed from future TensorFlow Python packages"](https://blog.tensorflow.org/2025/08/whats-new-in-tensorflow-2-20.html), as its makers announced with 2.20, and files for it come out of PyTorch as well, as the PyTorch notebook of this lesson shows.
 #
 # (All read on 27 November 2026.)
 # Claim **C11** of the article (lesson 2): *TensorFlow leads deployment*, here on devices, with TensorFlow Lite where PyTorch has Mobile and Live.
@@ -1470,7 +1473,7 @@ twin = records.load("17_edge", "pytorch", parameters_used)
 # %% [markdown]
 # Both records in one list.
 # The twin's times were measured at another moment; they are scaled until the two LiteRT files of floats take the same.
-# These answer alike, but PyTorch's writes its first convolution as a depthwise one, so small differences between the frameworks' times mean nothing.
+# These answer alike, but PyTorch's writes its first convolution as a depthwise one (lesson 9: one kernel a channel, and an image has one channel), so small differences between the frameworks' times mean nothing.
 
 # %%
 names = {"pytorch": "PyTorch", "tensorflow": "TensorFlow"}
@@ -1576,13 +1579,13 @@ plots.describe("Size against time, both logarithmic, a point for each file "
 # Weights of 4 bits cost up to two points, and here the two ways differ.
 # In TensorFlow's file all four kernels have 4 bits, and training wins back most of what that costs (.868 to .882).
 # PyTorch's loses nearly one point, and our training wins none of it back (.878 to .876), probably because it had rounded the first kernel, which in this file is still one of floats.
-# (For an image of one channel litert-torch writes a depthwise convolution, and this recipe leaves those alone.)
+# (It is the depthwise one, and this recipe leaves those alone.)
 # TensorFlow's 4-bit files are off the front all the same: PyTorch's have about the same bytes and take a quarter less time, and .882 is not clearly more than .876.
 #
-# What the bytes do to the *time* depends on whether the runtime has a kernel for that kind of number on your processor.
+# What the bytes do to the *time* depends on whether the runtime has a routine for that kind of number on your processor.
 # On the one that we measured, the int8 files take about half the time of floats, in both runtimes.
-# But the fastest of all, by a hair, is a *dynamic* file, TensorFlow's: going back to floats between the layers need not cost time.
-# PyTorch's of the same name, with its depthwise convolution, takes nearly twice as long.
+# But the fastest of all, by a hair, is a *dynamic* file, TensorFlow's (two of its four kernels are floats): going back to floats between the layers need not cost time.
+# PyTorch's of the same name, with four kernels of 8 bits, one of them depthwise, takes nearly twice as long.
 # 16-bit floats take as long as 32, and the 4-bit files, the smallest, are the slowest.
 #
 # So here one takes 8 bits, and 4 only where 30 kB are worth three times the time (PyTorch's file) or four times (TensorFlow's).
@@ -1610,6 +1613,7 @@ if twin:
 # The two float files, from two frameworks and two converters, answer alike to rounding.
 # The training is another story.
 # The first loss is the same to rounding, the second is not: the two Adams add $\epsilon$ at different places (lesson 2), and any difference, however small, that carries a value over the middle between two marks becomes a whole mark, and a mark of 4 bits is much.
+# (The ties of pooling would come on top, from the first step, if we pooled before rounding.)
 # So single losses differ, mostly by a few per cent, at worst by nearly ten, while both networks end about equally good.
 # In float64, with one rule for $\epsilon$, such crossings are so rare that the proof finds the same losses for 100 steps, to a part in $10^{14}$.
 
@@ -1624,7 +1628,7 @@ if twin:
 # | input and output of int8 | `.pte`: floats; `.tflite` by the recipe: marks | floats, unless `inference_input_type` says marks | marks need scale and zero point, by your hand |
 # | QAT of the framework | `prepare_qat_pt2e`: observers are put into the traced program | layers with `tf.quantization.fake_quant…`, which the converter recognises | here Keras needs code, PyTorch a call |
 # | fails with an error | to ExecuTorch: `F.max_pool2d(x, 2)`, without a stride | a dense kernel trained with one ruler a channel | found at once |
-# | fails without an error | to ExecuTorch: dynamic convolutions stay floats | `from_concrete_functions` drops weights; `quantize("int8")` leaves out convolutions, with a warning | check bytes and answers |
+# | fails without an error | to ExecuTorch, dynamic: convolutions with a ReLU behind them stay floats | `from_concrete_functions` drops weights; small kernels stay floats in a dynamic file; `quantize("int8")` leaves out convolutions, with a warning | check bytes and answers |
 # | runtime in Python | LiteRT needs no framework; ExecuTorch's binding imports PyTorch | LiteRT needs no framework | on a device neither does |
 
 # %% [markdown]
@@ -1721,19 +1725,19 @@ assert np.isclose(given, wanted), (
     f"the energy is {wanted:.4f}, not {float(given):.4f}; has each output "
     "a ruler of its own, of 15 marks, and the inputs 16 from 0 to 2, the "
     "last for all beyond, the first for all below?")
-slope = gradient_on_arrays(energy, kernel_given, inputs_given, 2.0, 4)
-assert np.any(slope), "no gradient reaches the kernel: round has none"
-assert np.allclose(slope, by_hand[0]), (
+two_given, slopes = [kernel_given, inputs_given], []
+for turn in (1, -1):  # by the kernel, then by the inputs
+    try:
+        slopes.append(gradient_on_arrays(
+            lambda *two: energy(*two[::turn], 2.0, 4), *two_given[::turn]))
+    except AssertionError:
+        slopes.append(0)
+assert np.any(slopes[0]), "no gradient reaches the kernel: round has none"
+assert np.allclose(slopes[0], by_hand[0]), (
     "the value is right, the gradient by the kernel is not: straight "
     "through the rounding, and none through the ruler's length")
-try:
-    slope = gradient_on_arrays(
-        lambda inputs, kernel: energy(kernel, inputs, 2.0, 4),
-        inputs_given, kernel_given)
-except AssertionError:
-    slope = 0
-assert np.any(slope), "no gradient reaches the inputs: round has none"
-assert np.allclose(slope, by_hand[1]), (
+assert np.any(slopes[1]), "no gradient reaches the inputs: round has none"
+assert np.allclose(slopes[1], by_hand[1]), (
     "the gradient by the inputs is not right: inputs whose mark lies off "
     "the ruler (3, -1) have none; 2.05 and -0.05, rounded first, have one")
 
@@ -2519,10 +2523,12 @@ def weights_in(content):
 #    How much of what 3 bits lose does training win back?
 # 2. Set `calibration_size = 1`.
 #    Which of the files notice?
-# 3. Calibrate with noise from −1 to 1 in place of images (`calibration_images`).
+# 3. Calibrate with images that somebody forgot to scale, `(train_images[:calibration_size] + 1) / 2`, both where `ranges` is made and as `calibration_images`.
+#    (In PyTorch, take the last `assert` out of the cell that opens `ExecuTorch_int8.pte`, too.)
 #    What happens to the ranges, and to the int8 files?
-# 4. Quantise to 4 bits with the recipe `weight_only_wi4_afp32`, then to 2 with `dynamic_wi2c_afp32`.
-#    Where on the picture do they land?
+#    And with noise from −1 to 1: why does that do so little harm?
+# 4. Put the recipe `weight_only_wi4_afp32` in the place of `dynamic_wi4_afp32` where the two 4-bit files are made (their names stay: the record knows no others), then `dynamic_wi2c_afp32`, of 2 bits.
+#    Where on the picture do they land, and how many answers are right?
 # 5. Leave out `detach` (PyTorch) or `stop_gradient` (Keras) around the rounding in `fake_quantise`.
 #    What does training do then?
 #

@@ -420,7 +420,7 @@ def write_frame(site, brightness):
 # A byte of 0 becomes -1, a byte of 255 becomes 1.
 #
 # Next a list of who answers: a name, the file with the network, the file with the adapter, and the shape that the network wants.
-# **Watch out:** that shape is the one thing in which the twins' files differ, because PyTorch keeps the channel before height and width and Keras behind them.
+# **Watch out:** that shape is the one difference between the twins' files that the page has to be told, because PyTorch keeps the channel before height and width and Keras behind them.
 # Our pictures are grey, so both layouts hold the same 784 numbers in the same order, and only the shape has to be told.
 # (With colours the numbers would have to be moved as well: an exercise.)
 
@@ -501,7 +501,8 @@ export async function load(file, shape) {
 # A few signs are new.
 # `import * as ort` is Python's `import … as ort`, and `new` calls a class.
 # `const [input] = names` takes the first of a list, and `{ [input]: images }` is Python's `{input: images}`.
-# What takes time is `async` in JavaScript, and `await` waits for it, so that the page can be scrolled meanwhile.
+# What has to be waited for, a file above all, is `async` in JavaScript, and `await` waits for it without stopping the page.
+# (Computing does stop it, here too briefly to be seen; a large network belongs in a *worker*, beside the page.)
 # And WebAssembly, `wasm`, is machine code for a machine that every browser has inside: ONNX Runtime is C++, compiled for it.
 # More than one thread would need special headers from the web server, which not every host can send; we take one.
 #
@@ -573,7 +574,7 @@ for file, logits in node_logits.items():
 #
 # ## An adapter for LiteRT.js
 #
-# Google's runtime has the same three steps under other names, and one more.
+# Google's runtime has the same three steps under other names, and two more: the runtime itself is loaded first, and what a tensor holds is given back at the end.
 # (`import.meta.url` is the address of the file in which it stands. Without `await`, `loadLiteRt` gives a promise at once, and each `load` waits for it.)
 
 # %% tags=["script"]
@@ -638,7 +639,8 @@ function makeNetwork() {
 # The second half of the adapter gives the network its weights.
 # `tf.tidy` throws away every tensor made inside but the one it returns (the layers keep their weights): on a graphics card TensorFlow.js has the same trouble with memory as LiteRT.js, and this is its cure.
 # (The page calls `load(file, shape)` here, too: JavaScript drops an argument too many.)
-# `"cpu"` means plain JavaScript; `"webgl"` is the graphics card.
+# `"cpu"` means plain JavaScript, `"webgl"` the graphics card: these two come in `tf.min.js`.
+# (There is one in WebAssembly, too, with files of its own, which we do not load: [by its makers' numbers](https://blog.tensorflow.org/2020/03/introducing-webassembly-backend-for-tensorflow-js.html) 10 to 30 times as fast as `"cpu"`.)
 
 # %% tags=["script"]
 tfjs_js_load = """
@@ -664,6 +666,7 @@ export async function load(file) {
 # %% [markdown]
 # In which layout does it want the weights?
 # Wrong first: we hand it a kernel as PyTorch keeps it.
+# (Node hands over what this older kind of file exports, a page puts it into the global name `tf`: hence two kinds of `import`.)
 
 # %%
 (site / "tfjs.js").write_text(tfjs_js + tfjs_js_load)
@@ -761,7 +764,7 @@ def serve(place):
 server = serve(site)
 
 # %% [markdown]
-# On a hub your browser is not on the kernel's computer; there jupyter-server-proxy hands the port through, below the hub's own address.
+# On a JupyterHub (Binder is one) your browser is not on the kernel's computer; there jupyter-server-proxy hands the port through, below the hub's own address.
 # The link works as long as this notebook's kernel runs.
 # Open it, draw, and come back.
 
@@ -919,7 +922,7 @@ for name in dict.fromkeys([*compared, *times]):
 
 # %% [markdown]
 # The differences are those of 32-bit floats added in another order.
-# The times differ by far more: C++ as WebAssembly takes several times as long as the same C++ outside a browser, and plain JavaScript many times as long again.
+# The times differ by far more: C++ as WebAssembly takes several times as long as the same C++ outside a browser, and plain JavaScript, TensorFlow.js' `"cpu"`, many times as long again.
 # For a drawing all five are quick enough.
 
 # %% tags=["folded"]
@@ -951,7 +954,8 @@ print(pathlib.Path(archive).name,
       f"{pathlib.Path(archive).stat().st_size / 1e6:.0f} MB")
 
 # %% [markdown]
-# (Your friend unpacks it and types `python -m http.server --bind 127.0.0.1` in the folder.)
+# (Your friend unpacks it and types `python -m http.server --bind 127.0.0.1` in the folder.
+# If the page then stays at "Loading", it is a Windows that calls scripts plain text, as our `Handler` prevents: any other server will do.)
 # Each runtime's licence allows this, if its notice goes along: `NOTICE.txt` lies beside the page.
 # What does a first visit cost?
 # Less than the folder holds, because LiteRT.js comes in two builds and a browser fetches one; the zip is smaller again because it is compressed.
@@ -974,7 +978,7 @@ plots.bars(cost, f"Of {sum(cost.values()):.0f} MB, "
 
 # %% [markdown]
 # A runtime that can run every network is far larger than our network.
-# On one page nobody needs three: of ours, TensorFlow.js is the lightest to load and the slowest to run.
+# On one page nobody needs three: of ours, TensorFlow.js, in plain JavaScript, is the lightest to load and the slowest to run.
 #
 # What is on the page is given away.
 # Whoever opens it has the weights on their disk, and nothing you do in JavaScript changes that.
@@ -1020,7 +1024,8 @@ if twin:
 #
 # TensorFlow's makers have two runtimes ready for a browser, TensorFlow.js and LiteRT.js; PyTorch's have none.
 # For whoever only wants answers that is no difference: a network of PyTorch's runs in ONNX Runtime Web and in LiteRT.js, as Keras' does.
-# So claim **C15** of the article (lesson 2), *TensorFlow carries models to phones and browsers*, holds in its part about browsers, and no longer sets TensorFlow apart: five answers on our page, two of them PyTorch's, less than 1e-4 from Python's, and the two runtimes that serve both are many times faster here than TensorFlow.js on the processor.
+# So claim **C15** of the article (lesson 2), *TensorFlow carries models to phones and browsers*, holds in its part about browsers, and no longer sets TensorFlow apart: five answers on our page, two of them PyTorch's, less than 1e-4 from Python's.
+# (That TensorFlow.js is the slowest here is a matter of the backend that we took, plain JavaScript.)
 # Claim **C11**, *TensorFlow leads deployment*, finds no lead in its part about browsers.
 
 # %% [markdown]
@@ -1092,7 +1097,7 @@ def run(text, pictures):
 
 # %% [markdown]
 # The check hands it the weights of this lesson and six test pictures, and compares with what ONNX Runtime says.
-# Where the two part, weights of its own, nearly all of them 0, look for the step.
+# Where the two differ, it runs yours again with weights of its own, nearly all of them 0, to find the step that is wrong.
 
 # %% tags=["check"]
 from tandem import judge
@@ -1465,7 +1470,7 @@ def channels_to_the_front(points, width, height):
 # ### Exercise 3: the softmax in the file *(optional)*
 #
 # Our page computes the softmax in JavaScript.
-# Lesson 16 says that such a line belongs into the program.
+# Lesson 16 says that such a line belongs in the program.
 # An ONNX file can be given one more node without the framework that wrote it.
 #
 # Write `with_probabilities(content)`: the bytes of an ONNX file whose one output is logits of the shape (n, 10) go in, and the bytes of one come out whose **only** output is called `probabilities`, of the shape (n, 10) for any n.
@@ -1614,7 +1619,7 @@ def with_probabilities(content):
 # - **Why a network that is right about photographs is wrong about drawings**: the preparation of its pictures is a part of it, and has to be built again where the pictures are.
 # - **What a browser needs**: a folder, a web server, a runtime that is larger than a small network by far; and **what LiteRT.js refuses**: an open batch, and signed 8-bit numbers at the file's ends.
 # - **How to prove that five answers are one**: logits instead of per cents, a bound in numbers, in a browser that is driven and not looked at, and a count of the requests that went elsewhere.
-# - And where the twins part: in the order of the axes, and nowhere in what they answer.
+# - And where the twins part: for the page in the order of the axes, and nowhere in what they answer.
 #
 # What is still open: a network that is too large to be sent to everybody, or too valuable to be given away, stays on a computer of yours, and is asked over the network.
 # That is lesson 19.
@@ -1628,7 +1633,8 @@ def with_probabilities(content):
 # 2. Change `prepare.js`, in the folder `site`, to `export const prepare = (bytes) => Float32Array.from(bytes);`, reload the page, and choose a few pictures.
 #    Do the five answers still agree? Are they right?
 # 3. Take `images.delete()` and `logits.delete()` out of `litert.js` and draw for a minute, with the browser's task manager open.
-# 4. Put lesson 17's file in whole numbers with floats at both ends beside the page, with an entry of its own in `entries`.
+# 4. Put a file of lesson 17 beside the page that has whole numbers inside and floats at both ends: open that lesson, run it as far as the list of all files, and copy `paths["LiteRT dynamic"]` into this notebook's `site` (`print` says where both are).
+#    Give it an entry in `entries` (runtime `"LiteRT.js, dynamic"`, the shape of its framework), and take `agree` out of the `assert` of the proof, which this file will not meet.
 #    How far is its answer from the others, and do you notice it on the page?
 # 5. Send the page to somebody, and watch what they draw first.
 #
