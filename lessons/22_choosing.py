@@ -27,7 +27,7 @@
 # |---|---|
 # | **holds** | the numbers say so, today, in the versions used here |
 # | **held once** | true of a version, a tool or a market that is gone |
-# | **does not hold** | the numbers or the record say otherwise; or it claims a lead, and the other does the same |
+# | **does not hold** | the numbers, or what was read, say otherwise; or it claims a lead, and the other does the same |
 # | **cannot be measured here** | it is about people, or about counts that we did not repeat, which no run of a notebook decides; or a run that it needs failed |
 #
 # ## Set-up
@@ -111,10 +111,10 @@ for seed, (one, other) in enumerate(zip(*by_seed.values(), strict=True)):
 #
 # $$\bar d \pm t \, \frac{s}{\sqrt n},$$
 #
-# where $t$ is a little larger than 2, because $s$ is itself an estimate (Student, 1908; here from a table, for $n - 1$ degrees of freedom, and exact where the differences are spread like a bell).
+# where $t$ is larger than 2, the more so the fewer the runs (2.57 for six, 2.20 for twelve), because $s$ is itself an estimate (Student, 1908; here from a table, for $n - 1$ degrees of freedom, and exact where the differences are spread like a bell).
 
 # %% tags=["classroom"]
-STUDENT = {4: 2.776, 5: 2.571, 11: 2.201}  # 95 %, two-sided
+STUDENT = {3: 3.182, 4: 2.776, 5: 2.571, 11: 2.201}  # 95 %, two-sided
 
 
 def interval(pytorch, tensorflow):
@@ -415,25 +415,35 @@ axes.set_xticks([0.125, 0.25, 0.5, 1, 2], ["1/8", "1/4", "1/2", "1", "2"])
 axes.minorticks_off()
 axes.set_yticks(range(len(by_mode)), by_mode)
 axes.set_ylim(3.5, -0.5)
-axes.set(title="Who is faster depends on the network, and on one mode",
+axes.set(title="Who is faster depends on the modes, and on the network",
          xlabel="seconds of a step, PyTorch ÷ TensorFlow")
 axes.legend(title="network", loc="lower left")
 plots.describe("Seconds of a step, PyTorch by TensorFlow: " + "; ".join(
     f"{name} {', '.join(f'{ratio:.2f}' for ratio in ratios)}"
     for name, ratios in by_mode.items()))
 plt.show()
+
+# %% [markdown]
+# The same in numbers, with who is ahead beyond what the control is off:
+
+# %%
 leaders = {name: [ahead_at(high / middle * ratio, low / middle * ratio)
                   for (high, middle, low), ratio
                   in zip(speed.values(), ratios, strict=True)
                   if np.isfinite(ratio)]  # without the unmeasured
            for name, ratios in by_mode.items()}
 for name, who in leaders.items():
-    print(f"{name:22} ahead:", ", ".join(
-        f"{one} in {who.count(one)}" for one in sorted(set(who))))
+    print(f"{name:20}", *(f"{ratio:.2f}" for ratio in by_mode[name]),
+          " ahead:", ", ".join(f"{one} in {who.count(one)}"
+                               for one in sorted(set(who))))
+agreed = [name for name, who in leaders.items()
+          if len(who) == len(networks) and len(set(who)) == 1
+          and who[0] != "neither"]
+print("one is ahead with all networks:", "; ".join(agreed) or "nowhere")
 
 # %% [markdown]
 # Eager against eager PyTorch is several times faster, and that is the comparison that a newcomer makes by accident.
-# Only that mode turns the order round for all three; in the other rows it depends on the network who is ahead, if anybody is beyond what the control is off.
+# Where one of them is ahead with all three networks, the last line says; in every other row it depends on the network who is ahead, or nobody is.
 # A verdict on such a claim needs the network's name and the mode's, and still holds for one machine, one thread and two versions; lesson 20 lists studies that came out on either side.
 
 # %% tags=["folded"]
@@ -551,7 +561,7 @@ class Verdict:
 
 # %% [markdown]
 # **Writing** (C1, C2, C13). Whether something is easier nobody was asked, so C1 and C13 cannot be measured here; beside them stands what was counted, and to whom all counts of it lean.
-# One threshold serves all three: a difference of less than a tenth turns with what one counts.
+# One threshold serves all three: a difference of less than a tenth we call none, for want of a better rule (the names above show that even a larger one may turn with what one counts).
 
 # %%
 CLEARLY = 0.9  # times the other's number, or less
@@ -578,7 +588,7 @@ verdicts = {1: Verdict(
     "nobody was asked. Names in all pairs, without methods and with; and "
     "concepts in lesson 2, loop {} and {}, whole program {} and {}: these "
     "lean to ".format(*sum(to_know, ())) + lean(to_know), (2,),
-    (fewer_names, some_names[1], some_names[2]))}
+    tuple(some_names))}
 
 # %% [markdown]
 # C2 has two halves, and both must be clear:
@@ -586,11 +596,14 @@ verdicts = {1: Verdict(
 # %%
 much = lean([(loops[0][0], loops[1][0])]) == "PyTorch"
 less = lean([(shortest, loops[1][0])]) == "PyTorch"  # fit's lines, first
+all_loops = np.median(lines[:, 0] / lines[:, 1])
 verdicts[2] = Verdict(
     "TensorFlow needs much code, Keras less", HOLDS if much and less else NOT,
     f"{loops[1][0]} lines, with fit {shortest}",
-    f"lines: own loops {loops[0][0]} (PyTorch) and {loops[1][0]} "
-    f"(TensorFlow), with fit {shortest}", (2,),
+    f"lines in lesson 2: own loops {loops[0][0]} (PyTorch) and {loops[1][0]} "
+    f"(TensorFlow), with fit {shortest}. The verdict is this one program's: "
+    f"over all pairs PyTorch's own loops have {all_loops:.2f} times the lines "
+    "of TensorFlow's, in the middle", (2,),
     (loops[0][0] / loops[1][0],) * 3)
 
 # %% [markdown]
@@ -734,19 +747,22 @@ verdicts[15] = Verdict(
 
 # %% [markdown]
 # **Speed and accuracy** (C9, C12): intervals decide.
-# (With eager against eager PyTorch would be ahead in three more of twelve: not most, though some would call it often. And the rows are not independent: they share their networks.)
-# C9 says *often* and names neither a network nor a mode, so it holds if PyTorch is ahead in most pairings with which anybody trains (TensorFlow's eager steps are left out), by more than the control is off.
+# C9 says *often* and names neither a network nor a mode, so it holds if PyTorch is ahead in most pairings that one would choose (TensorFlow's eager steps are left out), by more than the control is off.
+# (How many there are with eager against eager, the line behind it says; some would call less than most often. And the rows are not independent: they share their networks.)
 
 # %%
 who = [one for name, ones in leaders.items()
        if name != "both eager" for one in ones]
+with_eager = who + leaders["both eager"]
 times = [middle for _, middle, _ in speed.values()]
 verdicts[9] = Verdict(
     "PyTorch often trains faster",
     HOLDS if 2 * who.count("PyTorch") > len(who) else NOT,
     f"in {who.count('PyTorch')} of {len(who)} pairings",
-    f"beyond the control, TensorFlow in {who.count('TensorFlow')}; seconds "
-    "of an eager PyTorch step ÷ a TensorFlow graph's: "
+    f"beyond the control, TensorFlow in {who.count('TensorFlow')} (with eager "
+    f"against eager {with_eager.count('PyTorch')} and "
+    f"{with_eager.count('TensorFlow')} of {len(with_eager)}); seconds of an "
+    "eager PyTorch step ÷ a TensorFlow graph's: "
     + ", ".join(f"{kind} {ratio:.2f}" for kind, ratio
                 in zip(networks, times, strict=True)), (20,),
     (min(times), np.median(times), max(times)))
@@ -794,6 +810,7 @@ assert sorted(verdicts) == list(range(1, 17)), "a claim is unanswered"
 # %% [markdown]
 # All of them at once.
 # A mark with a bar is a ratio, PyTorch's number by TensorFlow's (lines, names, seconds, accuracy), and its range; left of 1 PyTorch has less.
+# Of C1 (names, methods counted) the bar is the middle half of the lessons.
 # Of C12 the bar goes from one early lead to the other, its mark is lesson 6's equal twins, and less is worse.
 # Beside it stands a number measured or read for the claim, then the verdict, and *read* where it rests on reading and not on our numbers alone.
 
@@ -812,7 +829,7 @@ def draw_row(axes, row, one):
         axes.plot(middle, row, mark, color=colour, markersize=9)
     columns = [{"transform": offset_copy(  # points right of the axes' edge
         axes.get_yaxis_transform(), axes.figure, right, 0, "points")}
-        for right in (6, 114, 122)]
+        for right in (6, 122, 130)]
     axes.text(1, row, one.number, va="center", fontsize=9, **columns[0])
     axes.plot(1, row, mark, color=colour, clip_on=False, **columns[1])
     axes.text(1, row, one.verdict + "\nread" * one.read, color=colour,
@@ -866,12 +883,12 @@ Markdown("\n".join(rows))
 # %% [markdown]
 # Read and not measured, in November 2026: C5, C7 and C10, in the article; C6, in [Moroney's note](https://laurencemoroney.com/2022/06/22/stackoverflow.html) of June 2022 (TensorFlow was his employer's); that TorchServe is [archived](https://github.com/pytorch/serve/issues/3396), since August 2025; that Spark brings a `TorchDistributor` (lesson 21); what OpenAI published of GPT-2 and DALL·E; that Keras builds a changed model anew (C4: said in lesson 3, and in no record); that transformers dropped TensorFlow, in the migration guide of its version 5.
 #
-# The faults of the claims are of few kinds: a version that is gone (C3, C4), defaults that are compared (C12), a thing that one framework has and the other is thought to lack (C11), no network and no mode named (C9).
+# The faults of the claims are of few kinds: a version that is gone (C3, C4), defaults that are compared (C12), a thing that one framework has and the other is thought to lack (C11), a sign taken for the thing (C8), a thing that was never published (C14), no network and no mode named (C9); and C16 falls with what it rests on.
 # And those that a reader may care about most, on ease and on people, are not ours to answer: *not measured* is a result, too.
 # What *is* left of differences fits into a few lines, each from a lesson:
 #
-# - Memory: a notebook of ours, all that is in it counted, takes TensorFlow the middle ratio printed above, some hundreds of megabytes more.
-# - First steps: an eager step of TensorFlow's is several times slower than PyTorch's, and nobody trains so; its graphs and PyTorch's eager steps are of one order (20).
+# - Memory: a PyTorch notebook of ours, all that is in it counted, takes the middle ratio printed above of its TensorFlow twin's, some hundreds of megabytes less.
+# - First steps: an eager step of TensorFlow's is several times slower than PyTorch's, so one trains with graphs; these and PyTorch's eager steps are of one order (20).
 # - Compilers: `torch.compile` takes seconds and a C++ compiler, and breaks graphs where Python decides; `tf.function` traces in a second, and hides what Python did once (3, 20).
 # - Programs: with Keras' `fit` a training is less than a third of the lines of a loop, until you want something that it has no argument for (2).
 # - Defaults: first weights, batch norm, Adam's epsilon: [findings](../docs/findings.md) lists all that the proof found.
@@ -916,6 +933,7 @@ KNOWN = {  # the words to choose from
 
 # %% [markdown]
 # Each answer either speaks for one framework, for a reason that you can look up, or says that it does not matter.
+# (*Keras* is Keras on TensorFlow here, as in all lessons. Keras 3 runs on PyTorch or JAX, too, as the variable `KERAS_BACKEND` says; that we did not try.)
 
 # %%
 def misread(case):
@@ -1052,7 +1070,7 @@ print(said)
 
 # %% [markdown]
 # It names the layer where they part and the usual cause.
-# [mended.py](../docs/porting/mended.py) is the port after some such answers:
+# [mended.py](../docs/porting/mended.py) is the port after three such answers: the padding; the order in which channels are flattened; batch norm's momentum, which Keras counts the other way round (its 0.9 is PyTorch's 0.1).
 
 # %% tags=["nbval-ignore-output"]
 mended_code, said = prove("mended.py")
@@ -1352,6 +1370,7 @@ def ahead(ratios, control):
 # From a few trial runs you have the differences by seed.
 # `seeds_needed(apart, smallest)` returns the least number of seeds $n$, a whole number, for which $2 s / \sqrt n$ is at most `smallest` ($s$ of the sample; 2 stands for Student's $t$), and never less than 2.
 # The differences, an array, stay as they are.
+# (It is the least: if the difference is really as large as `smallest`, the interval of so many seeds leaves 0 out about every other time, and of twice as many four times in five.)
 
 # %% tags=["solution"]
 def seeds_needed(apart, smallest):
@@ -1470,6 +1489,7 @@ def seeds_needed(apart, smallest):
 #
 # ## Read on
 #
+# - Codecademy, *PyTorch vs TensorFlow: Choosing the Best Framework for Deep Learning*, 2024: the article; its claims stand above in our words
 # - Student, [The probable error of a mean](https://doi.org/10.1093/biomet/6.1.1), Biometrika 1908: where $t$ comes from
 # - J. Demšar, [Statistical comparisons of classifiers over multiple data sets](https://www.jmlr.org/papers/v7/demsar06a.html), 2006
 # - X. Bouthillier and others, [Accounting for variance in machine learning benchmarks](https://arxiv.org/abs/2103.03098), 2021: seeds are only one source of it
