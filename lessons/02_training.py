@@ -233,7 +233,7 @@ def bare_loss(parameters, images, labels):
     return (logits.logsumexp(1) - chosen).mean()
 
 # %% [markdown] tags=["pytorch"]
-# `chosen` is $z_y$: from row 0 the logit of label 0, from row 1 that of label 1, and so on, by NumPy's indexing with two lists.
+# `chosen` is $z_y$: from row 0 the logit of the class `labels[0]`, from row 1 that of `labels[1]`, and so on, by NumPy's indexing with two lists.
 # `flatten(1)` lays each image out as a row of 784 (all axes but the first), `clamp(min=0)` is the ReLU, and `logsumexp(1)` is $\log \sum_j e^{z_j}$ of each row.
 # The simplest step downhill is **SGD**, *stochastic gradient descent*: lesson 1's rule, $w \leftarrow w - \alpha\, g$, on one batch at a time.
 
@@ -254,7 +254,7 @@ def bare_loss(parameters, images, labels):
     return tf.reduce_mean(tf.reduce_logsumexp(logits, axis=1) - chosen)
 
 # %% [markdown] tags=["tensorflow"]
-# `chosen` is $z_y$: from row 0 the logit of label 0, from row 1 that of label 1, and so on; `batch_dims=1` says "row by row".
+# `chosen` is $z_y$: from row 0 the logit of the class `labels[0]`, from row 1 that of `labels[1]`, and so on; `batch_dims=1` says "row by row".
 # (NumPy's `logits[rows, labels]` does not work on TensorFlow's tensors.)
 # `tf.reshape` lays each image out as a row of 784 (−1: as many as it has), `tf.maximum` with 0 is the ReLU, and `reduce_logsumexp` is $\log \sum_j e^{z_j}$ of each row.
 # The simplest step downhill is **SGD**, *stochastic gradient descent*: lesson 1's rule, $w \leftarrow w - \alpha\, g$, on one batch at a time.
@@ -352,7 +352,7 @@ _ = plt.ylim(0, 5)
 # %% [markdown]
 # One rate has to serve all weights, and their gradients differ: at the first step those of the output's biases are on average more than ten times as long as those of the hidden kernel.
 # (The figure ends at 5; the highest losses are printed above it.)
-# A rate that suits the one would be too long for the other, or too short.
+# A rate that suits the one would be too high for the other, or too low.
 # Change the network or the units of the data, and the search for a rate begins again.
 #
 # ### Adam, in four thoughts
@@ -785,7 +785,7 @@ def compiled(network, rate=learning_rate, metrics=None):
     return network
 
 # %% [markdown] tags=["tensorflow"]
-# To see what it does we need a **callback**: an object that `fit` calls after each batch with what it has to report.
+# To see what it does we need a **callback**: an object that `fit` calls at fixed points (after a batch, after an epoch, at the end) with what it has to report.
 #
 # **Watch out:** given arrays, `fit` makes batches of 32 and shuffles them in a random order of its own.
 # To have the shared order we give it our generator, and say how many batches make an epoch.
@@ -863,7 +863,7 @@ plots.curves(
 
 # %% [markdown] tags=["tensorflow"]
 # PyTorch has no `fit`; its users write two nested loops, over epochs and batches (the twin does), and can put a line or a breakpoint wherever they like.
-# In return this one compiles the step to a graph, takes callbacks, and spreads the work over devices, for one argument or one `with` each.
+# In return `fit` compiles the step to a graph, takes callbacks, and spreads the work over devices, for one argument or one `with` each.
 
 # %% [markdown]
 # ## Way 4: the network as a graph *(optional)*
@@ -1632,7 +1632,7 @@ if as_shipped and kerass and apart["Algorithm 1"][0] < 1e-5:
 # %% [markdown]
 # ## The whole program
 #
-# What is left when nothing is compared: one way, the framework's own starting weights and batches, 20 epochs with a falling rate, and the best weights kept.
+# What is left when nothing is compared: one way, the framework's own starting weights and batches, at most 20 epochs with a falling rate, and the best weights kept.
 # With the imports of *Set-up*, and your own files (pixels in float32 from 0 to 1, labels as whole numbers) in the place of `data.fashion_mnist()`, this is a program to start from.
 # (It asks the test images a second time, for the number alone: nothing is chosen by it.)
 
@@ -1727,7 +1727,7 @@ _, whole_accuracy = model.evaluate(*held_back, batch_size=2000, verbose=0)
 print(f"test accuracy {whole_accuracy:.3f}")
 
 # %% [markdown]
-# From other starting weights, another split and another order, within "give or take" as good as the lesson's.
+# From other starting weights and in another order (in PyTorch with another split, too), within "give or take" as good as the lesson's.
 
 # %% tags=["folded"]
 assert whole_accuracy >= 0.85 or altered

@@ -197,7 +197,7 @@ show({"wavy": [train_wavy[3][..., order] for order in colour_orders]},
 # $$\text{SSIM} = \frac{(2\mu_x\mu_y + c_1)(2\sigma_{xy} + c_2)}{(\mu_x^2 + \mu_y^2 + c_1)(\sigma_x^2 + \sigma_y^2 + c_2)}$$
 #
 # It is 1 for equal pictures; a smear has no $\sigma_{xy}$ and does badly.
-# For unrelated pictures it is about 0, and so it is in the middle of two flags; but at the rim all flags go from white to colour at nearly the same place, and so another flag altogether has .18, below.
+# For unrelated pictures it is about 0, and so it is for the inner parts of two different flags; but at the rim all flags go from white to colour at nearly the same place, and so another flag altogether has .18, below.
 # The constants $.01^2$ and $.03^2$ are the paper's, and keep the quotient quiet where there is nothing to see.
 
 # %%
@@ -243,7 +243,7 @@ report("the mean flat flag", mean_flag, test_flat)
 # $$y = x + m\,(c - x)$$
 #
 # Where the mask is 0 the input stays, where it is 1 the paint covers it.
-# The bias of the mask starts at −2, and $\sigma(-2) = .12$: at first it hardly touches the picture.
+# The bias of the mask starts at −2, and the sigmoid of −2 is .12: at first it hardly touches the picture.
 # In return we get a picture of *where it paints*.
 #
 # Inside is what you know: a convolution with stride 2 down to 16 × 16, two residual blocks (with bridges: lesson 6), a transposed convolution back (lesson 11).
@@ -676,11 +676,13 @@ def to_tensors(wavy, flat, slots, *coins):
 #
 # 1. **Look right**: $(D_F(F(x)) - 1)^2$.
 #    That is lesson 11's wish.
-#    A generator that answers France to everything is caught, for real flags are of all kinds.
-#    But the critic sees the answer and not the question: it can say "this looks like a flat flag", and not "this is the flat version of *this* flag".
+#    A generator that answers France to everything may pass at first, for France is a flag (lesson 11's collapse).
+#    But the critic comes to know that France is mostly forged, for real flags are of all kinds.
+#    The critic sees the answer, though, and not the question: it can say "this looks like a flat flag", and not "this is the flat version of *this* flag".
 #    As long as each flag turns up as often as it should, it may be the answer to any other.
 # 2. **Come back**: $|W(F(x)) - x|$, the **cycle loss**.
 #    Of two flags with one answer, $W$ can bring back one at most; so nothing may get lost on the way.
+#    (It may be hidden: what $W$ needs can travel in patterns too faint for us to see; Chu and others, 2017, arXiv:1712.02950.)
 #    A *consistent* swap comes back, though: Italy for France and France for Italy, and $W$ swaps them once more.
 # 3. **Leave it, if it is flat already**: $|F(y) - y|$, the **identity loss**.
 #    It has nothing to do with cycles; it is to keep the colours.
@@ -958,7 +960,7 @@ show({"wavy": test_wavy[:8], "mask": masks, "translated": painted,
 # The network paints a frame: where the flat flag reaches further than the wavy one, it goes on with the stripes, and it cuts what flutters out.
 # The middle it leaves alone, and with it the stripes that still wave there, and the gloss.
 # White stripes cannot be told from the white background, so their ends are guessed: look at Israel.
-# And the rim is sometimes too gaudy: a critic that sees flags in all colours does not mind.
+# And the rim is sometimes too gaudy; perhaps because a critic that sees flags in all colours minds less (*Try it* 4 takes the recolouring away).
 #
 # And the other way, by the same players:
 
@@ -1087,7 +1089,7 @@ for name, returned in short_returns.items():
 print(f"{'copied':12}{copy_l1:13.4f}{0:17.4f}")
 
 # %% [markdown]
-# Here both quartets without the cycle loss end further from the truth than a copy, the nearest by .006: one seed, one short run.
+# Here both quartets without the cycle loss end further from the truth than a copy, the nearer of the two by .010 in PyTorch (looks alone) and by .006 in Keras (no cycle): one seed, one short run, and which of them is worse differs between the twins.
 # Look inside the flags: there, too, they have painted what these do not have.
 # Such a flag may look right to a critic, and nobody asks what was there before; and the way back, never asked for either, is bad.
 #
@@ -2281,7 +2283,7 @@ def train_with_pairs(wavy, flat, steps):
 #    Where does it paint on a face?
 # 4. Let `recoloured` return the pictures as they are.
 #    What becomes of the held-out flags?
-# 5. `identity_weight = 5.0`: who wins?
+# 5. `identity_weight = 5.0`, the paper's: does the rim still get painted, and is the answer nearer to the truth or further from it?
 #
 # ## Read on
 #

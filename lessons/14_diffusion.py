@@ -189,9 +189,9 @@ assert abs(walked.mean() - signal_rates[half] * grey) < 0.05
 # (Put $x_t$ and $v$ in and multiply out: the mixed terms cancel.)
 # At low levels $v$ is almost the noise, at high levels almost the picture, negative: at each level it asks for what is *not* yet seen.
 #
-# Let a predictor be almost perfect: it answers with the truth, plus an error of a hundredth.
+# Let a predictor be almost perfect: it answers with the truth, plus normal noise with a standard deviation of a hundredth.
 # What picture does each way give back?
-# (The last column: how far off an $\hat\varepsilon$ is that copies its input, as if to say "all of it is noise".)
+# (All three columns hold the mean size of an error, which for that noise is .008. The last: how far off an $\hat\varepsilon$ is that copies its input, as if to say "all of it is noise".)
 
 # %%
 asked = [levels // 4, levels // 2, 9 * levels // 10,
@@ -228,10 +228,15 @@ if as_shipped:
 # Is a hundredth unfair?
 # There even a copy, which has understood nothing, is off by only about a thousandth: the loss asks for no more, and the picture lies in digits that nothing rewards.
 # And there, of all places, sampling begins.
-# The error in $v$ grows at no level: it is multiplied by a sine.
+# The error in $v$ is enlarged at no level: it is multiplied by a sine, which is never above 1.
 #
 # Many programs that predict $\varepsilon$ get away with it: their schedules never reach pure noise; the first ones also took a thousand small steps, each of which trusts the guess a little.
 # Ours does reach it, and a sampler of twenty large steps believes its first guess.
+# And why not ask for the picture itself?
+# There a copy is cheap at the other end: at low levels the input nearly is the picture, and the loss asks for almost nothing just where the details are drawn.
+# (The error of the picture is $\sin\varphi$ times that of $v$; squared, at level 100, that is $.167^2 = .028$.)
+# $v$ asks everywhere for what is not seen.
+#
 # So we ask for $v$.
 # The loss is as simple: a mean squared error.
 #
@@ -335,7 +340,7 @@ print("noisy", noisy.shape, "clock", clock.shape, "labels", labels.shape)
 # ```
 #
 # □ is a block; A to E are the five results that are handed across, and joined where a plus stands.
-# Maps of 28 × 28 have 12 channels, of 14 × 14 twice as many, of 7 × 7 four times.
+# The blocks give maps of 12 channels at 28 × 28, twice as many at 14 × 14, four times at 7 × 7; A, B and D, which convolutions give, have 12, 24 and 24.
 #
 # The blocks are residual, two convolutions whose result is *added* to their input.
 # The clock and the label come in here: both become one vector, the **clue**, and each block adds its own linear function of the clue to every pixel of its maps.
@@ -398,6 +403,10 @@ def starting_weights(seed, channels=channels):
 #
 # The normalisation is **group normalisation** (Wu and He, 2018): mean and variance over a quarter of the channels of *one* picture.
 # Batch normalisation would take them over the batch, and our batches mix levels from hardly noisy to hopeless: what a picture becomes would depend on how noisy its neighbours are.
+# Why not lesson 13's instance normalisation, one channel a group?
+# It takes out again whatever constant is added to a channel, and just that is what a block does with the clue, in front of its second normalisation.
+# In a group of several channels only their common mean goes; what the clue does to one channel against the others stays.
+# (So keep `groups` below `channels`.)
 # The bend is SiLU, $x$ times its sigmoid, a ReLU with a rounded corner.
 
 # %% tags=["pytorch", "network"]
@@ -689,7 +698,7 @@ def learning_rates():
 # %% [markdown]
 # ## Training
 #
-# About a minute on two cores.
+# One to two minutes on two cores.
 
 # %% tags=["pytorch", "nbval-ignore-output"]
 denoiser = build_denoiser(starting_weights(seed)["denoiser"])
@@ -895,7 +904,7 @@ plots.describe("Two garments on the way from noise to picture; below each "
                "noisy picture the guess, which begins as a grey blur.")
 
 # %% [markdown]
-# The belief begins as a smooth, grey average that has an outline already, for the label gives that much; at level 800 it is the garment that it will be, and the rest is detail.
+# The belief begins as a blurred, grey average, still grainy, that has an outline already, for the label gives that much; at level 800 it is the garment that it will be, and the rest is detail.
 # So there is no blur: each answer is an average, but over less and less.
 #
 # One draw of each class:
@@ -1000,7 +1009,7 @@ plots.describe("A coat and a bag, each five times from one noise, "
 # ## How far from photographs?
 #
 # The judge of lesson 11 and its Fréchet distance, here from `tandem.judge`, in NumPy, the same for both twins.
-# Drawing is dear now, so we draw 500, fifty of each class, and hold them against the test photographs.
+# Drawing is dear now, so we draw 500, fifty of each class, and hold them against the 2,000 test photographs.
 # *Variety* is the mean distance of two drawings, as the judge sees them, over that of two photographs; *agreement* is the share of drawings in which it sees the class that was wished for.
 # 500 photographs from the training images are the **floor**: what not even photographs can go below.
 # (A distance from few pictures comes out too large, which is why the floor has to be counted with as many.)
@@ -1336,7 +1345,7 @@ if missing:
 # %% [markdown]
 # Read it with care: the other lessons measured 2,000 drawings, this one 500, which makes its distances a little larger, and times stand on a logarithmic axis.
 # (Lesson 12 draws people, and lesson 13 translates: it is measured against the truth, and has no place here.)
-# The forger of lesson 11 comes to about 3, and so does this run; diffusion trains some three times as long for it, but from a single loss, and is told what to draw.
+# The forger of lesson 11 comes to about 3, and so does this run; diffusion trains two to four times as long for it (in our runs), but from a single loss, and is told what to draw.
 # A part of its variety is guidance, which pulls the classes apart: without it this run had .72, less than the forger.
 # A wider network and half an hour bring the distance below 1.
 # And it pays again with each picture: forty calls of a network, where the others need one, and dearer calls: hundreds of times what the forger takes.
