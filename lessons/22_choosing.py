@@ -693,7 +693,7 @@ verdicts[10] = Verdict("Both have hubs, PyTorch the larger one", UNKNOWN,
 # %% [markdown]
 # C14 joins two networks.
 # GPT-2 is published ([openai/gpt-2](https://github.com/openai/gpt-2)); what we opened in both is a small GPT of our own (lesson 8) and a hub's folder with a tiny BERT (lesson 9, with GELU by tanh).
-# Of DALL·E only one half was ever published ([openai/DALL-E](https://github.com/openai/DALL-E): "the discrete VAE and nothing else", as lesson 15 puts it), so through no hub anybody reaches the half that draws from words.
+# Of DALL·E only one half was ever published ([openai/DALL-E](https://github.com/openai/DALL-E): "the discrete VAE and nothing else", as lesson 15 puts it), so through no hub anybody reaches the half of OpenAI's that draws from words.
 
 # %%
 published = {"GPT-2": True, "DALL·E": False}  # read, not measured
