@@ -256,7 +256,7 @@ print([vocabulary[token] for token in tokens])
 # %% [markdown]
 # ## A picture as sixty-four tokens
 #
-# A transformer could write pixels: 3,072 numbers a picture, 48 times as many as the tokens that we shall need, and attention's work grows with the square of a line's length.
+# A transformer could write pixels: 3,072 numbers a picture, in lines 48 times as long as ours, and attention's work grows with the square of that.
 #
 # Better to compress first.
 # An autoencoder (lesson 10) squeezes the picture to 8 × 8 places; but a transformer that chooses among *tokens* needs, at each place, one of a finite number of **codes** and not a vector of any numbers (which lesson 10 called a code).
@@ -498,7 +498,7 @@ class Tokenizer(keras.Model):
         return self.draw(vectors), codes, loss
 
 # %% [markdown]
-# Its starting weights, shared as always: convolutions as PyTorch starts them, without the biases (lesson 4; but for the two transposed ones, whose fan-in PyTorch counts from the outputs: ours start narrower), and the codebook from N(0, 1), which is how PyTorch starts any embedding.
+# Its starting weights, shared as always: convolutions as PyTorch starts them, without the biases (lesson 4), and the codebook from N(0, 1), which is how PyTorch starts any embedding.
 # (The cell is folded. It draws two tokenizers; the second has no codebook, and its turn comes later.)
 
 # %% tags=["network", "folded"]
@@ -526,7 +526,7 @@ def starting_tokenizers(rng):
             "scalar_tokenizer": starting_tokenizer(rng, 3, codebook=False)}
 
 # %% [markdown]
-# To build one, and its training step, whose loss asks for small squares and small absolute differences: squares alone ask for the mean of all that is possible, which blurs (lesson 10); absolute differences ask for the median, which keeps an edge where more than half of the possibilities have it.
+# To build one, and its training step, whose loss asks for small squares and small absolute differences: squares alone blur edges, as lesson 10 showed.
 
 # %% tags=["pytorch", "network"]
 def build_tokenizer(starting, quantiser):
@@ -1182,8 +1182,8 @@ def nats(words, codes):
 
 # %% [markdown]
 # What does it know of the pictures that it was never shown?
-# We measure `samples` training pictures and up to as many of each kind, of these only such as ask what the kind says.
-# So the scientists are left out, since it has seen them with neither gender, only as *scientist*; and so are four captions that stand word for word in training, since two glyphs share a name.
+# We measure as many training pictures, and of each kind those that ask what the kind says.
+# So the scientists are left out, whom it has seen with no gender at all, and four captions that stand word for word in training, since two glyphs share a name.
 
 # %%
 rng = np.random.default_rng((seed, 16))
@@ -1278,7 +1278,7 @@ class Reader:  # gives the logits of what follows; reads only what is new
 
 # %% [markdown]
 # Choosing, for many lines at once.
-# **Top-k** keeps the `top_k` most likely codes, a **temperature** below 1 sharpens; a uniform number from NumPy decides, so that both notebooks draw alike.
+# **Top-k** keeps the `top_k` most likely codes, **temperature** sharpens; a uniform number from NumPy decides, so that both notebooks draw alike.
 #
 # And one thing is new.
 # A transformer that has read a caption may still follow the picture more than the words: once the first rows look like a face, a face it will be.
@@ -1537,8 +1537,7 @@ for kind, answers in drawings.items():
 #
 # **Hours**: six of eight are right in both with guidance and three without; who knew the hour and guessed the minutes would have four, so eight are too few to say.
 #
-# **A glyph seen in the other style only it does not draw**: its caption told it next to nothing, its drawings are among the farthest from the truth, and of two styles it finds the right one no better than chance.
-# (In the pictures above something of the words comes over, mostly colours; never the thing itself.)
+# **A glyph seen in the other style only it does not draw**: of two styles it finds the right one no better than chance.
 #
 # Guidance raises every pair but gender and job, which it hardly moves (14 to 15 of 72, with more figures of no gender), and in style 35 right ones become 30: with numbers so small, hints and no proof.
 #
@@ -1576,16 +1575,15 @@ print("not in its vocabulary:", *unknown)
 #
 # - **What it was.** The paper (Ramesh and others, 2021) describes a discrete VAE that makes 32 × 32 tokens of a picture, from a list of 8,192, and a transformer of 12 billion parameters that reads up to 256 tokens of text and writes the 1,024 of the picture, trained on 250 million pictures with texts from the internet.
 # - **What was released.** [openai/DALL-E](https://github.com/openai/DALL-E), in PyTorch, holds the discrete VAE and nothing else; the transformer was never published.
-# - **What could be had through Hugging Face** under that name was the work of others: [DALL·E mini](https://huggingface.co/flax-community/dalle-mini), an attempt to replicate it, in JAX and Flax, neither of our two (later [converted to PyTorch](https://github.com/kuprel/min-dalle)), and [ruDALL-E](https://huggingface.co/ai-forever/rudalle-Malevich), another, in PyTorch, with 1.3 billion weights.
-#   Of such replicas the claim would hold.
+# - **What could be had through Hugging Face** under that name was the work of others: [DALL·E mini](https://huggingface.co/flax-community/dalle-mini), an attempt to replicate it, was written in JAX and Flax, neither of our two.
 #
-# **The verdict: of OpenAI's DALL·E the claim is false.**
-# One half can be had, in PyTorch, from its makers; the half that draws from words was never published, so nobody can have it.
+# **The verdict: of DALL·E the claim is false.**
+# One half can be had, in PyTorch, from its makers; the half that draws from words, by nobody.
 # GPT-2 was published and can be had for both (lesson 8).
 #
 # ## The twin check *(optional)*
 #
-# The record holds the three trainings, the logits of the shipped transformer, what it knows of each kind, and some of the codes that it drew (every seventh of 24 drawings).
+# The record holds the three trainings, the logits of the shipped transformer, what it knows of each kind, and the codes that it drew.
 
 # %%
 checkpoint = data.SHA256["emoji_dalle.safetensors"][:8]
@@ -1648,7 +1646,7 @@ if as_shipped and twin:
 # %% [markdown] tags=["tensorflow"]
 # | | Keras / TensorFlow | PyTorch | why it matters |
 # |---|---|---|---|
-# | gradient of rounding | `None` | zeros | nothing before it learns; Keras' optimizer warns, PyTorch says nothing |
+# | gradient of rounding | `None` | zeros | nothing before it learns: silent there |
 # | forwards this, backwards that | `tf.stop_gradient` | `.detach()` | straight-through |
 # | gradient of the codebook | `IndexedSlices`: made dense before Adam | dense | else Adam squares each choice of a code, not their sum (lesson 8) |
 # | arrays that are no weights | NumPy constants, cast to the layer's type | `register_buffer`: they follow `.to(device)` | device; type |
@@ -2712,8 +2710,8 @@ def surprise(painter, codes, captions):
 # - Rounding has no gradient of use; straight-through rounds forwards and looks away backwards.
 # - A codebook that learns from what is chosen can collapse, because what is not chosen never learns; FSQ rounds a few numbers instead, and has no list that could die out.
 # - Words and a picture's tokens in one line make text-to-image a thing that the GPT of lesson 8 can do; a cache and many lines at once make it quick.
-# - Guidance weighs the caption against what would be drawn anyway; top-k cuts off what is unlikely, and a temperature below 1 makes it rarer; none of the three teaches the network anything.
-# - Whether a text-to-image model composes is seen where both words of a new pair are right in one picture, against a rival that knows one and guesses the other; one word alone can be recalled.
+# - Guidance weighs the caption against what would be drawn anyway; top-k and temperature cut off what is unlikely; neither teaches the network anything.
+# - Whether a text-to-image model composes shows where both words of a new pair are right in one picture, against a rival that knows one and guesses the other; one word alone can be recalled.
 # - Ours puts tones on figures and colours on shapes, in more than half of its drawings; jobs it recalls, and gender and style it does not carry over.
 # - Twins part in float32, and at a quantiser's borders all the more; in float64 they are the same network.
 #
@@ -2725,7 +2723,7 @@ def surprise(painter, codes, captions):
 # 1. In `starting_tokenizer` give the codebook the spread 0.1 in place of 1.0, and in "Parameters" 2,000 steps to the tokenizers.
 #    Do more codes come into use?
 # 2. `guidance = 1`, `6`, `20` in "Parameters": what becomes of the share of tone and figure, and of the difference from the truth?
-# 3. Draw caption number `n`, any of them, 24 times: `draw(np.repeat(caption_tokens[[n]], 24, axis=0), temperature=0.3)`, and at 1 and 1.5.
+# 3. Draw one caption 24 times (`draw(np.repeat(caption_tokens[[n]], 24, axis=0))`), at temperature 0.3, 1 and 1.5.
 # 4. Write wishes of your own in "What it cannot do": words of the vocabulary, at most seven after the style.
 #    Find one that works, and one like it that does not.
 # 5. Hide the style alone (token 1 in its place).

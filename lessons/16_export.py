@@ -18,7 +18,7 @@
 #
 # **You will learn** what each file keeps and what it silently leaves behind; what opening a stranger's file may run; how to export for any batch size; and what is left of the difference between two frameworks once both have written ONNX.
 #
-# **You need** the training loop of lesson 2, batch normalisation and the question why two twins part (lesson 4), and the convolution of lesson 6.
+# **You need** the training loop of lesson 2, the question of lesson 4 why two twins part, and the convolution of lesson 6.
 
 # %% [markdown]
 # ## Set-up
@@ -455,8 +455,7 @@ if as_shipped:
 
 # %% [markdown]
 # This is the worst kind of bug.
-# It does not crash, and it does not look broken: most answers are still right.
-# At 255 times the input the network's shifts (biases, batch normalisation's) hardly count any more; without them it is proportional to its input, so it answers as a network that has lost its shifts would at any brightness, only far more surely.
+# It does not crash, and it does not look broken: most answers are still right, because at 255 times the input the network's shifts (biases, batch normalisation's) hardly count any more, and all the rest is proportional to its input and keeps the order of the logits.
 # But it costs several points of accuracy (6 to 13 in our runs), and nearly **every** answer now claims to be certain.
 # (Scaled, the mean confidence is close to the share of right answers, as it should be.)
 # Here are images that were right before:
@@ -545,7 +544,7 @@ def new_process(script):
 
 # %% [markdown]
 # A script leaves its answers to `images.npy` in one file for each format that it tries.
-# Where a format could have fixed the batch, it asks for the first image alone and then for the other 199, two numbers that none of the files opened there was made with.
+# Where a format could have fixed the batch, it asks for the first image alone and then for the other 199: no example of ours has 1 or 199.
 # The next function compares them with ours, and keeps what we learn about a format for the end of the lesson:
 
 # %%
@@ -602,7 +601,7 @@ print(f"\nThe checkpoint is {ratio:.1f} times as large as this file.")
 # Saving `network.parameters()` instead would lose them without a word.
 #
 # `torch.save` writes a zip archive: a pickle that describes the objects, and the tensors' raw bytes.
-# **safetensors** is an alternative that can hold tensors and nothing else (two names for the same memory, as where two layers share weights, it refuses: `safetensors.torch.save_model` saves such a network).
+# **safetensors** is an alternative that can hold tensors and nothing else (for shared tensors: `save_model`).
 # This is how its file begins, read without any library: the length of a JSON text, the text (of each tensor its type, its shape, and from which byte to which it lies), and then only numbers.
 
 # %% tags=["tensorflow"]
@@ -615,7 +614,7 @@ for weight in network.weights:
 # Twelve entries, eight of them trained.
 # The other four are batch normalisation's averages, which `network.trainable_weights` would lose without a word.
 #
-# `save_weights` writes HDF5 (an old format of science for named arrays in folders within one file), where the path says a layer's kind and position (`layers/conv2d_1/vars/0`), and its name is a note beside it.
+# `save_weights` writes HDF5, where the path says a layer's kind and position (`layers/conv2d_1/vars/0`), and its name is a note beside it.
 # **safetensors** is an alternative that can hold arrays and nothing else; we give it the paths printed above as names.
 # Keras has no function for it and needs none: the file takes a dictionary of NumPy arrays.
 # This is how it begins, read without any library: the length of a JSON text, the text (of each array its type, its shape, and from which byte to which it lies), and then only numbers.
@@ -753,7 +752,7 @@ _ = torch.load(folder / "stranger.pt", weights_only=False)
 # %% [markdown] tags=["pytorch"]
 # It could as well have been a function that deletes your files: a pickle is a small program, and reading it means running it.
 # Since PyTorch 2.6 `torch.load` refuses, because `weights_only=True` is the default: only tensors, plain containers, numbers and classes on an allow-list are made.
-# Which names outside that list a file asks for can also be found out without running it:
+# The names that a file asks for can also be read without opening it:
 
 # %% tags=["pytorch"]
 try:
@@ -817,7 +816,7 @@ with torch.serialization.safe_globals(
 
 # %% [markdown] tags=["pytorch"]
 # Refused, like the surprise: `Program` is no tensor.
-# `safe_globals` allows what we list, for the length of a `with`, and nothing else: all five classes that the file names, and PyTorch does not trust by itself, have to be in the list.
+# `safe_globals` allows what we list, for the length of a `with`, and nothing else: all five classes that the file names have to be in the list.
 # In a new process, with the check switched off because we wrote the file ourselves:
 
 # %% tags=["pytorch"]
@@ -1113,7 +1112,7 @@ session = onnxruntime.InferenceSession(file, **on_cpu)
 print(session.get_inputs()[0].shape, session.get_inputs()[0].type)
 
 # %% [markdown] tags=["pytorch"]
-# **Watch out:** `torch.export` exports training mode as it stands, `torch.onnx.export` by halves only.
+# **Watch out:** training mode is not exported here as it stands, as in `torch.export`, but by halves.
 # Two layers that leave ones as they are when they do not train, exported while they do:
 
 # %% tags=["pytorch"]
@@ -1304,9 +1303,8 @@ for name, content in sorted(onnx_files.items()):
 
 # %% [markdown]
 # Neither has a batch normalisation: both exporters multiplied its scale into the weights of the convolution before it (before training, its shift is zero).
-# ONNX keeps channels before height and width, as PyTorch does; what tf2onnx, the package through which Keras exports, has to turn for that it cancels where it can.
-# One `Transpose` is left in each file, before the dense layer, since the 400 values are wanted in the order height, width, channel: PyTorch's network turns the map itself.
-# Nearly all that TensorFlow's file has more is Keras' `Flatten`, which works out the batch size while it runs.
+# ONNX keeps channels before height and width, as PyTorch does; what tf2onnx has to turn for that it cancels where it can, and one `Transpose` is left in each file, before the dense layer.
+# Most of the other nodes of TensorFlow's file are Keras' `Flatten`, which works out the batch size while it runs.
 
 # %% [markdown]
 # ## All formats side by side
@@ -1333,7 +1331,7 @@ paths = {
 }
 
 # %% [markdown]
-# A SavedModel (Keras) is a folder, so its files are added up.
+# A SavedModel is a folder, so its files are added up.
 
 # %% tags=["nbval-ignore-output"]
 def kilobytes(path):
@@ -1361,12 +1359,12 @@ plots.bars(times, "Without a framework to start,\nthe answer comes at once"
 
 # %% [markdown] tags=["tensorflow"]
 # (The two formats of weights were read by one process, and so were the two `.keras` files, so they share its time.)
-# A SavedModel weighs six times its numbers, a `.keras` file over three times, even the weights alone in HDF5 two and a half times; safetensors hardly more.
+# A `.keras` file and a SavedModel weigh several times their numbers, safetensors hardly more.
 # Most of that is wrapping, which a large network does not notice; but Keras' `export` also stores every number twice, at any size, because it lists the variables twice.
 # (`tf.saved_model.save` stores them once.)
 
 # %% [markdown]
-# The seconds are those of a start, in which importing a framework is most of the work; only PyTorch's `.pt2` takes longer to be opened than that.
+# The seconds are those of a start, in which importing a framework is most of the work.
 # What an answer takes in a process that stays up is measured in lesson 19.
 
 # %% [markdown]
@@ -1459,7 +1457,7 @@ if twin:
 # | what opening may run | refused by `weights_only=True`; `safe_globals` lets listed classes through | in `.keras` refused by `safe_mode=True`; a SavedModel is a program | both are defaults: leave them |
 # | program | `torch.export`, one `.pt2` file | `export`, a SavedModel folder with the endpoint `serving_default`; as Keras writes it, it holds every weight twice | neither needs our code |
 # | batch | fixed unless `dynamic_shapes`; the example needs 2 images | open unless `input_signature` fixes it | opposite defaults |
-# | training mode | exported as it stands, to ONNX by halves: call `.eval()` | exported for inference, unless a `call` of yours has `training=True` by default | exported in training mode, a `.pt2`'s answers depend on the rest of the batch; in an ONNX file dropout goes on dropping |
+# | training mode | exported as it stands, to ONNX by halves: call `.eval()` | exported for inference, unless a `call` of yours has `training=True` by default | an export in training mode gives answers that depend on the rest of the batch |
 # | in the file | the example; source lines and paths | nothing of the kind found; bytes that change from export to export | privacy; reproducible builds |
 # | ONNX | 13 nodes, channels first as in ONNX | 20 nodes (21 once trained: the bias), channels last turned into first | the same answers to 1e-5 |
 
@@ -2910,7 +2908,6 @@ def accepts(path, images, expected):
 #    Which bars of the size figure grow with the number of weights, and which hardly?
 # 4. Rename the layer `second` to `middle`, but only in the code that is sent to the new process: `.replace('"second"', '"middle"')` (Keras), `.replace("self.second", "self.middle")` (PyTorch).
 #    Which formats notice, and which read the weights by position?
-#    (An assertion stops you at the first that notices: go on by hand from the cell behind it.)
 # 5. Export once more with random bytes as the example (PyTorch), or with a random array as a constant in the program (Keras).
 #    Find them in the file.
 
