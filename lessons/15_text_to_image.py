@@ -256,7 +256,7 @@ print([vocabulary[token] for token in tokens])
 # %% [markdown]
 # ## A picture as sixty-four tokens
 #
-# A transformer could write pixels: 3,072 numbers a picture, in lines 48 times as long as ours, and attention's work grows with the square of that.
+# A transformer could write pixels: 3,072 numbers a picture, 48 times the tokens that we shall need, and attention's work grows with the square of a line's length.
 #
 # Better to compress first.
 # An autoencoder (lesson 10) squeezes the picture to 8 × 8 places; but a transformer that chooses among *tokens* needs, at each place, one of a finite number of **codes** and not a vector of any numbers (which lesson 10 called a code).
@@ -360,6 +360,7 @@ print("gradient", tape.gradient(loss, three))
 # %% [markdown] tags=["tensorflow"]
 # `None`: TensorFlow defines no gradient for `tf.round`.
 # You see it here, where you ask for this gradient alone; in a network the weights behind the rounding would learn, and Keras' optimizer would only warn that those before it do not.
+# (Our own step below stops with an error instead: it turns each gradient into a tensor, and `None` cannot be turned.)
 # (PyTorch answers zeros, which is right, of no use, and silent.)
 
 # %% [markdown]
@@ -499,6 +500,7 @@ class Tokenizer(keras.Model):
 
 # %% [markdown]
 # Its starting weights, shared as always: convolutions as PyTorch starts them, without the biases (lesson 4), and the codebook from N(0, 1), which is how PyTorch starts any embedding.
+# (The two transposed convolutions start narrower than PyTorch's, by $\sqrt2$ and by 4: it counts their fan-in from the outputs.)
 # (The cell is folded. It draws two tokenizers; the second has no codebook, and its turn comes later.)
 
 # %% tags=["network", "folded"]
@@ -526,7 +528,8 @@ def starting_tokenizers(rng):
             "scalar_tokenizer": starting_tokenizer(rng, 3, codebook=False)}
 
 # %% [markdown]
-# To build one, and its training step, whose loss asks for small squares and small absolute differences: squares alone blur edges, as lesson 10 showed.
+# To build one, and its training step, whose loss asks for small squares and small absolute differences.
+# Squares alone ask for the mean of all that is possible, which blurs (lesson 10); absolute differences ask for the median, which keeps an edge where more than half of the possibilities have it.
 
 # %% tags=["pytorch", "network"]
 def build_tokenizer(starting, quantiser):
@@ -1122,7 +1125,7 @@ for batch in islice(batches(seed), painter_steps):
     painter_losses.append(float(loss))
 
 # %% [markdown]
-# Against what counting knows:
+# Against what counting knows, below which the curve dips after a few steps and stays after some thirty:
 
 # %% tags=["nbval-ignore-output"]
 counted = by_frequency[some_codes].mean()
@@ -1182,8 +1185,8 @@ def nats(words, codes):
 
 # %% [markdown]
 # What does it know of the pictures that it was never shown?
-# We measure as many training pictures, and of each kind those that ask what the kind says.
-# So the scientists are left out, whom it has seen with no gender at all, and four captions that stand word for word in training, since two glyphs share a name.
+# We measure `samples` (72) training pictures and up to as many of each kind, of these only such as ask what the kind says.
+# So the scientists are left out, seen with neither gender and only as *scientist*, and four captions that stand word for word in training, since two glyphs share a name.
 
 # %%
 rng = np.random.default_rng((seed, 16))
@@ -1278,7 +1281,7 @@ class Reader:  # gives the logits of what follows; reads only what is new
 
 # %% [markdown]
 # Choosing, for many lines at once.
-# **Top-k** keeps the `top_k` most likely codes, **temperature** sharpens; a uniform number from NumPy decides, so that both notebooks draw alike.
+# **Top-k** keeps the `top_k` most likely codes, **temperature**, below 1, sharpens; a uniform number from NumPy decides, so that both notebooks draw alike.
 #
 # And one thing is new.
 # A transformer that has read a caption may still follow the picture more than the words: once the first rows look like a face, a face it will be.
@@ -1316,7 +1319,8 @@ def write_codes(reader, words, uniforms, guidance, temperature, top_k):
     return np.stack(codes, axis=1)
 
 # %% [markdown]
-# `draw` takes any number of captions, AT_ONCE at a time:
+# `draw` takes any number of captions, AT_ONCE at a time.
+# The first call's drawings are thrown away (in TensorFlow it builds the two graphs), so that the time printed later is that of drawing:
 
 # %%
 reader = Reader(painter, 2 * AT_ONCE)
@@ -1421,6 +1425,7 @@ def nearest(drawing, numbers):
 # %% [markdown]
 # That is half of a composition: a brown blob could have the right tone.
 # So the other half is asked as well: the figure, among all of that tone; the job, among twenty with that gender and tone; the shape, among all things of that colour; each in that style.
+# (Of a style only one half is asked; caption and pictures below say the rest.)
 
 # %%
 def jobs_like(number):
@@ -1509,6 +1514,7 @@ for way, drawn in drawings["gender × job"].items():
 
 # %% [markdown]
 # And the pictures themselves, kind by kind: above the truth, then our drawing with guidance, then the recaller's answer.
+# (Where no training caption of that style shares another word, as with *bubbles*, the recaller is left with the style alone and answers *man*, the caption with the least else in it: 23 times of the 72.)
 
 # %%
 for kind, answers in drawings.items():
@@ -1537,7 +1543,9 @@ for kind, answers in drawings.items():
 #
 # **Hours**: six of eight are right in both with guidance and three without; who knew the hour and guessed the minutes would have four, so eight are too few to say.
 #
-# **A glyph seen in the other style only it does not draw**: of two styles it finds the right one no better than chance.
+# **A glyph seen in the other style only it does not draw.**
+# Its caption tells it next to nothing (3.20 nats without, 3.16 with), its drawings are the farthest from the truth (0.146), and of two styles it finds the right one no better than chance.
+# In the pictures something of the words comes over, mostly colours, such as blue for the bubbles; never the thing itself.
 #
 # Guidance raises every pair but gender and job, which it hardly moves (14 to 15 of 72, with more figures of no gender), and in style 35 right ones become 30: with numbers so small, hints and no proof.
 #
@@ -1575,15 +1583,16 @@ print("not in its vocabulary:", *unknown)
 #
 # - **What it was.** The paper (Ramesh and others, 2021) describes a discrete VAE that makes 32 × 32 tokens of a picture, from a list of 8,192, and a transformer of 12 billion parameters that reads up to 256 tokens of text and writes the 1,024 of the picture, trained on 250 million pictures with texts from the internet.
 # - **What was released.** [openai/DALL-E](https://github.com/openai/DALL-E), in PyTorch, holds the discrete VAE and nothing else; the transformer was never published.
-# - **What could be had through Hugging Face** under that name was the work of others: [DALL·E mini](https://huggingface.co/flax-community/dalle-mini), an attempt to replicate it, was written in JAX and Flax, neither of our two.
+# - **What could be had through Hugging Face** under that name was the work of others: [DALL·E mini](https://huggingface.co/flax-community/dalle-mini), an attempt to replicate it, in JAX and Flax (later [converted to PyTorch](https://github.com/kuprel/min-dalle)), and [ruDALL-E](https://huggingface.co/ai-forever/rudalle-Malevich), another, in PyTorch, with 1.3 billion parameters.
+#   Of such replicas the claim would hold.
 #
-# **The verdict: of DALL·E the claim is false.**
-# One half can be had, in PyTorch, from its makers; the half that draws from words, by nobody.
+# **The verdict: of OpenAI's DALL·E the claim is false.**
+# One half can be had, in PyTorch, from its makers; the half that draws from words was never published, so nobody can have it.
 # GPT-2 was published and can be had for both (lesson 8).
 #
 # ## The twin check *(optional)*
 #
-# The record holds the three trainings, the logits of the shipped transformer, what it knows of each kind, and the codes that it drew.
+# The record holds the three trainings, the logits of the shipped transformer, what it knows of each kind and draws right of it, and every seventh code of 24 drawings (of tones).
 
 # %%
 checkpoint = data.SHA256["emoji_dalle.safetensors"][:8]
@@ -1611,7 +1620,7 @@ if twin:
     assert apart < 1e-3 and same > 0.9
 
 # %% [markdown]
-# The same file, the same logits, NumPy's uniform numbers: the same pictures, but for a code whose draw falls on a border, after which its picture goes another way (so it went with one clock: its minutes are right in one notebook only).
+# The same file, the same logits, NumPy's uniform numbers: the same pictures, but for a code whose draw falls on a border, after which its picture goes another way (so it went, outside these 24, with one clock: its minutes are right in one notebook only).
 #
 # And the networks that each notebook trained for itself:
 
@@ -1627,7 +1636,8 @@ if as_shipped and twin:
 # With the lesson's values and both records, the first losses agree in six digits.
 # Then all three part.
 # Float32 sums are added up in another order, and training makes small differences grow (lesson 4).
-# A quantiser adds to that: a vector near the border of two codes is rounded to one of them here and to the other there, and a different code is not a small difference.
+# In the two tokenizers the quantiser adds to that: a vector near the border of two codes is rounded to one of them here and to the other there, and a different code is not a small difference.
+# (The transformer meets no border here: it reads the shipped tokenizer's codes, the same in both notebooks.)
 # In float64 no border divides the twins: `python -m tandem proof 15` trains all three for 100 steps, the transformer on the codes of the tokenizer beside it, and says how far their losses are apart.
 #
 # ## What differs
@@ -1635,7 +1645,7 @@ if as_shipped and twin:
 # %% [markdown] tags=["pytorch"]
 # | | PyTorch | Keras / TensorFlow | why it matters |
 # |---|---|---|---|
-# | gradient of rounding | zeros | `None` | nothing before it learns: silent here |
+# | gradient of rounding | zeros | `None` | nothing before it learns; PyTorch says nothing, Keras' optimizer warns |
 # | forwards this, backwards that | `.detach()` | `tf.stop_gradient` | straight-through |
 # | gradient of the codebook | dense | `IndexedSlices`: made dense before Adam | else Adam squares each choice of a code, not their sum (lesson 8) |
 # | arrays that are no weights | `register_buffer`: they follow `.to(device)` | NumPy constants, cast to the layer's type | device; type |
@@ -1646,7 +1656,7 @@ if as_shipped and twin:
 # %% [markdown] tags=["tensorflow"]
 # | | Keras / TensorFlow | PyTorch | why it matters |
 # |---|---|---|---|
-# | gradient of rounding | `None` | zeros | nothing before it learns: silent there |
+# | gradient of rounding | `None` | zeros | nothing before it learns; Keras' optimizer warns, PyTorch says nothing |
 # | forwards this, backwards that | `tf.stop_gradient` | `.detach()` | straight-through |
 # | gradient of the codebook | `IndexedSlices`: made dense before Adam | dense | else Adam squares each choice of a code, not their sum (lesson 8) |
 # | arrays that are no weights | NumPy constants, cast to the layer's type | `register_buffer`: they follow `.to(device)` | device; type |
@@ -2461,7 +2471,7 @@ def encode_scalars(latents, levels):
 # A network that knows how likely a picture is after a caption can also be asked the other way: *which of these captions belongs to this picture?*
 # The one after which the picture is least surprising.
 #
-# Write `surprise(painter, codes, captions)`: `codes` are the 64 of one picture, `captions` an array (n, 8) of candidates as tokens, and the answer is an array (n,): the mean loss in nats a code of this picture after each caption.
+# Write `surprise(painter, codes, captions)`: `codes` (NumPy) are the 64 of one picture, `captions` an array (n, 8) of candidates as tokens, and the answer is a NumPy array (n,), no tensor: the mean loss in nats a code of this picture after each caption.
 # All candidates go through the network at once, and `codes` and `captions` stay as they are.
 
 # %% tags=["classroom", "folded"]
@@ -2527,7 +2537,8 @@ for number, picture in zip(asked, codes_of_numbers(candidates[asked])):
     given = surprise(counted, picture, words)
     kind, shape = type(given).__name__, np.shape(given)
     assert kind == "ndarray" and shape == (len(candidates),), (
-        f"an array of {len(candidates)} numbers, not a {kind}, {shape}")
+        f"a NumPy array of shape ({len(candidates)},) is wanted, not "
+        f"{kind} of shape {shape}")
     assert np.array_equal(picture, before), "leave `codes` as they are"
     assert np.ptp(given) > 0, "all captions alike: average the 64 only"
     wanted = [surprise_of_one(one, picture) for one in candidates[:6]]
@@ -2710,8 +2721,8 @@ def surprise(painter, codes, captions):
 # - Rounding has no gradient of use; straight-through rounds forwards and looks away backwards.
 # - A codebook that learns from what is chosen can collapse, because what is not chosen never learns; FSQ rounds a few numbers instead, and has no list that could die out.
 # - Words and a picture's tokens in one line make text-to-image a thing that the GPT of lesson 8 can do; a cache and many lines at once make it quick.
-# - Guidance weighs the caption against what would be drawn anyway; top-k and temperature cut off what is unlikely; neither teaches the network anything.
-# - Whether a text-to-image model composes shows where both words of a new pair are right in one picture, against a rival that knows one and guesses the other; one word alone can be recalled.
+# - Guidance weighs the caption against what would be drawn anyway; top-k cuts off what is unlikely, and a temperature below 1 makes it rarer; none of the three teaches the network anything.
+# - Whether a text-to-image model composes is seen where both words of a new pair are right in one picture, against a rival that knows one and guesses the other; one word alone can be recalled.
 # - Ours puts tones on figures and colours on shapes, in more than half of its drawings; jobs it recalls, and gender and style it does not carry over.
 # - Twins part in float32, and at a quantiser's borders all the more; in float64 they are the same network.
 #
@@ -2723,7 +2734,7 @@ def surprise(painter, codes, captions):
 # 1. In `starting_tokenizer` give the codebook the spread 0.1 in place of 1.0, and in "Parameters" 2,000 steps to the tokenizers.
 #    Do more codes come into use?
 # 2. `guidance = 1`, `6`, `20` in "Parameters": what becomes of the share of tone and figure, and of the difference from the truth?
-# 3. Draw one caption 24 times (`draw(np.repeat(caption_tokens[[n]], 24, axis=0))`), at temperature 0.3, 1 and 1.5.
+# 3. Draw caption number `n` (any from 0 to 6,353) 24 times, `draw(np.repeat(caption_tokens[[n]], 24, axis=0), temperature=0.3)`, and again at 1 and at 1.5.
 # 4. Write wishes of your own in "What it cannot do": words of the vocabulary, at most seven after the style.
 #    Find one that works, and one like it that does not.
 # 5. Hide the style alone (token 1 in its place).
