@@ -1,5 +1,5 @@
 # ---
-# minutes: {read: 55, run: 1, exercises: 35}
+# minutes: {read: 55, run: 1, exercises: 45}
 # seconds: 60
 # memory_mb: 1150
 # needs: []
@@ -13,7 +13,7 @@
 #
 # - **You will build** an autoencoder, and a variational autoencoder (a VAE) with its two-term loss.
 # - **You will learn** what a bottleneck keeps; why a plain autoencoder does not draw from noise; how a gradient gets through a random draw; what the second term costs and what happens when it costs too much; why such drawings are blurred.
-# - **You need** lesson 2 (training).
+# - **You need** lesson 2 (training; in Keras also its optional way 4, the Functional API).
 
 # %% [markdown]
 # Every network so far answered a question about what it was given.
@@ -88,7 +88,7 @@ as_shipped = parameters_used["as_shipped"]
 # %% [markdown]
 # ## Photographs, and noise for later
 #
-# 28 × 28 pixels, from 0 (black) to 1 (white); the labels stay aside, no network of this lesson sees one.
+# 10,000 photographs to train with and 2,000 to test with: 28 × 28 pixels, from 0 (black) to 1 (white); the labels stay aside, no network of this lesson sees one.
 # Each batch brings noise along, sixteen numbers a photograph.
 # The first network is not given it, the second will need it, and it comes from NumPy, so that the twins are given the same.
 
@@ -245,7 +245,7 @@ def autoencoder_step(autoencoder, optimizer, images):
 # Exchanged, this one does not complain: it takes the photograph for logits.
 
 # %% [markdown] tags=["tensorflow"]
-# **Watch out:** Keras' losses take (target, prediction), PyTorch's take (prediction, target).
+# **Watch out:** Keras' losses take (target, prediction), those of `tf.nn` (labels, logits), PyTorch's (prediction, target).
 # Exchanged, a loss does not complain: it takes the photograph for logits.
 # So we write the names.
 
@@ -373,7 +373,7 @@ print(f"each number of the codes deviates by {deviations.min():.1f} to "
 
 # %% [markdown]
 # All sixteen numbers are in use, each of them at least twice as wide as our noise; nor is zero the middle of each.
-# One at a time, as in the picture, our noise lies where codes are commonest; but hardly any photograph has all sixteen so small at once.
+# Pooled, as in the picture, our noise lies where codes are commonest; but hardly any photograph has all sixteen so near zero at once.
 # The photographs are spread over a wide land; all our noise falls on one small patch of it, and no loss asked how that patch should look.
 #
 # Of course we could measure the codes and draw from where they lie: at the end we do, and there will be a surprise.
@@ -443,6 +443,8 @@ print("and it is", gradient.tolist())
 #
 # **Watch out:** in a VAE, neither stops with an error, as the decoder and the second term of the loss (below) still have gradients.
 # The encoder then learns from that term alone, and hears nothing of the picture.
+#
+# The cure is to take the chance out of the network.
 
 # %% tags=["tensorflow"]
 mean, deviation = tf.Variable(tf.zeros(3)), tf.Variable(tf.ones(3))
@@ -459,12 +461,14 @@ print("tf.random.normal has the gradient ", gradient.numpy().tolist())
 # Inside, it draws from a *standard* normal distribution, multiplies by the deviation and adds the mean.
 #
 # **Watch out:** PyTorch's `torch.normal(mean, deviation)` looks like its twin, and its gradient is zero, always.
-# Inside `@tf.function`, NumPy's draw stops with an error.
-# Run eagerly it does not, nor does `torch.normal`: the decoder and the second term of the loss (below) still have gradients.
+# Run eagerly, NumPy's draw raises no error, nor does `torch.normal`: the decoder and the second term of the loss (below) still have gradients.
 # The encoder then learns from that term alone, and hears nothing of the picture.
+# Inside `@tf.function`, a draw of NumPy's that is handed tensors does stop.
+# One that is not, such as `np.random.standard_normal(16)`, happens once, while the graph is traced (lesson 3): each step then gets the same noise.
+#
+# Let us do by hand what `tf.random.normal` does inside, and take the chance out of the network: then NumPy can draw it, the same for both twins.
 
 # %% [markdown]
-# The cure is to take the chance out of the network.
 # Every normal draw is a standard normal one, stretched and moved:
 #
 # $$z = \mu + \sigma \cdot \varepsilon, \qquad \varepsilon \sim N(0, 1)$$
@@ -490,9 +494,6 @@ print("by the deviation:", gradients[1].numpy().tolist())
 
 # %% [markdown] tags=["pytorch"]
 # (`torch.distributions` has it ready: `rsample()`, where the r is for reparameterised.)
-
-# %% [markdown] tags=["tensorflow"]
-# (So `tf.random.normal` inside the network would do, if both twins could draw the same.)
 
 # %% [markdown]
 # The network has two output layers for its cloud, called **heads** (no relation of lesson 8's).
@@ -548,6 +549,7 @@ def build_vae(starting):
 # Then every cloud is a point again.
 # So small clouds have to cost something, and far ones too.
 # The price is the **Kullback–Leibler divergence** (KL) from the cloud to the standard normal distribution, from which we want to draw in the end.
+# (That is the **prior**: what is believed of a code before its photograph is seen. The cloud stands for the **posterior**, the belief after.)
 # For one number of the code it has a closed form:
 #
 # $$\text{KL} = \tfrac12 \bigl(\mu^2 + \sigma^2 - 1 - \log \sigma^2\bigr)$$
@@ -558,6 +560,7 @@ def build_vae(starting):
 rng = np.random.default_rng(seed)
 for mu, sigma in ((0, 1), (0, 0.1), (2, 1), (2, 0.1)):
     z = mu + sigma * rng.standard_normal(100_000)
+    # both without log(2π) / 2, which cancels
     log_q = -((z - mu) / sigma) ** 2 / 2 - np.log(sigma)
     log_p = -(z**2) / 2
     formula = (mu**2 + sigma**2 - 1 - np.log(sigma**2)) / 2
@@ -572,6 +575,8 @@ for mu, sigma in ((0, 1), (0, 0.1), (2, 1), (2, 0.1)):
 # The loss of the VAE adds the two terms, reconstruction and price:
 #
 # $$\text{loss} = \underbrace{\mathbb{E}_{z \sim q}\bigl[-\log p(x \mid z)\bigr]}_{\text{reconstruction}} + w \cdot \underbrace{\textstyle\sum_j \text{KL}_j}_{\text{price}}$$
+#
+# ($\mathbb{E}_{z \sim q}$ is the mean over draws from the cloud. We take one draw for each photograph and step; on average, its gradient is the right one.)
 #
 # What do the two add up to?
 # Draw $z$ from noise and let the decoder paint: $p(x)$ is the probability that it then paints $x$ (stretched for grey pixels, as before).
@@ -780,7 +785,7 @@ if as_shipped:
 # At 4, eleven of the sixteen are below our line: their clouds are all but the standard normal distribution, whatever the photograph.
 # So the price sets the size of the VAE's bottleneck; the plain autoencoder, as we saw, uses all sixteen.
 # At 64 nothing is worth its price: the code says nothing at all.
-# That is **posterior collapse**: $q$, the "posterior", has collapsed onto the noise.
+# That is **posterior collapse**: $q$, in the posterior's place, has collapsed onto the prior.
 # The same photographs through each:
 
 # %%
@@ -817,7 +822,7 @@ print(f"by default {as_it_comes:.3f}, ours {ours:.1f}: "
 images, noise = to_tensors(*next(batches(seed)))
 logits, _, _ = vae([images, noise])
 default = keras.losses.BinaryCrossentropy(from_logits=True)
-as_it_comes = float(default(images, logits))
+as_it_comes = float(default(y_true=images, y_pred=logits))
 ours = float(reconstruction_loss(logits, images))
 print(f"by default {as_it_comes:.3f}, ours {ours:.1f}: "
       f"{ours / as_it_comes:.0f} times as much")
@@ -839,7 +844,7 @@ plots.images(np.concatenate([test_images[:10], same_picture]),
              "Ten photographs, and the mistaken VAE's reconstructions")
 
 # %% [markdown]
-# No error is raised, and every picture is the one that weight 64 gave.
+# No error is raised, and every photograph gives one and the same picture (flatter than at weight 64, after two epochs instead of ten).
 # When a VAE draws the mean picture, look at the KL first: is it zero?
 # Then look for a mean where a sum should be.
 # (Collapse also comes uninvited where the decoder is strong enough to do without the code; the usual cure is to begin with a small weight and raise it.)
@@ -930,7 +935,7 @@ plots.describe("Three rows of ten pictures between a pullover and trousers: "
 # ## The bill
 #
 # We owe you an answer: what if one *measures* the plain autoencoder's codes?
-# Take their mean and covariance, draw from that normal distribution, decode.
+# Take their mean and covariance (how the sixteen vary, each and together; `spread`, under PCA, was one), draw from that normal distribution, decode.
 # To be fair, the same for the VAE, whose codes spread by their clouds, too:
 
 # %%
@@ -985,7 +990,7 @@ if as_shipped:
 #
 # What did the VAE give, then?
 # Its codes lie where we *decided* before training: nothing has to be measured afterwards.
-# Its loss is a bound in nats, by which models can be compared.
+# Its loss is a bound in nats, by which models with the same pixel loss can be compared.
 # Today's large image generators take something of both: an autoencoder with a very small KL weight, and, in the place of the fitted normal distribution, a second network that learns where the codes lie (Rombach and others, 2022).
 # Lesson 15 builds a relative: codes that are picked from a list, and a transformer that learns which follow each other.
 #
@@ -1038,7 +1043,7 @@ parameter_count = sum(values.numel() for values in vae.parameters())
 parameter_count = vae.count_params()
 
 # %% [markdown]
-# Terms, errors and distances, against the record that the twin left behind.
+# Terms, errors and distances, against the record that the twin left behind (last column: the relative difference).
 # (Lesson 14 will ask how long training and a drawing take.)
 
 # %% tags=["nbval-ignore-output"]
@@ -1061,11 +1066,14 @@ mine = records.save(
 twin = records.load("10_autoencoder", other, parameters_used)
 plots.twins(mine, twin, window=10)
 print(records.compare(mine, twin))
+if twin:
+    theirs = twin["scores"]["active_numbers"]
+    print(f"active numbers: {active}; {FRAMEWORK_NAMES[other]}: {theirs}")
 
 # %% [markdown]
 # In our runs of the two, the first losses agreed to seven digits; 780 steps later the reconstructions were some thousandths of their size apart, and the KL a few hundredths.
 # It began as rounding, grew within the first dozens of steps, and then stayed level.
-# The codes are less alike: at weight 1 PyTorch counted 13 active numbers, TensorFlow 15; with so many close to our line, the count is no firm measure.
+# The codes are less alike: at weight 1 PyTorch counted 13 active numbers, TensorFlow 15 (last line); with so many close to our line, the count is no firm measure.
 #
 # In float64 (`python -m tandem proof 10`) both networks' losses agree over 100 steps to a part in $10^{10}$ or better.
 
@@ -1133,24 +1141,27 @@ plots.images(drawn.numpy(force=True).reshape(-1, 28, 28), "The whole program")
 class Cloud(layers.Layer):
     """Draws a point of the cloud, and has the loss pay for it."""
 
-    def __init__(self):
-        super().__init__()
-        self.seed = keras.random.SeedGenerator(0)
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.seed_generator = keras.random.SeedGenerator(0)
 
     def call(self, mean, log_variance):
         paid = keras.ops.exp(log_variance) + mean**2 - 1 - log_variance
         self.add_loss(keras.ops.mean(keras.ops.sum(paid, axis=1)) / 2)
-        noise = keras.random.normal(keras.ops.shape(mean), seed=self.seed)
+        noise = keras.random.normal(keras.ops.shape(mean),
+                                    seed=self.seed_generator)
         return mean + keras.ops.exp(log_variance / 2) * noise
 
 
 def pixel_loss(images, logits):
-    by_pixel = tf.nn.sigmoid_cross_entropy_with_logits(
-        labels=images, logits=logits)
+    by_pixel = keras.ops.binary_crossentropy(
+        target=images, output=logits, from_logits=True)
     return keras.ops.sum(by_pixel, axis=1)
 
 # %% [markdown] tags=["tensorflow"]
-# In Keras a layer may add to the loss (`add_loss`); the rest is a model that `fit` can train:
+# In Keras a layer may add to the loss: `fit` adds what `add_loss` was given as it is, so `Cloud` averages itself; what `pixel_loss` returns, one number a photograph, is averaged by `fit`.
+# (`keras.losses.BinaryCrossentropy(from_logits=True)` in its place would be the bug above. And `Cloud` draws in `predict`, too.)
+# The rest is a model that `fit` can train:
 
 # %% tags=["tensorflow", "nbval-ignore-output"]
 keras.utils.set_random_seed(0)
@@ -1166,8 +1177,9 @@ whole.compile(optimizer=keras.optimizers.Adam(3e-3), loss=pixel_loss)
 pixels = train_images.reshape(-1, 784)
 whole.fit(pixels, pixels, batch_size=128, epochs=5, verbose=0)
 
-drawn = tf.sigmoid(unfold(keras.random.normal((10, 16), seed=1)))
-plots.images(drawn.numpy().reshape(-1, 28, 28), "The whole program")
+drawn = keras.ops.sigmoid(unfold(keras.random.normal((10, 16), seed=1)))
+drawn = keras.ops.convert_to_numpy(drawn)
+plots.images(drawn.reshape(-1, 28, 28), "The whole program")
 
 # %% [markdown]
 # ## Exercises
@@ -1279,14 +1291,14 @@ def both_terms(w, x, e, power=0.5):
 # Backwards through the same lines:
 
 # %% tags=["classroom", "folded"]
-def sgd_by_hand(w, x, e, priced=1.0, cut=False):
-    """One step, in place. cut: no gradient through the code."""
+def sgd_by_hand(w, x, e, priced=1.0, cut=False, fixed=False):
+    """One step, in place. cut: no gradient through code; fixed: through σ."""
     hidden, mean, log_v, code, unfolded, logits = forward(w, x, e)
     d_logits = (1 / (1 + np.exp(-logits)) - x) / len(x)
     d_unfolded = d_logits @ w["paint"]["kernel"].T * (unfolded > 0)
     d_code = (1 - cut) * d_unfolded @ w["unfold"]["kernel"].T
     d_mean = d_code + priced * mean / len(x)
-    d_log_v = (d_code * e * np.exp(log_v / 2)
+    d_log_v = ((1 - fixed) * d_code * e * np.exp(log_v / 2)
                + priced * (np.exp(log_v) - 1) / len(x)) / 2
     d_hidden = (d_mean @ w["mean"]["kernel"].T
                 + d_log_v @ w["log_variance"]["kernel"].T) * (hidden > 0)
@@ -1311,9 +1323,12 @@ def slips(starting, x, e):
     """Of the first reconstruction, the first KL, the second pair."""
     w = doubled(starting)
     pixels, kl = both_terms(w, x[:50], e[:50])
+    logits = forward(w, x[:50], e[:50])[-1]
+    exchanged = np.logaddexp(0, x[:50]) - logits * x[:50]
     yield {
         "take the sum over pixels, not the mean": pixels / 784,
         "average over the photographs": pixels * 50,
+        "labels and logits are exchanged": exchanged.sum() / 50,
         "the deviation is exp(log_variance / 2)":
             both_terms(w, x[:50], e[:50], 1.0)[0],
         "is the noise added?": both_terms(w, x[:50], 0 * e[:50])[0],
@@ -1334,6 +1349,7 @@ def later_slips(starting, x, e):
         "nothing has moved": None,
         "the KL is not in the loss": {"priced": 0.0},
         "no gradient gets through the draw to the encoder": {"cut": True},
+        "no gradient gets through the draw to log_variance": {"fixed": True},
     }.items():
         w = doubled(starting)
         if options:
@@ -1357,18 +1373,21 @@ def by_numpy(starting, x, e):
 def what_is_wrong(given, wanted, starting, x, e):
     """A sentence; "" where all is as wanted."""
     names = "reconstruction", "KL"
+    otherwise = ("look at the network, at the loss, and whether the noise "
+                 "is the given one")
     for name, number, target, reasons in zip(
             names, given[0], wanted[0], slips(starting, x, e)):
         if not np.isclose(number, target, rtol=1e-4):
             near = [reason for reason, slip in reasons.items()
                     if np.isclose(number, slip, rtol=1e-3)]
             return (f"the first {name} is {target:.4f}, not {number:.4f}: "
-                    f"{(near or ['look at the network and at the loss'])[0]}")
+                    f"{(near or [otherwise])[0]}")
     if not np.allclose(given[1], wanted[1], rtol=1e-4):
         near = [reason for reason, pair in later_slips(starting, x, e).items()
                 if np.allclose(given[1], pair, rtol=1e-5)]
+        further = "look at the update, and at what the gradient goes through"
         return ("the first pair is right, the second is not: "
-                f"{(near or ['look at the update'])[0]}")
+                f"{(near or [further])[0]}")
     wrong = np.flatnonzero(~np.isclose(given, wanted, rtol=1e-4).all(1))
     return "" if not len(wrong) else (
         f"the pairs before are right, but pair {wrong[0] + 1} is not: is "
@@ -1688,6 +1707,101 @@ def learn(starting, images, noise):
             logits = tf.nn.relu(tf.stop_gradient(code) @ w2 + b2) @ w3 + b3
             pixels = tf.reduce_sum(tf.nn.sigmoid_cross_entropy_with_logits(
                 labels=x, logits=logits)) / len(x)
+            kl = mean**2 + tf.exp(log_variance) - 1 - log_variance
+            kl = tf.reduce_sum(kl) / 2 / len(x)
+            loss = pixels + kl
+        for weight, gradient in zip(mine, tape.gradient(loss, mine)):
+            weight.assign_sub(0.001 * gradient)
+        found.append((float(pixels), float(kl)))
+    return found
+
+# %% tags=["pytorch", "wrong"] mistake="cuts the gradient at the deviation"
+def learn(starting, images, noise):
+    mine = [torch.tensor(array, requires_grad=True)
+            for layer in starting.values() for array in layer.values()]
+    w1, b1, wm, bm, wv, bv, w2, b2, w3, b3 = mine
+    sgd, found = torch.optim.SGD(mine, lr=0.001), []
+    for begin in range(0, len(images), 50):
+        x = torch.as_tensor(images[begin : begin + 50]).flatten(1)
+        e = torch.as_tensor(noise[begin : begin + 50])
+        hidden = F.relu(x @ w1 + b1)
+        mean, log_variance = hidden @ wm + bm, hidden @ wv + bv
+        code = mean + torch.exp(log_variance / 2).detach() * e
+        logits = F.relu(code @ w2 + b2) @ w3 + b3
+        pixels = F.binary_cross_entropy_with_logits(
+            logits, x, reduction="sum") / len(x)
+        kl = (mean**2 + log_variance.exp() - 1 - log_variance).sum() / 2
+        kl = kl / len(x)
+        sgd.zero_grad()
+        (pixels + kl).backward()
+        sgd.step()
+        found.append((pixels.item(), kl.item()))
+    return found
+
+# %% tags=["tensorflow", "wrong"] mistake="cuts the gradient at the deviation"
+def learn(starting, images, noise):
+    mine = [tf.Variable(array)
+            for layer in starting.values() for array in layer.values()]
+    w1, b1, wm, bm, wv, bv, w2, b2, w3, b3 = mine
+    found = []
+    for begin in range(0, len(images), 50):
+        x = images[begin : begin + 50].reshape(-1, 784)
+        e = noise[begin : begin + 50]
+        with tf.GradientTape() as tape:
+            hidden = tf.nn.relu(x @ w1 + b1)
+            mean, log_variance = hidden @ wm + bm, hidden @ wv + bv
+            deviation = tf.stop_gradient(tf.exp(log_variance / 2))
+            code = mean + deviation * e
+            logits = tf.nn.relu(code @ w2 + b2) @ w3 + b3
+            pixels = tf.reduce_sum(tf.nn.sigmoid_cross_entropy_with_logits(
+                labels=x, logits=logits)) / len(x)
+            kl = mean**2 + tf.exp(log_variance) - 1 - log_variance
+            kl = tf.reduce_sum(kl) / 2 / len(x)
+            loss = pixels + kl
+        for weight, gradient in zip(mine, tape.gradient(loss, mine)):
+            weight.assign_sub(0.001 * gradient)
+        found.append((float(pixels), float(kl)))
+    return found
+
+# %% tags=["pytorch", "wrong"] mistake="exchanges labels and logits"
+def learn(starting, images, noise):
+    mine = [torch.tensor(array, requires_grad=True)
+            for layer in starting.values() for array in layer.values()]
+    w1, b1, wm, bm, wv, bv, w2, b2, w3, b3 = mine
+    sgd, found = torch.optim.SGD(mine, lr=0.001), []
+    for begin in range(0, len(images), 50):
+        x = torch.as_tensor(images[begin : begin + 50]).flatten(1)
+        e = torch.as_tensor(noise[begin : begin + 50])
+        hidden = F.relu(x @ w1 + b1)
+        mean, log_variance = hidden @ wm + bm, hidden @ wv + bv
+        code = mean + torch.exp(log_variance / 2) * e
+        logits = F.relu(code @ w2 + b2) @ w3 + b3
+        pixels = F.binary_cross_entropy_with_logits(
+            x, logits, reduction="sum") / len(x)
+        kl = (mean**2 + log_variance.exp() - 1 - log_variance).sum() / 2
+        kl = kl / len(x)
+        sgd.zero_grad()
+        (pixels + kl).backward()
+        sgd.step()
+        found.append((pixels.item(), kl.item()))
+    return found
+
+# %% tags=["tensorflow", "wrong"] mistake="exchanges labels and logits"
+def learn(starting, images, noise):
+    mine = [tf.Variable(array)
+            for layer in starting.values() for array in layer.values()]
+    w1, b1, wm, bm, wv, bv, w2, b2, w3, b3 = mine
+    found = []
+    for begin in range(0, len(images), 50):
+        x = images[begin : begin + 50].reshape(-1, 784)
+        e = noise[begin : begin + 50]
+        with tf.GradientTape() as tape:
+            hidden = tf.nn.relu(x @ w1 + b1)
+            mean, log_variance = hidden @ wm + bm, hidden @ wv + bv
+            code = mean + tf.exp(log_variance / 2) * e
+            logits = tf.nn.relu(code @ w2 + b2) @ w3 + b3
+            pixels = tf.reduce_sum(tf.nn.sigmoid_cross_entropy_with_logits(
+                labels=logits, logits=x)) / len(x)
             kl = mean**2 + tf.exp(log_variance) - 1 - log_variance
             kl = tf.reduce_sum(kl) / 2 / len(x)
             loss = pixels + kl
@@ -2495,7 +2609,7 @@ def more_like(network, images, noise):
     ### END SOLUTION
 
 # %% [markdown]
-# The check trains a VAE for 300 steps, orders boots and trousers, and asks the judge what it sees.
+# The check trains a VAE for 300 steps, orders boots, and asks the judge what it sees.
 
 # %% tags=["classroom", "folded"]
 def expected_drawings(network, images, noise, turned=False):
