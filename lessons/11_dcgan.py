@@ -1461,7 +1461,7 @@ for one in sorted(counted, key=lambda one: one["framework"]):
 # | a fake without history | `.detach()` | made before the tape, or `tf.stop_gradient` | time, and mistakes later |
 # | batch norm's mode | a state of the module: `eval()`, `train()` | an argument of each call: `training=` | drawings that depend on their neighbours |
 # | batch norm | momentum .1 (new), eps 1e-5; running variance unbiased | momentum .99 (old), epsilon 1e-3: set to .9, 1e-5; running variance biased | another network; the variance matters in evaluation only |
-# | order in memory | channels last on request: `channels_last` | channels last, always | speed on a CPU: with it and Adam's `fused=True`, an eighth less time a step |
+# | order in memory | channels last on request: `channels_last` | channels last; `data_format="channels_first"` on request | speed on a CPU: with it and Adam's `fused=True`, an eighth less time a step |
 # | Adam's epsilon, LeakyReLU's slope | 1e-8 after the bias correction, .01: set to 1e-12, .2 | 1e-7 before it, .3: set to 1e-12, .2 | the second losses part; another network |
 
 # %% [markdown] tags=["tensorflow"]
@@ -1474,7 +1474,7 @@ for one in sorted(counted, key=lambda one: one["framework"]):
 # | a fake without history | made before the tape, or `tf.stop_gradient` | `.detach()` | time, and mistakes later |
 # | batch norm's mode | an argument of each call: `training=` | a state of the module: `eval()`, `train()` | drawings that depend on their neighbours |
 # | batch norm | momentum .99 (old), epsilon 1e-3: set to .9, 1e-5; running variance biased | momentum .1 (new), eps 1e-5; running variance unbiased | another network; the variance matters in evaluation only |
-# | order in memory | channels last, always | channels last on request: `channels_last` | speed on a CPU |
+# | order in memory | channels last; `data_format="channels_first"` on request | channels last on request: `channels_last` | speed on a CPU |
 # | Adam's epsilon, LeakyReLU's slope | 1e-7 before the bias correction, .3: set to 1e-12, .2 | 1e-8 after it, .01: set to 1e-12, .2 | the second losses part; another network |
 
 # %% [markdown]
