@@ -1350,7 +1350,7 @@ plots.images(visible(whole), "A row's first two styles, a column's others",
              columns=10, size=0.75)
 plots.describe("A table of 7 rows and 9 columns of drawn people. Left, the "
                "row's own person; on top, the column's. Along a row the "
-               "pose stays, down most of a column skin and hair.")
+               "pose mostly stays, down a column hair mostly, skin in half.")
 
 # %% [markdown]
 # Read it along a row: the pose mostly stays (the raised arm of the first and the fifth row gets lost in some columns).
