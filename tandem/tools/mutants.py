@@ -24,7 +24,7 @@ from tandem import FRAMEWORK_NAMES, FRAMEWORKS, TandemError
 from tandem.tools import notebook, proof, twin
 from tandem.tools.execute import execute
 
-STEPS = 12  # of each seed: a fault that shows after a hundred steps shows in the third
+RUNS = dict.fromkeys(twin.RUNS, 12)  # a fault that shows after a hundred steps shows in the third
 PROOF, ASSERTION, CELL, NOBODY = "the proof", "an assertion", "a compared cell", "nobody"
 WITNESSES = (PROOF, ASSERTION, CELL, NOBODY)
 
@@ -84,7 +84,7 @@ def judge(lesson, framework, run_notebooks=True):
     other, = set(FRAMEWORKS) - {framework}
     jobs = [([lesson, *(mutated(lesson, mutant) for mutant in mutants)], framework), ([lesson], other)]
     with ThreadPoolExecutor() as pool:
-        (own, *runs), (twins,) = pool.map(lambda job: twin.run_variants(*job, steps=STEPS, seconds=120), jobs)
+        (own, *runs), (twins,) = pool.map(lambda job: twin.run_variants(*job, runs=RUNS, seconds=120), jobs)
     verdicts = []
     for mutant, run in zip(mutants, runs, strict=True):
         how = _noticed_by_proof(run, twins, framework)

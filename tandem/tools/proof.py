@@ -5,7 +5,7 @@
     python -m tandem proof my_pair.py  a pair of your own: docs/porting.md
 
 Both sides run in float64, each in a process of its own (`tandem.tools.twin`), from the same weights on the same batches, for
-100 steps and two seeds, the second with other constants than the first. Compared are the losses, the gradients of the first
+25 steps with one seed, and for 100 with another that has other constants. Compared are the losses, the gradients of the first
 step, the weights at the end, the answers in evaluation mode, the rules of dropout layers and the rates of a schedule. When
 twins part, `tandem.tools.diagnosis` says where first, and what usually causes it.
 """
@@ -21,7 +21,7 @@ import numpy as np
 import tandem
 from tandem import FRAMEWORKS
 from tandem.tools import diagnosis, source, twin
-from tandem.tools.twin import SEEDS, STEPS, ProofError
+from tandem.tools.twin import RUNS, ProofError
 
 LIMITS = {
     "losses": 1e-10, "gradients": 1e-11, "weights": 1e-9, "evaluation": 1e-9,
@@ -66,16 +66,16 @@ def lessons_to_prove():
     return [lesson for lesson in source.all_lessons() if lesson.header.proof == "training"]
 
 
-def prove(lesson, seeds=SEEDS, steps=STEPS):
+def prove(lesson, runs=RUNS):
     """Runs both twins of a lesson or pair, at the same time, and returns their `Difference` and what `diagnosis.explain` says
     of it: [] if they are the same network. Raises ProofError."""
     with ThreadPoolExecutor() as pool:
-        runs = list(pool.map(lambda framework: twin.run_variants([lesson], framework, seeds, steps)[0], FRAMEWORKS))
-    for run in runs:
-        if isinstance(run, ProofError):
-            raise run
-    apart = difference(*runs)
-    return apart, diagnosis.explain(*runs, apart.beyond()) if apart.beyond() else []
+        sides = list(pool.map(lambda framework: twin.run_variants([lesson], framework, runs)[0], FRAMEWORKS))
+    for side in sides:
+        if isinstance(side, ProofError):
+            raise side
+    apart = difference(*sides)
+    return apart, diagnosis.explain(*sides, apart.beyond()) if apart.beyond() else []
 
 
 def difference(first, second):

@@ -2,12 +2,12 @@
 
 What is in docs/contributing.md, "The twin proof", is called here: `starting_weights`, `batches`, `build_<player>`, … Each seed
 has cells of its own, freshly executed, with the constants that `constants(seed)` gives. First one step is taken eagerly, with
-an eye on gradients, on what enters each layer and on what the optimiser makes of it; then, from the start again, `steps` steps
+an eye on gradients, on what enters each layer and on what the optimiser makes of it; then, from the start again, all steps
 as the notebook takes them: in TensorFlow as the graph of `tf.function`.
 
 For a tool that runs many variants of a lesson, such as the mutants:
 
-    results = run_variants(lessons, "tensorflow", seeds=(1,), steps=10)   # one process, the framework is imported once
+    results = run_variants(lessons, "tensorflow", runs={1: 10})   # one process, the framework is imported once
     proof.difference(other, results[0]).beyond()                           # the names of what is over its limit
 
 `lessons` may be altered copies, dataclasses.replace(lesson, cells=...): nothing is read from lesson.path. A result is a
@@ -37,8 +37,8 @@ import numpy as np
 from tandem import FRAMEWORK_NAMES, TandemError
 from tandem.tools import source
 
-STEPS = 100
-SEEDS = (0, 1)
+# {seed: steps}. What other constants show, they show within three steps: the long run has those with the smaller batches.
+RUNS = {0: 25, 1: 100}
 
 # Values that float32 holds exactly: Keras keeps some constants in it. An odd seed runs with other ones, so that a number that
 # stands where a parameter belongs, which has the value of the first row by chance, cannot stay hidden. The odd rate is lower,
@@ -117,8 +117,8 @@ def network_cells(lesson, framework, fixed=None, tags=frozenset({"network"})):
     return names
 
 
-def run_twin(lesson, framework, seeds=SEEDS, steps=STEPS):
-    """Runs one side in this process and returns what is compared: {"what/player/seed/…": array}.
+def run_twin(lesson, framework, runs=RUNS):
+    """Runs one side in this process, `runs` = {seed: steps}, and returns what is compared: {"what/player/seed/…": array}.
 
     losses/all        (steps, losses) in training, as the notebook runs it; eager/all: (losses,) of the first step taken eagerly
     gradients/x       of the first step; updates/x: what that step added to the weights; start/x: the weights before it.
@@ -133,9 +133,9 @@ def run_twin(lesson, framework, seeds=SEEDS, steps=STEPS):
     """
     engine = load(framework)
     results = {}
-    for seed in seeds:
+    for seed, steps in runs.items():
         side = _Side(lesson, framework, constants(seed) | engine.fixed)
-        if "learning_rates" in side.names and seed == seeds[0]:
+        if "learning_rates" in side.names and seed == next(iter(runs)):
             shipped = _Side(lesson, framework, engine.fixed)
             results[f"rates/all/{seed}"] = np.asarray(shipped.call("learning_rates"), "float64")
         for key, array in _run(side, engine, seed, steps).items():
@@ -305,14 +305,14 @@ def load(framework):
     return importlib.import_module(f"tandem.tools.twin_{framework}").Engine()
 
 
-def run_variants(lessons, framework, seeds=SEEDS, steps=STEPS, seconds=600):
+def run_variants(lessons, framework, runs=RUNS, seconds=600):
     """Runs one side of several lessons, or of variants of one, in one process of its own; the framework is imported once.
 
     Returns a list: for each lesson what `run_twin` returns, or a `ProofError`, also where it took more than `seconds`. Where the
     system can fork, each has a copy of the process to itself: what a variant leaves behind does not reach the next.
     """
     with tempfile.TemporaryDirectory() as folder:
-        jobs = {"lessons": list(lessons), "framework": framework, "seeds": tuple(seeds), "steps": steps, "seconds": seconds}
+        jobs = {"lessons": list(lessons), "framework": framework, "runs": runs, "seconds": seconds}
         folder = pathlib.Path(folder)
         (folder / "jobs").write_bytes(pickle.dumps(jobs))
         # A proof is about arithmetic: it runs on the CPU, as float64 is not to be had on every accelerator, and on one thread.
@@ -339,16 +339,16 @@ def _work(folder):
     jobs = pickle.loads((folder / "jobs").read_bytes())
     load(jobs["framework"])
     for number, lesson in enumerate(jobs["lessons"]):
-        run = functools.partial(_run_one, folder, number, lesson, jobs["framework"], jobs["seeds"], jobs["steps"])
+        run = functools.partial(_run_one, folder, number, lesson, jobs["framework"], jobs["runs"])
         if hasattr(os, "fork"):  # before the framework has started threads, which a fork would lose
             _fork(run, folder / f"{number}.error", jobs["seconds"])
         else:
             run()
 
 
-def _run_one(folder, number, lesson, framework, seeds, steps):
+def _run_one(folder, number, lesson, framework, runs):
     try:
-        np.savez(folder / f"{number}.npz", **run_twin(lesson, framework, seeds, steps))
+        np.savez(folder / f"{number}.npz", **run_twin(lesson, framework, runs))
     except ProofError as error:
         (folder / f"{number}.error").write_text(str(error), encoding="utf-8")
     except Exception:

@@ -116,7 +116,7 @@ def proved(tmp_path_factory):
         for name, (base, lesson) in spoilt.items():
             if _side(lesson, framework) != _side(sound[base], framework):
                 jobs[name] = lesson
-        for name, result in zip(jobs, twin.run_variants(jobs.values(), framework, steps=5), strict=True):
+        for name, result in zip(jobs, twin.run_variants(jobs.values(), framework, dict.fromkeys(twin.RUNS, 5)), strict=True):
             runs[name, framework] = result
     found = {base: [runs[base, framework] for framework in FRAMEWORKS] for base in sound}
     for name, (base, _) in spoilt.items():
@@ -226,7 +226,7 @@ def refused(tmp_path_factory):
     for framework in FRAMEWORKS:
         sound = _side(twin.read_pair(PORT), framework)
         chosen = {name: lesson for name, lesson in lessons.items() if _side(lesson, framework) != sound}
-        for name, result in zip(chosen, twin.run_variants(chosen.values(), framework, seeds=(0,), steps=3), strict=True):
+        for name, result in zip(chosen, twin.run_variants(chosen.values(), framework, {0: 3}), strict=True):
             if isinstance(result, twin.ProofError):
                 said.setdefault(name, (lessons[name].path.read_text(encoding="utf-8"), str(result)))
     return said
