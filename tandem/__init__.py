@@ -11,6 +11,10 @@ ROOT = pathlib.Path(os.environ.get("TANDEM_ROOT") or pathlib.Path(__file__).reso
 """The checkout: the folder that holds data/, lessons/ and notebooks/. Tools ask for `tandem.ROOT` when they need it, so that a
 test can put another folder in its place; they tell the kernels that they start in TANDEM_ROOT, which nobody else needs to set."""
 
+# Lessons read as text what a program of theirs says when it stops. From Python 3.13 on it says that in colours if it is the child
+# of a notebook, because ipykernel sets FORCE_COLOR.
+os.environ.setdefault("PYTHON_COLORS", "0")
+
 FRAMEWORKS = ("pytorch", "tensorflow")
 FRAMEWORK_NAMES = {"pytorch": "PyTorch", "tensorflow": "TensorFlow"}
 
