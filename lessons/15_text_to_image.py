@@ -1131,7 +1131,7 @@ for batch in islice(batches(seed), painter_steps):
 counted = by_frequency[some_codes].mean()
 fell = np.mean(painter_losses[-5:]) < counted
 plots.curves({"transformer": painter_losses},
-             "Better than counting, after a few steps" if fell
+             f"Better than counting, within {painter_steps} steps" if fell
              else "The transformer's first steps",
              y_label="loss (nats a code)")
 plt.axhline(counted, color=plots.OTHERS[2], linestyle=":",
@@ -1339,9 +1339,7 @@ def draw(words, guidance=guidance, temperature=temperature, top_k=top_k):
     return codes, drawn_from(tokenizer, codes)
 
 
-began = time.perf_counter()
-draw(caption_tokens[shown])
-first_time = time.perf_counter() - began
+_ = draw(caption_tokens[shown])  # the first call is slow: time the next
 
 # %% [markdown]
 # Eight held-out captions, drawn in three ways (the same uniform numbers each time):
@@ -1616,7 +1614,7 @@ if twin:
     same = np.mean(np.equal(one["codes"], two["codes"]))
     print("logits of the shipped transformer equal to 0.001:",
           bool(apart < 1e-3))
-    print(f"codes drawn alike: {same:.2f}")
+    print(f"share of drawn codes that are equal: {same:.2f}")
     assert apart < 1e-3 and same > 0.9
 
 # %% [markdown]

@@ -813,7 +813,7 @@ class Batcher:
     async def answer(self, image):
         place = asyncio.get_running_loop().create_future()
         self.queue.put_nowait((image, place))
-        return await place  # until `run` puts the answer there
+        return await place  # until `work` (worker.py) puts the answer there
 
     async def gather(self):
         batch = [await self.queue.get()]
@@ -825,7 +825,6 @@ class Batcher:
 
 # %% [markdown]
 # A **future** is a place for a value that is not there yet; who awaits it sleeps until it is.
-# (What the comment in `answer` calls `run` is the worker's loop, `work`, in the next file.)
 # `gather` waits without limit for a first image, because without one there is nothing to do, and from then on the clock runs.
 # With a `wait` of 0 it still takes what is there: `get` does not step aside while the queue holds something, and only where a coroutine steps aside can the time be up.
 # The queue has no limit: where more arrives than the network can bear, it only grows, and a server for strangers should then say 503, *busy* (ours does not).
