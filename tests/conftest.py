@@ -56,16 +56,17 @@ def pytest_configure(config):
 class Together(LoadScopeScheduling):
     """Deals tests to the workers: those that share something costly together, all else one by one.
 
-    A notebook's cells share a kernel; the answers to a lesson's exercises in a framework, the process that tries them; the tests
-    of the site, the site. xdist's own mark for it, `xdist_group`, does nothing: xdist 3.8.0 sets a name that pytest 9.2 does not
-    read.
+    A notebook's cells share a kernel; the answers to exercises, the process that tries them in a framework; the lessons' proofs,
+    the processes of the twins; the tests of some files, a fixture that takes half a minute or more. xdist's own mark for it,
+    `xdist_group`, does nothing: xdist 3.8.0 sets a name that pytest 9.2 does not read.
     """
 
-    SHARED = re.compile(r".*\.ipynb|.*/test_exercises\.py::.*\[\d\d-(pytorch|tensorflow)|.*/test_site\.py")
+    SHARED = re.compile(r".*\.ipynb|.*/test_exercises\.py::.*\[\d\d-(pytorch|tensorflow)|.*/test_proof\.py(::test_the_twins)?"
+                        r"|.*/test_(site|browser|findings)\.py")
 
     def _split_scope(self, nodeid):
         found = self.SHARED.match(nodeid)
-        return re.sub("::.*\\[", "::", found[0]) if found else nodeid
+        return re.sub(r"::.*\[\d\d", "::", found[0]) if found else nodeid
 
 
 def pytest_xdist_make_scheduler(config, log):

@@ -9,9 +9,11 @@ import ast
 import builtins
 import contextlib
 import functools
+import importlib
 import io
 import json
 import linecache
+import multiprocessing
 import os
 import re
 import subprocess
@@ -19,6 +21,7 @@ import symtable
 import sys
 import textwrap
 import time
+import traceback
 from dataclasses import dataclass, replace
 
 import tandem
@@ -142,13 +145,50 @@ def with_seed(lesson, seed):
 
 def tried(lesson, framework, seed=0):
     """`outcomes` in a process of its own, on the CPU; seed: see `with_seed`. TandemError, with what it said, if it fails."""
+    found, = tried_each([lesson], framework, seed)
+    if isinstance(found, TandemError):
+        raise found
+    return found
+
+
+def tried_each(lessons, framework, seed=0):
+    """The same for several lessons, a list of `outcomes` and TandemErrors: the process imports the framework once.
+
+    Where the system can fork, each lesson has a copy of that process to itself.
+    """
     paths = os.pathsep.join(filter(None, sys.path))
     environment = os.environ | {"CUDA_VISIBLE_DEVICES": "-1", "MPLBACKEND": "agg", "PYTHONPATH": paths}
-    command = [sys.executable, "-m", "tandem.tools.exercises", str(lesson.path), framework, str(seed)]
+    command = [sys.executable, "-m", "tandem.tools.exercises", framework, str(seed), *(str(lesson.path) for lesson in lessons)]
     done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", env=environment)
-    if done.returncode:
-        raise TandemError(f"{lesson.path.name}, {FRAMEWORK_NAMES[framework]}: exercises cannot be tried.\n{done.stderr.strip()}")
-    return json.loads(done.stdout)
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    said += [done.stderr.strip()] * (len(lessons) - len(said))  # of those that it did not come to
+    return [TandemError(f"{lesson.path.name}, {FRAMEWORK_NAMES[framework]}: exercises cannot be tried.\n{found}")
+            if isinstance(found, str) else found for lesson, found in zip(lessons, said, strict=True)]
+
+
+def _work(framework, seed, paths):
+    """The process that `tried_each` starts: prints, for each lesson, a line of JSON, its `outcomes` or a traceback."""
+    from tandem.tools import source  # which reads this module
+
+    importlib.import_module(f"tandem.{framework}")
+    for path in paths:
+        lesson = with_seed(source.read(tandem.ROOT / path), seed)
+        if not hasattr(os, "fork"):
+            _print_outcomes(lesson, framework)
+            continue
+        copy = multiprocessing.get_context("fork").Process(target=_print_outcomes, args=(lesson, framework))
+        copy.start()
+        copy.join()
+        if copy.exitcode:
+            print(json.dumps(f"Python ended with status {copy.exitcode}."), flush=True)
+
+
+def _print_outcomes(lesson, framework):
+    try:
+        found = outcomes(lesson, framework)
+    except Exception:
+        found = traceback.format_exc()
+    print(json.dumps(found), flush=True)
 
 
 def right_verdict(answer, outcome):
@@ -164,10 +204,9 @@ def right_verdict(answer, outcome):
 def main(arguments):
     from tandem.tools import source  # which reads this module
 
-    if len(arguments) == 3 and arguments[1] in FRAMEWORKS:  # what `tried` starts
-        path, framework, seed = arguments
-        print(json.dumps(outcomes(with_seed(source.read(tandem.ROOT / path), int(seed)), framework)))
-        return 0
+    if arguments and arguments[0] in FRAMEWORKS:  # what `tried` starts
+        framework, seed, *paths = arguments
+        return _work(framework, int(seed), paths)
     failed = 0
     for lesson in map(source.find, arguments) if arguments else source.all_lessons():
         for framework in FRAMEWORKS if of_lesson(lesson) else ():

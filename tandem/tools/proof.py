@@ -67,10 +67,22 @@ def lessons_to_prove():
 
 
 def prove(lesson, runs=RUNS):
-    """Runs both twins of a lesson or pair, at the same time, and returns their `Difference` and what `diagnosis.explain` says
-    of it: [] if they are the same network. Raises ProofError."""
+    """Runs both twins of a lesson or pair and returns their `Difference` and what `diagnosis.explain` says of it: [] if they are
+    the same network. Raises ProofError."""
+    return compare(*run_both([lesson], runs)[0])
+
+
+def run_both(lessons, runs=RUNS):
+    """Runs both twins of each lesson, the frameworks at the same time, each in one process that imports it once.
+
+    Returns a (PyTorch's, TensorFlow's) for each lesson: what `twin.run_variants` has of it, a result or a ProofError.
+    """
     with ThreadPoolExecutor() as pool:
-        sides = list(pool.map(lambda framework: twin.run_variants([lesson], framework, runs)[0], FRAMEWORKS))
+        return list(zip(*pool.map(lambda framework: twin.run_variants(lessons, framework, runs), FRAMEWORKS), strict=True))
+
+
+def compare(*sides):
+    """What `prove` returns of two results; raises the ProofError that one of them is."""
     for side in sides:
         if isinstance(side, ProofError):
             raise side
