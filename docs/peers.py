@@ -75,7 +75,7 @@ def convolution(inputs, outputs):
     return nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs)
 
 
-def tandem_6_pytorch(epochs=12):
+def tandem_6_pytorch(epochs=6):
     """Lesson 6: its network and schedule, without its augmentation, which costs a tenth of the time and pays late."""
     network = nn.Sequential(
         *convolution(1, 16), nn.ReLU(), nn.MaxPool2d(2), *convolution(16, 32), nn.ReLU(), Residual(32), nn.MaxPool2d(2),

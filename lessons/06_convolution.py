@@ -67,7 +67,7 @@ cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 # ## Parameters
 
 # %% tags=["parameters", "network"]
-epochs = 12  # 1 to 200: passes over the training images
+epochs = 6  # 1 to 200: passes over the training images
 batch_size = 64  # 2 to train_size: images a step
 learning_rate = 0.004  # above 0 to 1: it falls along a cosine
 beta_1 = 0.9  # 0 to below 1: Adam's memory of gradients
@@ -917,7 +917,7 @@ def evaluate(network, images):
 # %% [markdown]
 # The learning rate falls along half a cosine to zero, over all steps (lesson 2).
 # So the run ends by itself, and we keep no validation images: all 10,000 are for training.
-# The rate, the dropout and the shift were chosen beforehand, with 2,000 of these images held out; the number of epochs is what two cores do in less than two minutes.
+# The rate, the dropout and the shift were chosen beforehand, with 2,000 of these images held out; the number of epochs is what two cores do in about a minute.
 
 # %% tags=["network"]
 def total_steps():
@@ -1107,7 +1107,7 @@ print(f"test accuracy {test_accuracy:.3f}, give or take {sampling_error:.3f}")
 # The README of Fashion-MNIST lists .949 for ResNet18, a much larger residual network, with augmentation, trained on all 60,000 images and tested on 10,000.
 
 # %% tags=["folded"]
-assert test_accuracy >= 0.89 or not as_shipped
+assert test_accuracy >= 0.87 or not as_shipped
 
 # %% [markdown]
 # Which kinds does it take for which others?
@@ -1449,10 +1449,10 @@ for name in ("hottest of 7 × 7", "hottest of 14 × 14"):
 
 # %% [markdown]
 # So with the broad map it was the comparison that failed, and not the map; the sharper one fails the fair one, too.
-# On the garment, the hottest of the 7 × 7 places decides more often than a random place in the same images: by 7 to 12 points in six runs with the lesson's values, three of each notebook, and that is many standard errors each time.
+# On the garment, the hottest of the 7 × 7 places decides more often than a random place in the same images: by 6 to 25 points in fourteen runs, of six seeds in both notebooks, and that is four standard errors or more each time.
 # It does say something about the image.
-# Less than it seems, though: "most light", which knows no network, came within 2 points of it in one run (less than two standard errors) and within 8 in another, and nearly two answers of three survive the square.
-# As to the sharper map, it was anything from ten points worse than a random place to one point better: the same code and the same seed, parted by rounding alone, so one run (and its small ±) proves nothing here.
+# Less than it seems, though: "most light", which knows no network, came within a point of it in one run (less than a standard error) and stayed 14 behind in another, and around six answers of ten survive the square.
+# As to the sharper map, it was anything from eight points worse than a random place to one point better; the twins of one seed, parted by rounding alone, differed by up to four points, so one run (and its small ±) proves nothing here.
 # It never did better than the broad map.
 #
 # A picture that explains a network is a claim about it.
@@ -1487,7 +1487,7 @@ plots.twins(mine, twin, title, window=window)
 print(records.compare(mine, twin))
 
 # %% [markdown]
-# The first losses differ by rounding, if at all; then the difference grows, within some tens of steps, to a per cent, and slowly on to six or seven, since the losses get smaller; single steps come near thirty.
+# The first losses differ by rounding, if at all; then the difference grows, within some tens of steps, to a per cent, and slowly on to three or four, since the losses get smaller; single steps come near twenty.
 # The two places of Adam's $\epsilon$ (lesson 2) make about as much of it as rounding does; and ReLU and max pooling are switches, which turn a small difference into a large one (lesson 4).
 # The twin proof runs this network in float64, with Adam's $\epsilon$ in one place and PyTorch's running variance multiplied by $(n-1)/n$: over 100 steps the losses agree to ten digits or more, after them weights, running statistics and the answers in evaluation mode to nine or more.
 # So these are two runs of one network, as two seeds would be.
@@ -1543,7 +1543,7 @@ if as_shipped and twin:
 #
 # What is left when nothing is compared: the framework's own starting weights, dropout and dice, and its defaults for batch normalisation.
 # With the imports of *Set-up*, and `data.fashion_mnist()` in the place of your own files, this is a program to start from.
-# It trains for six epochs, half of the lesson's, to save your time.
+# It trains for six epochs, as the lesson did.
 
 # %% tags=["pytorch"]
 from torch.utils.data import DataLoader, TensorDataset
@@ -1699,8 +1699,8 @@ same = np.allclose(*answers, atol=1e-5)
 print("the model from the file gives the same answers:", same)
 
 # %% [markdown]
-# With the lesson's values it has the same layers and as many weights.
-# After half the epochs it gave one to three right answers in a hundred fewer, in three runs that we made; after all twelve, tried once, in PyTorch, .899, within "give or take" as many.
+# With the lesson's values it has the same layers and as many weights, and trains as long.
+# In two runs of each framework, which parted by rounding, it gave .877 and .886 in PyTorch, .889 and .893 in Keras: as many right answers as above, give or take one in a hundred.
 
 # %% tags=["folded"]
 assert same
@@ -2485,7 +2485,7 @@ def steadfast(answer, pictures, right, down):
 #   It is a cross-correlation in both frameworks.
 # - Its weights do not depend on the image's size or on the place; padding, stride and pooling decide what size comes out, and how much of the image one number sees.
 # - Bridges carry the signal forwards and the gradient back where a plain stack loses both.
-# - A network of 116,602 weights, trained within two minutes on a laptop's two cores, gives about nine right answers in ten; and the same ones, nearly, in both frameworks.
+# - A network of 116,602 weights, trained in about a minute on a laptop's two cores, gives about nine right answers in ten; and the same ones, nearly, in both frameworks.
 # - PyTorch keeps images as (number, channels, height, width) and kernels as (out, in, height, width), TensorFlow (number, height, width, channels) and (height, width, in, out).
 #   With the wrong axes one raises an error, the other may build a wrong network.
 # - Evaluation mode is part of the network: without it, the answer for an image depends on its neighbours.
@@ -2510,7 +2510,7 @@ def steadfast(answer, pictures, right, down):
 # 5. Ask the network twice, about each test image and about its mirror image, and average the two probabilities.
 #    What does that do to the accuracy, and why can it help at all?
 # 6. Set `epochs = 2`.
-#    The learning rate now falls within two epochs and not within twelve: how near does the network come in a sixth of the time, and how does that compare with where the run of twelve stood after two?
+#    The learning rate now falls within two epochs and not within six: how near does the network come in a third of the time, and how does that compare with where the run of six stood after two?
 #    ([docs/peers.md](../docs/peers.md) sets this beside the convnet of keras.io.)
 #
 # ## Read on

@@ -32,7 +32,7 @@ SHA256 = {
     "ray_train_runs.json": "f3ac7b8e35c75d4cc2e8def8afdbe453fa0f12665f6c9b701e94d594bc146065",
     "scaling_runs.csv": "c499c54ba58120d4eda9245de1376ecdd5828fbf83f5f8316c7e2526873f426b",
     "seattle_weather.csv": "62f0609f787158128aa2bd102967173a4953122dd4f872bf1d502cae1037df0b",
-    "seed_runs.csv": "4854e8b72615ba629b36aa5f96827ea26eabac0ed658c2d80f8d5a28ef76e0f8",
+    "seed_runs.csv": "7f953e643b87268436f389711caf027a07cfaf23496f8c8734ffb8c7ea8c3ca0",
     "shakespeare.txt.gz": "ed33a3bd04b8c99060d57e817c4fab90ad47213f662b7958a77451cc9390284d",
     "shakespeare_gpt.safetensors": "93b8d195411a5c798bae3496055bee5325465be788424d3d2057f3b5d1b2e612",
     "spark_libraries.csv": "3ff881092be08936f03f4a467d586e5136ad0bfcb4c160677d48bd1eebd0e960",

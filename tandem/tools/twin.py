@@ -47,7 +47,7 @@ RUNS = {0: 25, 1: 100}
 _EVEN = {"learning_rate": 2.0**-10, "beta_1": 0.875, "beta_2": 1 - 2.0**-10, "momentum": 0.875, "rho": 0.875, "slope": 0.25,
          "weight_decay": 2.0**-10, "dropout": 0.25, "batch_size": 16}
 _ODD = {"learning_rate": 2.0**-11, "beta_1": 0.75, "beta_2": 1 - 2.0**-9, "momentum": 0.75, "rho": 0.75, "slope": 0.125,
-        "weight_decay": 2.0**-9, "dropout": 0.5, "batch_size": 8, "epsilon": 2.0**-22}
+        "weight_decay": 2.0**-9, "dropout": 0.5, "batch_size": 4, "epsilon": 2.0**-22}
 
 PROTOCOL = {
     "starting_weights": "starting_weights(seed), shared: the neutral weights of every player, "
