@@ -1,4 +1,5 @@
 """Builds notebooks from lessons: makes both, runs them one after the other, stores them clean, and writes the README's table."""
+import ast
 import pathlib
 import re
 import shutil
@@ -38,7 +39,7 @@ def build(lessons, measure=False, report=print):
 
 
 def retell(lessons, report=print):
-    """Takes changed prose, and changed checks of exercises, into the notebooks of `lessons` and keeps their outputs.
+    """Takes changed prose, comments and checks of exercises into the notebooks of `lessons` and keeps their outputs.
 
     Refuses where other code changed, too. A check that stands under `attempt` prints of an open exercise that it is not answered
     yet, whatever it asks; that it does is tested with each exercise.
@@ -60,8 +61,16 @@ def retell(lessons, report=print):
 
 
 def _what_runs(cell):
-    """The code of a cell; of an exercise's check, which stops at the open answer, the line above it."""
-    return cell.source.splitlines()[0] if cell.source.startswith("with attempt(") else cell.source
+    """The code of a cell, on its lines, without its comments; of an exercise's check, which stops at the open answer, the line
+    above it."""
+    first, _, rest = cell.source.partition("\n")
+    if first.startswith("with attempt("):
+        return first
+    magic, code = (first, rest) if first.startswith("%%") else ("", cell.source)
+    try:
+        return magic, ast.dump(ast.parse(code), include_attributes=True)
+    except SyntaxError:  # another language, or a magic within
+        return cell.source
 
 
 def changed_lessons():

@@ -75,6 +75,7 @@ def test_changed_prose_is_taken_in_without_a_run_and_changed_code_is_not(small, 
     store_unrun(small)
     before = notebook.stored(source.read(small), "pytorch")
     change("A loss that falls.", "A loss that falls fast.")
+    change("# 1 to 1000: losses", "# 1 to 1000: of the losses")
     build.retell([source.read(small)])
     after = notebook.stored(source.read(small), "pytorch")
     assert "A loss that falls fast." in [cell.source for cell in after.cells] and build.changed_lessons() == []
