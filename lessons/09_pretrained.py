@@ -1,5 +1,5 @@
 # ---
-# minutes: {read: 50, run: 2, exercises: 30}
+# minutes: {read: 60, run: 2, exercises: 30}
 # seconds: 150
 # memory_mb: 1200
 # needs: [huggingface-hub, transformers, keras-hub, tensorflow-hub]

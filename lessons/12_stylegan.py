@@ -1,5 +1,5 @@
 # ---
-# minutes: {read: 64, run: 2, exercises: 24}
+# minutes: {read: 70, run: 2, exercises: 24}
 # seconds: 180
 # memory_mb: 1300
 # needs: []

@@ -1,5 +1,5 @@
 # ---
-# minutes: {read: 60, run: 2, exercises: 25}
+# minutes: {read: 70, run: 2, exercises: 25}
 # seconds: 120
 # memory_mb: 1200
 # needs: [ai-edge-litert, ai-edge-quantizer, torchao, executorch, jax, litert-torch, litert-converter]

@@ -154,7 +154,7 @@ def tried(lesson, framework, seed=0):
 def tried_each(lessons, framework, seed=0):
     """The same for several lessons, a list of `outcomes` and TandemErrors: the process imports the framework once.
 
-    Where the system can fork, each lesson has a copy of that process to itself.
+    Where the system can fork, each of several has a copy of that process to itself.
     """
     paths = os.pathsep.join(filter(None, sys.path))
     environment = os.environ | {"CUDA_VISIBLE_DEVICES": "-1", "MPLBACKEND": "agg", "PYTHONPATH": paths}
@@ -173,7 +173,7 @@ def _work(framework, seed, paths):
     importlib.import_module(f"tandem.{framework}")
     for path in paths:
         lesson = with_seed(source.read(tandem.ROOT / path), seed)
-        if not hasattr(os, "fork"):
+        if len(paths) == 1 or not hasattr(os, "fork"):
             _print_outcomes(lesson, framework)
             continue
         copy = multiprocessing.get_context("fork").Process(target=_print_outcomes, args=(lesson, framework))
