@@ -54,7 +54,7 @@ pins: $(INSTALLED)
 
 $(INSTALLED): requirements.txt constraints.txt pyproject.toml
 	@$(PYTHON) -c "import sys; (3, 11) <= sys.version_info < (3, 14) or sys.exit('Tandem needs Python 3.11, 3.12 or 3.13; this is ' + sys.version.split()[0] + '. Name another one with: make PYTHON=python3.12')"
-	@echo "Installing the environment into .venv, once: a few minutes, 3 to 4 GB."
+	@echo "Installing the environment into .venv, once: a few minutes, 4 GB (on Linux, with PyTorch's CUDA libraries, about 8)."
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --disable-pip-version-check -r requirements.txt
 	@$(PYTHON) -c "open('$(INSTALLED)', 'w').close()"

@@ -201,7 +201,7 @@ assert difference < 1e-13
 # - every **setting** whose default differs, each named in the lesson where it bites.
 #
 # And it is proved, not claimed.
-# The **twin proof**, `make proof`, trains both networks of each lesson for 100 steps in float64 and compares their losses, gradients and weights.
+# The **twin proof**, `make proof`, trains both networks of lessons 1 to 17 and 20 for 100 steps in float64 and compares their losses, gradients and weights.
 # Their losses agree to ten digits or more, once the few rules that no setting reaches are aligned, openly: for example where Adam adds its epsilon, and how batch normalisation counts its running variance.
 # In the notebooks, which compute in float32 and align none of them, the curves start as one and part slowly.
 # Each lesson says what parted them: rounding, or one of those rules.

@@ -582,7 +582,7 @@ for axes, column, title in zip(panels, (0, 1), ("Forwards", "Backwards")):
 plots.curves(stack_losses, "Training, 16 layers", axes=panels[2])
 
 # %% [markdown]
-# Each layer of the plain stack makes signal and gradient two to three times smaller, and after 16 both are of the size of a billionth: and as that is the length of a whole kernel's gradient, its single numbers are far below Adam's ε of 1e-8 or 1e-7, so that even Adam hardly moves them (lesson 4).
+# On average each layer of the plain stack makes signal and gradient two to three times smaller, and after 16 both are of the size of a billionth: and as that is the length of a whole kernel's gradient, its single numbers are far below Adam's ε of 1e-8 or 1e-7, so that even Adam hardly moves them (lesson 4).
 # The loss stays at that of ten equal guesses, $\log 10 \approx 2.30$.
 # The bridge carries both.
 # Forwards, $x$ itself arrives, whatever $F$ makes of it; and backwards
@@ -669,7 +669,7 @@ def batches(seed):
 
 # %% [markdown]
 # (The images are loaded once more because the twin proof runs this cell without the ones before it.)
-# The first image, a boot, as ten epochs would show it:
+# The first image, a boot, as ten passes would show it:
 
 # %%
 images, labels, masks = next(batches(seed))
@@ -917,7 +917,7 @@ def evaluate(network, images):
 # %% [markdown]
 # The learning rate falls along half a cosine to zero, over all steps (lesson 2).
 # So the run ends by itself, and we keep no validation images: all 10,000 are for training.
-# The rate, the dropout and the shift were chosen beforehand, with 2,000 of these images held out; the number of epochs is what two cores do in about a minute.
+# The rate, the dropout and the shift were chosen beforehand, with 2,000 of these images held out; the number of epochs is what two cores do in half a minute to a minute.
 
 # %% tags=["network"]
 def total_steps():
@@ -1423,7 +1423,7 @@ for name, answers in changed.items():
     print(f"{name:20}covered, {answers.mean():.0%} of the answers change")
 
 # %% [markdown]
-# The broad map no better than "most light", and the sharper one worse than chance?
+# The broad map about as good as chance and worse than "most light", and the sharper one worse than chance?
 # But the comparison is not fair: the first two lie on the garment, by our choice, and a hottest place need not; beside the garment there is little to cover.
 # So, only those images in which the hottest place *is* on the garment.
 # (±: the standard error of a difference between two squares on the same images.
@@ -1451,8 +1451,8 @@ for name in ("hottest of 7 × 7", "hottest of 14 × 14"):
 # So with the broad map it was the comparison that failed, and not the map; the sharper one fails the fair one, too.
 # On the garment, the hottest of the 7 × 7 places decides more often than a random place in the same images: by 6 to 25 points in fourteen runs, of six seeds in both notebooks, and that is four standard errors or more each time.
 # It does say something about the image.
-# Less than it seems, though: "most light", which knows no network, came within a point of it in one run (less than a standard error) and stayed 14 behind in another, and around six answers of ten survive the square.
-# As to the sharper map, it was anything from eight points worse than a random place to one point better; the twins of one seed, parted by rounding alone, differed by up to four points, so one run (and its small ±) proves nothing here.
+# Less than it seems, though: "most light", which knows no network, came within a point of it in one run (less than a standard error) and stayed 14 behind in another, and in those runs 44 to 68 answers of a hundred survived the square.
+# As to the sharper map, it was anything from eight points worse than a random place to one point better; two runs of one notebook with one seed, parted by rounding alone, differed by six points, so one run (and its small ±) proves nothing here.
 # It never did better than the broad map.
 #
 # A picture that explains a network is a claim about it.
@@ -1700,7 +1700,7 @@ print("the model from the file gives the same answers:", same)
 
 # %% [markdown]
 # With the lesson's values it has the same layers and as many weights, and trains as long.
-# In two runs of each framework, which parted by rounding, it gave .877 and .886 in PyTorch, .889 and .893 in Keras: as many right answers as above, give or take one in a hundred.
+# In two runs of each framework, which parted by rounding, it gave .877 and .886 in PyTorch, .889 and .893 in Keras: as many right answers as above, give or take little more than one in a hundred.
 
 # %% tags=["folded"]
 assert same
@@ -2485,7 +2485,7 @@ def steadfast(answer, pictures, right, down):
 #   It is a cross-correlation in both frameworks.
 # - Its weights do not depend on the image's size or on the place; padding, stride and pooling decide what size comes out, and how much of the image one number sees.
 # - Bridges carry the signal forwards and the gradient back where a plain stack loses both.
-# - A network of 116,602 weights, trained in about a minute on a laptop's two cores, gives about nine right answers in ten; and the same ones, nearly, in both frameworks.
+# - A network of 116,602 weights, trained in half a minute to a minute on two cores, gives about nine right answers in ten; and the same ones, nearly, in both frameworks.
 # - PyTorch keeps images as (number, channels, height, width) and kernels as (out, in, height, width), TensorFlow (number, height, width, channels) and (height, width, in, out).
 #   With the wrong axes one raises an error, the other may build a wrong network.
 # - Evaluation mode is part of the network: without it, the answer for an image depends on its neighbours.

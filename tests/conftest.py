@@ -28,8 +28,8 @@ sys.exit(0 if found else 3)
 
 
 def pytest_addoption(parser):
-    parser.addoption("--only", metavar="LESSONS", default="", help="these lessons' notebooks and proofs, and nothing else: 06,11")
-    parser.addoption("--without", metavar="LESSONS", default="", help="leave these lessons' notebooks and proofs out: 06,11")
+    parser.addoption("--only", metavar="LESSONS", default="", help="what is about these lessons, and nothing else: 06,11")
+    parser.addoption("--without", metavar="LESSONS", default="", help="leave out what is about these lessons: 06,11")
     parser.addoption("--fast", action="store_true", help=f"leave out lessons whose header grants them more than {FAST} s")
 
 
