@@ -51,7 +51,7 @@ def main(arguments=None):
     build = commands.add_parser("build", help="for authors: build notebooks/ from lessons/ and run them")
     build.add_argument("lessons", nargs="*", metavar="lesson", help="numbers, such as 02 03 (default: all that changed)")
     build.add_argument("--measure", action="store_true", help="measure time and memory anew for unchanged lessons too")
-    build.add_argument("--prose", action="store_true", help="only text, comments on their lines or checks of exercises changed: run nothing")
+    build.add_argument("--prose", action="store_true", help="only text, comments or checks of exercises changed: run nothing")
     build.set_defaults(command=_build)
 
     proof = commands.add_parser("proof", help="prove that the twins of a lesson, or of a pair of your own, are the same network")

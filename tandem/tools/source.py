@@ -62,8 +62,8 @@ class Header:
 
     minutes: {"read", "run", "exercises"}, of a learner's honest working time. seconds, memory_mb: the most that a run of one of
     its notebooks may take on two CPU cores. needs: packages of requirements-shipping*.txt that it has to have; "posix". proof:
-    "training", 25 and 100 training steps of its network cells, or "none". alone: whether its notebooks are run one after the other,
-    because they measure the machine, and not side by side.
+    "training", 25 and 100 training steps of its network cells, or "none". alone: whether its notebooks are run one after the
+    other, because they measure the machine, and not side by side.
     """
 
     minutes: dict
