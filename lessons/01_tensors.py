@@ -663,7 +663,7 @@ visit(loss.grad_fn)
 # The tape keeps its notes to itself.
 # But there is another way to see the operations: `tf.function` runs a Python function with placeholders instead of numbers, keeps the operations that come by as a graph, and runs that from then on.
 # What it is good for, and what it does to your Python, is the subject of lesson 3.
-# Everything else in this notebook runs **eagerly**, at once, line by line.
+# Everything outside this section runs **eagerly**, at once, line by line.
 # Decorating the function changes nothing in its result:
 
 # %% tags=["tensorflow"]
@@ -762,8 +762,8 @@ axes.set_axis_off()
 # Follow the pink numbers from the right.
 # The loss has the gradient 1 by itself.
 # A difference hands it on to its first input as it is, and to its second with the opposite sign.
-# The logit $z$, the right-hand *Add*, was used twice, and so receives two gradients, which are **added**: along the upper arrow $\sigma(z) = p = 0.350$, along the lower one $-y = -1$.
-# There is $p - y = -0.650$, the first line of our formula.
+# The logit $z$, the right-hand sum (*Add* or *AddV2*), was used twice, and so receives two gradients, which are **added**: along the upper arrow $\sigma(z) = p = 0.350$, along the lower one $-y = -1$.
+# There is $p - y = -0.650$, the first part of our formula.
 # A sum hands it on to both sides, a product multiplies it by the *other* factor: $(p - y)\,x_1 = -0.650 \cdot 0.840 = -0.546$.
 # So the machine works out what we worked out, one node at a time, and this is what is called **backpropagation**.
 #

@@ -18,7 +18,7 @@
 # The core takes about an hour and a half: 75 minutes to read, and the first exercise.
 # Sections and exercises marked *optional* are not counted in it: they take nearly an hour more.
 # Lesson 22 quotes the counts of the last such section; and in Keras lesson 3 and lessons from 6 on use way 4, the Functional API: there, read it before those.
-# Nothing else of them is needed later.
+# Nothing else of them is needed later, but for way 5, which Keras' whole program in lesson 11 uses and tells again in short.
 
 # %% [markdown]
 # Lesson 1 ended with a network of two layers and a loop that trained it on 342 birds, all of them at every step.
@@ -914,7 +914,7 @@ print("hidden activations:", until_hidden(validation[0][:1]).shape)
 # ## Way 5: a step of your own inside `fit` *(optional)*
 #
 # Suppose you want to see one more number at every step: the length of the gradient, all weights taken together.
-# A loop of your own takes one more line.
+# A loop of your own takes a line or two more.
 # How does it get into `fit`?
 
 # %% [markdown] tags=["pytorch"]
@@ -1106,7 +1106,7 @@ for name in ("loss", "val_loss", "val_accuracy"):
 # From some point on each epoch makes the training loss better and the network no better, or worse.
 # (And in the first two epochs the training curve lies *above* the other: the running mean again.)
 #
-# Why does the accuracy not fall with it?
+# Why does the accuracy hardly fall, if at all?
 # It only asks which class comes first.
 # A network that overfits changes its mind about few images; it grows *surer*, of its errors as well (the next section counts it), and the loss charges $-\log p_y$ for each of them.
 # Who needs the answers alone may not care; who uses the probabilities must.
@@ -1548,7 +1548,7 @@ if twin:
 #
 # PyTorch adds $\epsilon$ as the formula of way 1 does, to the *corrected* root: Algorithm 1 of the paper.
 # Keras adds it before the correction, a shortcut from the same paper ("epsilon hat"), which comes to dividing $\epsilon$ by $\sqrt{1-\beta_2^t}$: at the first step it is 32 times as large.
-# Whether such a difference *matters* is another question: the test accuracies above are equal within their error.
+# Whether such a difference *matters* is another question: the test accuracies above are equal within their error, although the twins may have kept networks of different runs.
 #
 # ### Proving it *(optional)*
 #
@@ -1840,7 +1840,7 @@ counted = records.add(mine, **counts)
 #
 # **C2, TensorFlow needs much code, Keras less.**
 # The `GradientTape` loop has 34 lines against PyTorch's 27, a quarter more.
-# Keras with `fit` has the fewest of all, 8, and so has its whole program, 9 against 30: what you do not write as a line you say as an argument.
+# Keras with `fit` has the fewest of all, 8, and its whole program has 9 against PyTorch's 30: what you do not write as a line you say as an argument.
 # Where `fit` has to do something of its own, PyTorch pays in lines (59 against 32) and Keras in concepts (33 against 31).
 #
 # What was **not** counted is how long it takes to understand a concept, what an error message looks like, and what you must *not* forget (`zero_grad` in PyTorch, `from_logits` in Keras).

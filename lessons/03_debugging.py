@@ -482,8 +482,8 @@ assert not as_shipped or sure_late.mean() > sure_soon.mean() + 0.1
 
 # %% [markdown]
 # In our run it is the other way round: **the network thinks longest where it is surest.**
-# Brightness rises with the rounds at first, as the faintest pictures move the units little and settle soon; then it falls, and certainty goes on rising.
-# The pictures of nine and ten rounds, all of them trousers, are those that the network is surest of, and its loss on them is next to nothing.
+# Brightness rises with the rounds at first, as the faintest pictures move the units little and settle soon; then it falls, to about a quarter, and certainty goes on rising.
+# The pictures of nine and ten rounds (ten of the fifteen are drawn above, all of them trousers) are those that the network is surest of, and its loss on them is next to nothing.
 # Probably their thought has furthest to go before it stands still.
 # How many layers does a picture need, then?
 # Here between one and ten rounds of the same block, two pictures in three four to six; and what decides is not how hard the picture is.
@@ -896,7 +896,7 @@ print("eagerly, four more calls, side effects in all:", len(calls))
 # %% [markdown]
 # ### When is a graph made again?
 #
-# Making a graph is work, and one that is made anew at every call is work each time; here we count the graphs, and lesson 20 takes the time.
+# Making a graph is work, and one that is made anew at every call is work each time.
 # Four calls each time: with a Python number that changes, with a length that changes; and then with the cure of each.
 
 # %% tags=["pytorch"]
@@ -1108,10 +1108,10 @@ print("the same as eager:", same)
 #
 # The bugs that cost days are the ones where everything runs.
 # Here are six networks that raise no error, the same in both notebooks: A to F.
-# Four of their bugs you have met in lessons 1 and 2, where you were told what to look for; here they come without a name, as they come in life.
+# Four of their bugs lessons 1 and 2 have shown, in one twin or in both, where you were told what to look for; here they come without a name, as they come in life.
 # Each shows its code and its symptom, and stops.
 # **Hunt**: add cells of your own, and write down your guess and a proof before you unfold anything.
-# What was wrong, with the proof and the cure, stands in section 5; a bug found in 15 minutes is a good result.
+# What was wrong, with the proof and the cure, stands in section 5.
 #
 # ### The tools
 #
@@ -1465,7 +1465,7 @@ def build_convnet(start):
     return load_weights(network, start)
 
 # %% [markdown]
-# The test set comes sorted by class, as many do: first all T-shirts, then all trousers.
+# We sort the test set by class, as many files come: first all T-shirts, then all trousers.
 # The accuracy is taken every ten steps of training.
 
 # %% tags=["pytorch"]
@@ -1729,7 +1729,7 @@ assert not as_shipped or repairs[1]
 #
 # Look at what the loss is given, layer by layer.
 # Logits go where they like; these lie between 0 and 1 and add up to 1.
-# They are probabilities, and the loss applies its own softmax to them: **one softmax too many**, lesson 2's trap.
+# They are probabilities, and the loss applies its own softmax to them: **one softmax too many**, lesson 2's trap (there Keras fell into it from the other side).
 # Even a perfect answer then costs $-\log\frac{e}{e+9} = 1.461$.
 # The cure is to leave the last softmax out of the network, and to take it where probabilities are shown to people.
 #

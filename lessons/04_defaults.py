@@ -124,7 +124,7 @@ def batches(seed):
 # Behind each comes *batch normalisation*, which is explained below, and *LeakyReLU*, a ReLU that lets a fraction of the negative side through: $x$ where $x > 0$, else $\text{slope} \cdot x$.
 # Nothing is said that need not be: sizes, the number of classes, the learning rate.
 # The starting weights, too, are drawn by the framework.
-# `normalised=False` leaves the batch normalisation out; we shall need that once.
+# `normalised=False` leaves the batch normalisation out; some of the runs that we read from a file below were made so.
 
 # %% tags=["pytorch", "script"]
 def as_it_comes(seed, normalised=True):
@@ -664,7 +664,7 @@ moved = biases_moved()
 ask("useless biases, moved by", moved)
 
 # %% [markdown]
-# In PyTorch the useless biases wander by about two learning rates, driven by rounding, and how far depends on the machine's; in Keras they hardly stir, because its epsilon counts at first as $10^{-7}/\sqrt{.001}$, 316 times PyTorch's.
+# In PyTorch the useless biases wander by one to two learning rates, driven by rounding, and how far depends on the machine's; in Keras they hardly stir, because its epsilon counts at first as $10^{-7}/\sqrt{.001}$, 316 times PyTorch's.
 # In training it does no harm, since the mean is subtracted again.
 # Here Adam's epsilon matters: at gradients as small as itself.
 
@@ -961,7 +961,7 @@ for batch_norm, company in ((True, ""), (False, ", no batch norm")):
 
 # %% [markdown]
 # - **Training loss** (the riddle's second half: why TensorFlow's is lower).
-#   The kernel makes about −.12 (batch norm undoes the scale of the first two kernels but not of the last, so suspect that one: *Try it* 1), the slope about −.14, on both walks; together the whole gap between the ends of the walk (−.265).
+#   The kernel makes about −.12 (batch norm undoes the scale of the first two kernels but not of the last, so suspect that one: *Try it* 1), the slope −.14 or −.15; together the whole gap between the ends of the walk (−.265).
 #   No other mean reaches .003.
 # - **Test accuracy.**
 #   The momentum of batch normalisation costs Keras 18 points on one walk and 10 on the other; the slope gives back 8 or 2, the kernel takes 1 (± 1) or 4 (± 2).

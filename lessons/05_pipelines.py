@@ -581,7 +581,7 @@ stages = {
 }
 
 # %% [markdown] tags=["tensorflow"]
-# A stage is timed as a pipeline of its own, so each also pays for one call of its `map` function for each picture.
+# All stages but "move" are timed as pipelines of their own, so the three that have a `map` also pay for one call of its function for each picture.
 # That is not little, as we shall see.
 # "Move" copies a batch from NumPy's memory to TensorFlow's.
 
@@ -648,7 +648,7 @@ print(f"microseconds a picture: {together:.0f} in turn, {added:.0f} added up")
 # $$\frac{1}{v} = \sum_i \frac{1}{v_i} ,$$
 #
 # the last dot.
-# Not quite, and it is worth asking why.
+# It does not, by far, and it is worth asking why.
 
 # %% [markdown] tags=["pytorch"]
 # Asking for each item, picking its row of changes and making tensors of the labels are in no stage; on a CPU the copy of "move" is in the sum only; and the machine's noise is in both.
@@ -1013,8 +1013,8 @@ for name, dataset in (("plain", naive), ("as written", as_written)):
 # ## Cure 4: more hands *(optional)*
 #
 # If decoding has to be done each time, let several do it.
-# For our tiny pictures there is little to hand out.
-# So we make some that are sixteen times as wide and as high, like a small photograph, to be decoded and shrunk to 28 × 28 again.
+# Each of our tiny pictures is little work, and handing it over may cost as much.
+# So we also make some that are sixteen times as wide and as high, like a small photograph, to be decoded and shrunk to 28 × 28 again.
 
 # %%
 (folder / "photographs").mkdir(exist_ok=True)
@@ -1058,8 +1058,7 @@ def with_small():
 
 # %% [markdown] tags=["tensorflow"]
 # The functions of `map` are graphs, which run without Python, so several **threads** of one process can run them: `num_parallel_calls`.
-# (`AUTOTUNE` in place of a number tries out how many pay.
-# We say 2, and switch off the improvements for both, so that the hands are all that differs.)
+# (We say 2 and not `AUTOTUNE`, and switch off the improvements for both, so that the hands are all that differs.)
 # The order stays as it was, whoever finishes first, unless you allow otherwise with `deterministic=False`.
 
 # %% tags=["tensorflow"]
@@ -1123,15 +1122,14 @@ throughput(photo_speeds | small_speeds,
            f"small × {times(small_speeds, small_helped, small_alone)}")
 
 # %% [markdown]
-# With two free cores, two hands can at best be twice as fast, and only the part that is handed out gets faster.
+# With two free cores, two hands can at best be twice as fast (a range that goes beyond sets the fastest run of one against the slowest of the other), and only the part that is handed out gets faster.
 # A factor near × 1, or below, says that no second core (or thread) was free, or that handing over cost more than it brought.
 # So measure, on the machine that will train.
-# Most is to be hoped for where decoding is long and its result small, as with photographs that do not fit into memory.
+# It pays most surely where decoding is long and its result small, as with photographs that do not fit into memory.
 # Our small pictures do fit, and need no hands: cure 2 spares their decoding altogether, and cure 1 the rest.
 
 # %% [markdown] tags=["pytorch"]
-# For workers are not free: each is a process with its own PyTorch in memory, and each batch is carried from one process to another.
-# For a dataset that only indexes an array (the last pair of dots) they are a loss.
+# For a dataset that only indexes an array (the last pair of dots) workers are a loss: there is nothing to do but to carry the batches over.
 
 # %% [markdown] tags=["tensorflow"]
 # The last dot is Python's: each picture is carried from Python to TensorFlow one at a time.
@@ -2652,7 +2650,7 @@ def accuracies(answer, pipelines, pictures, labels, size):
 # - Random numbers that are copied, cached or drawn once, and data stirred in too small a buffer, give no message.
 #   Numbers made from (seed, epoch, index) do not depend on who draws them.
 # - Order and augmentation can be equal in two frameworks to the last bit, if what is random is shared.
-# - Augmentation narrows the gap between training and validation; whether it makes a better network is a question of its own (here, after 30 epochs, all changes made a worse one, and all but the flip about as good a one).
+# - Augmentation narrows the gap between training and validation; whether it makes a better network is a question of its own (here, each taken at its lowest point within 30 epochs, all changes made a worse one, and all but the flip about as good a one).
 #
 # ## Try it
 #

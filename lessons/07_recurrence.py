@@ -1928,7 +1928,7 @@ if as_shipped and twin:
 # %% [markdown]
 # ## The whole program
 #
-# What is left when nothing is compared: one network, the framework's own starting weights and batches, the same falling rate.
+# What is left when nothing is compared: one network, the framework's own starting weights and batches, the same half cosine, by which the rate now falls at every step.
 # With the set-up, the parameters, in PyTorch `Reader`, `evaluate` and `predict`, and the numbered letters, labels and split of your own words in the place of ours, this is a program to start from.
 
 # %% tags=["pytorch", "nbval-ignore-output"]

@@ -783,7 +783,7 @@ def sizes(start):
     return tokens, long, width, blocks
 
 # %% [markdown]
-# Every size but the number of heads can be read off the weights, so the same function will build the trained network later.
+# So the same function will build the trained network later.
 
 # %% tags=["pytorch", "network"]
 def build_gpt(start, heads=heads, attend=attend_to_past):
@@ -3363,7 +3363,7 @@ def attend_next(keys, values, filled, query, key, value):
 # Return an array of booleans (time, time), like the masks of this lesson: row $i$, column $j$ is `True` if the logits at position $i$ change, somewhere by more than 1e-5, when the token at position $j$ alone is exchanged for another.
 # The tokens themselves stay as they are.
 #
-# The check asks the shipped network, with masks of several kinds.
+# The check asks the shipped network, with more than one kind of mask.
 
 # %% [markdown] tags=["hint"]
 # One reading of the text as it is, and one for each position, from a fresh copy.

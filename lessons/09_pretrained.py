@@ -1133,7 +1133,7 @@ same_answers(logits_of(reopened.to(device), prepared(pictures[:2])))
 
 # %% [markdown] tags=["pytorch"]
 # Numbers and a configuration: nothing in this folder can run, and nothing can be done with it without the class.
-# The third file is the model card, and this is what it says of our model until somebody writes it:
+# The remaining file, README.md, is the model card, and this is what it says of our model until somebody writes it:
 
 # %% tags=["pytorch"]
 card = (folder / "hugging_face" / "README.md").read_text()
@@ -1330,7 +1330,7 @@ print("a preset of our network:",
       *(name for name in every if "lite0" in name))
 
 # %% [markdown] tags=["pytorch"]
-# No class for TensorFlow or Flax is left: version 5, announced on 1 December 2025, is PyTorch's alone.
+# No class for TensorFlow or Flax is left.
 
 # %% [markdown] tags=["tensorflow"]
 # One of the presets, folders that the library knows by name, is the network of this lesson, with weights from elsewhere.
@@ -1407,7 +1407,7 @@ if twin:
     assert apart < 0.02 or not as_shipped
 
 # %% [markdown]
-# From one file the twins begin alike, and the accuracies agree to a picture or two.
+# From one file the twins begin alike, and the mean accuracies agree to less than a picture.
 # The losses part at the second step, by a ten-thousandth or so, and end between some thousandths and some per cent apart, on the way at times more than ten per cent: the two Adams put $\epsilon$ in different places (lesson 2), and each difference is carried on.
 #
 # ## What differs

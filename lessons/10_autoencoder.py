@@ -582,7 +582,7 @@ for mu, sigma in ((0, 1), (0, 0.1), (2, 1), (2, 0.1)):
 # Draw $z$ from noise and let the decoder paint: $p(x)$ is the probability that it then paints $x$ (stretched for grey pixels, as before).
 # We would like $-\log p(x)$ to be small for every photograph, and cannot compute it.
 # With $w = 1$ the loss is never less than that; the loss's negative is the **ELBO**, the *evidence lower bound* (evidence is an old name for $p(x)$).
-# (Section 2.2 of the paper: what is between the two is another KL, and no KL is negative.)
+# (Section 2.2 of Kingma and Welling: what is between the two is another KL, and no KL is negative.)
 
 # %% tags=["pytorch", "network"]
 def kl_divergence(mean, log_variance):
@@ -663,7 +663,7 @@ def clouds(vae, images):
     return tuple(answer.numpy() for answer in both)
 
 # %% [markdown]
-# The clouds' size beside the distance between their centres:
+# The clouds' size beside the spread of their centres:
 
 # %% tags=["nbval-ignore-output"]
 apart = {}
@@ -1367,7 +1367,7 @@ def by_numpy(starting, x, e):
     return np.array(found)
 
 # %% [markdown]
-# Six batches of photographs, the last one short:
+# And the sentence that it answers with:
 
 # %% tags=["classroom", "folded"]
 def what_is_wrong(given, wanted, starting, x, e):
@@ -1394,7 +1394,7 @@ def what_is_wrong(given, wanted, starting, x, e):
         "anything left over from an earlier step?")
 
 # %% [markdown]
-# And now yours:
+# And now yours, on six batches of photographs, the last one short:
 
 # %% tags=["check"]
 fresh = starting_weights(seed + 3)["vae"]
@@ -2377,7 +2377,7 @@ def kl_between(mean, log_variance, other_mean, other_log_variance):
     ### END SOLUTION
 
 # %% [markdown]
-# The check: equal clouds cost nothing; against the standard normal distribution it is the lesson's price; then random clouds, in NumPy, and the gradients by all four inputs (that by the means is $(\mu - m)/s^2$ over the number of photographs).
+# The check: equal clouds cost nothing; against the standard normal distribution it is the lesson's price; then random clouds, in NumPy, and the gradients by all four inputs (that by `mean` is $(\mu - m)/s^2$ over the number of photographs, that by `other_mean` its negative).
 
 # %% tags=["classroom", "folded"]
 def general(m, v, om, ov):

@@ -9,7 +9,7 @@
 # %% [markdown]
 # # 11 · DCGAN: a forger and a critic
 #
-# A network that never sees a photograph learns to draw clothes, more than half of them recognisable, from a rival's votes, real or fake.
+# A network that never sees a photograph learns to draw clothes, about half of them recognisable, from a rival's votes, real or fake.
 #
 # - **You will build** a generator and a discriminator (a DCGAN), the two training steps that set them against each other, and a distance that says how far the drawings are from photographs.
 # - **You will learn** transposed convolutions and their alignment; the non-saturating loss; how to keep two players' gradients apart; what mode collapse looks like, how to bring it about, and what batch normalisation has to do with it.
@@ -943,7 +943,7 @@ def play(generator, discriminator, steps, strength=1.0, adapt=None):
 print(total_steps, "steps; drawings after", *moments)
 
 # %% [markdown]
-# About a minute.
+# A minute or less.
 # Watch the distance; with the lesson's values it falls from about that of noise into single figures:
 
 # %% tags=["nbval-ignore-output"]
@@ -991,7 +991,7 @@ plots.images((pictures[:40] + 1) / 2,
              "Forty drawings, with what the judge takes them for", captions)
 
 # %% [markdown]
-# With the lesson's values more than half are clothes at a glance: pullovers, shirts, a bag, a shoe here and there you would recognise without the caption.
+# With the lesson's values about half are clothes at a glance: pullovers, shirts, a bag, a shoe here and there you would recognise without the caption.
 # Others you would not: cover the captions, and guess.
 # You also see what is not right: ragged edges, scattered pixels, creatures between a bag and a shirt.
 # By the ruler all of this is a slight blur.
@@ -1054,7 +1054,7 @@ if as_shipped:
 # A loss of one player says who is ahead; whether the drawings are good, it does not say.
 
 # %% [markdown]
-# Which garments does it draw?
+# Which garments does the generator of the first match draw?
 
 # %%
 share = np.bincount(classes, minlength=10) / len(classes)
@@ -1070,7 +1070,7 @@ if as_shipped:
 # What is still missing of the photographs' variety is in the last line that the training printed: with the lesson's values about a quarter.
 #
 # And what did the rival bring?
-# Without one, lesson 10's best drawings were at about 7 by the same ruler, those of its VAE at about 11, with variety .65.
+# Without one, lesson 10's best drawings were at about 7 by the same ruler, those of its VAE at about 11, with a variety of about .65.
 # (Its networks had no convolutions, though, and were trained for a shorter time.)
 #
 # ## Did it copy?
@@ -1442,7 +1442,7 @@ for one in sorted(counted, key=lambda one: one["framework"]):
 # TensorFlow's tape asks you to *record* (`GradientTape`) and Keras to say `training=True` at every call, and a step that forgets the second is silently wrong.
 # PyTorch asks you to *clear* (`zero_grad`) and to *cut* (`detach`), and a step that forgets to clear is silently wrong too.
 # A print in our step runs only while `@tf.function` traces it; in PyTorch, each time.
-# Keras' own form puts the two steps into the `train_step` of a `keras.Model`, and `fit` brings progress bar and callbacks; that costs a class with its own `compile`.
+# Keras' own form puts the two steps into the `train_step` of a `keras.Model`, and `fit` brings progress bar and callbacks; that costs a class, and a `compile` for each player.
 
 # %% [markdown]
 # What the count cannot say is where the published GANs are that one starts from.
@@ -1604,7 +1604,7 @@ plots.images((works[:20] + 1) / 2, "Drawings of the whole program")
 print(f"distance {to_photographs(works):.1f}")
 
 # %% [markdown]
-# Other starting weights, other noise and one pass less: clothes again, about as far from photographs as the lesson's, or somewhat farther.
+# Other starting weights, other noise and one pass less: clothes again, about as far from photographs as the lesson's, or up to twice as far.
 
 # %% tags=["folded"]
 assert altered or to_photographs(works) < 12
@@ -2534,7 +2534,7 @@ def two_shares(drawn, real, k):
 
 # %% [markdown]
 # The check begins with points on a line.
-# Then a trained network looks at clothes: the judge, in NumPy, sees photographs of every kind, of one kind only, and under noise.
+# Then a trained network looks at clothes: the judge, in NumPy, sees photographs of every kind, and of one kind only.
 
 # %% tags=["classroom"]
 from tandem import judge
@@ -2705,7 +2705,7 @@ def two_shares(drawn, real, k):
     return believable, covered
 
 # %% [markdown]
-# When it passes, look at the forger of this lesson: `two_shares(features_of(works[:300]), features_of(test_images[:300]), 3)`.
+# When it passes, look at the forger of the whole program: `two_shares(features_of(works[:300]), features_of(test_images[:300]), 3)`.
 # Guess first.
 # Which of the two shares does a collapse cost?
 
@@ -2732,7 +2732,7 @@ def two_shares(drawn, real, k):
 # 2. Take only one of the two steps into collapse: `play_weak(build_bare(starting["generator"]), strength=1.0)`.
 #    How much variety?
 # 3. Change kernel 4 to 3 in the generator (in PyTorch with `output_padding=1`) and its two 4s in `starting_weights`.
-#    Is the woven pattern stronger at step 200?
+#    Is the woven pattern stronger at step 197?
 #    Run the twin: do the first losses still agree?
 # 4. `latent_size = 2`.
 #    How much variety is left?

@@ -9,7 +9,7 @@
 # %% [markdown]
 # # 12 · StyleGAN: orders at every size
 #
-# A generator that takes its orders once for every size learns to draw people, and one order can be changed while the others stay.
+# A generator that takes orders at every size learns to draw people, and one order can be changed while the others stay.
 #
 # - **You will build** a small StyleGAN for people emoji in colour, 32 × 32: a mapping network, modulated convolutions, a critic that compares, and a penalty that keeps it calm.
 # - **You will learn** how one kernel can serve every picture differently; a gradient of a gradient in both frameworks; when changing what the critic sees leaks into the drawings; truncation and style mixing.
@@ -452,7 +452,7 @@ print("as exact as float64:", bool(apart < 1e-15))
 #
 # Nothing random enters at the bottom: the first maps, 4 × 4 with 64 channels, are a constant that is learned.
 # Then, layer by layer, a modulated convolution with its style, some noise with a strength that is learned and starts at zero, the bend.
-# At each size a second, small modulated convolution paints what is there in red, green and blue, and the paintings are doubled and added up.
+# At each size one more, small modulated convolution paints what is there in red, green and blue, and the paintings are doubled and added up.
 # (A painting takes the order of the next level: at the small sizes it shares it with the layer that follows, the last one has the eighth for itself.)
 #
 # How many channels, at which size:
@@ -463,7 +463,7 @@ LAYER_PAIRS = list(zip(LAYER_WIDTHS, LAYER_WIDTHS[1:]))
 PAINTED = LAYER_WIDTHS[1::2]  # 64, 64, 48, 24 at 4×4, 8×8, 16×16, 32×32
 
 # %% [markdown]
-# Two helpers, and then the whole of it.
+# A few helpers, and then the whole of it.
 
 # %% tags=["pytorch", "network"]
 def double(maps):
@@ -1250,12 +1250,12 @@ if as_shipped:
 
 # %% [markdown]
 # Colours first, then a light ground, then heads above shoulders, for those who know what to look for.
-# The distance falls slowly, not at every step, and stays far above the floor.
+# The distance falls, though not in every run from each moment to the next, and stays far above the floor.
 # It is well below that of one perfect person, over and over: 100 of its 122 is the missing spread, so the ruler asks first whether drawings differ as much as people do, even if they are blobs.
 #
 # ## Many steps later
 #
-# `data/make/stylegan_people.py` goes on where this stops: it runs the cells above (PyTorch's) at batch 32 for 20,000 steps, in bfloat16 (floats of 16 bits: lesson 20) an hour of one core that has instructions for it, and writes the average generator in float16.
+# `data/make/stylegan_people.py` starts afresh and goes much further: it runs the cells above (PyTorch's) at batch 32 for 20,000 steps, in bfloat16 (floats of 16 bits: lesson 20) an hour of one core that has instructions for it, and writes the average generator in float16.
 # Either notebook can load it, as it is the same network:
 
 # %% tags=["classroom"]

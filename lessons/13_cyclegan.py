@@ -196,7 +196,7 @@ show({"wavy": [train_wavy[3][..., order] for order in colour_orders]},
 #
 # $$\text{SSIM} = \frac{(2\mu_x\mu_y + c_1)(2\sigma_{xy} + c_2)}{(\mu_x^2 + \mu_y^2 + c_1)(\sigma_x^2 + \sigma_y^2 + c_2)}$$
 #
-# It is 1 for equal pictures; a smear has no $\sigma_{xy}$ and does badly.
+# It is 1 for equal pictures; an even grey has no $\sigma_{xy}$ and does badly (the mean flag, below, has .34, but it has a rim).
 # For unrelated pictures it is about 0, and so it is for the inner parts of two different flags; but at the rim all flags go from white to colour at nearly the same place, and so another flag altogether has .18, below.
 # The constants $.01^2$ and $.03^2$ are the paper's, and keep the quotient quiet where there is nothing to see.
 
@@ -968,7 +968,7 @@ show({"wavy": test_wavy[:8], "mask": masks, "translated": painted,
 
 # %% [markdown]
 # The network paints a frame: where the flat flag reaches further than the wavy one, it goes on with the stripes, and it cuts what flutters out.
-# The middle it leaves alone, and with it the stripes that still wave there, and the gloss.
+# The middle it leaves nearly alone, and with it the stripes that still wave there, and the gloss.
 # A critic's votes, 26 pixels across, could see both; why they do not insist we have not tested.
 # Two things speak for leaving them: the cycle wants the folds back, and the mask starts near 0.
 # White stripes cannot be told from the white background, so their ends are guessed: look at Israel.
@@ -1047,7 +1047,7 @@ report("and back: copied", test_flat, test_wavy)
 report("and back: translated", translate(to_wavy, test_flat), test_wavy)
 
 # %% [markdown]
-# Ours is nearer to the pairs than to the copy, by L1 (about 81 % in both twins) more than by SSIM (about two thirds).
+# Ours is nearer to the pairs than to the copy, by L1 (about 81 % in both twins) more than by SSIM (two thirds or a little more).
 # With pairs the stripes come out straighter, but smeared.
 # Ours is crisp in the middle and gaudy at the rim.
 # Nor do pairs reach zero: how Twemoji draws a coat of arms cannot be seen in a wavy flag of Noto; and that Twemoji's reds are other reds than Noto's is hidden by the recolouring, after which a red may be any colour's.
@@ -1112,7 +1112,7 @@ print(f"{'copied':12}{copy_l1:13.4f}{0:17.4f}")
 # After so few steps the run without it ended further from the truth by .009 in PyTorch, by .002 in Keras.
 # At full length, for seeds 0 and 1 in PyTorch, the L1 was practically the same without it, the SSIM once much the same and once .02 lower.
 # The paper brought it in where the colours drifted: paintings of daytime became photographs of sunset.
-# Ours exchanged no colours even without it: starting next to a copy was enough.
+# Where it alone was missing, ours exchanged no colours: starting next to a copy was enough.
 
 # %% tags=["folded"]
 if as_shipped:
@@ -1822,7 +1822,7 @@ def wishes_of(there, back, critic, here, target):
 #
 # Then find out: with how many pairs, after 1,000 steps, is the held-out L1 that of the unpaired run?
 # Take the first of `rest`; others move the L1 by some .002.
-# A run takes about half a minute.
+# A run takes ten to twenty seconds.
 
 # %% [markdown] tags=["hint"]
 # `recoloured(pictures, rng)` recolours each picture of an array in its own way.
@@ -2321,7 +2321,7 @@ def train_with_pairs(wavy, flat, steps):
 #    Does the rim get better, and how near to the paired run does the L1 come?
 # 2. Take the memory away: in the last line of `exchanges`, return `~all_of_them` in the place of the second `heads`.
 #    Compare the curves of the critics' loss.
-# 3. Let `to_flat` translate what is no flag: `data.emoji()` has 1,911 glyphs.
+# 3. Let `to_flat` translate what is no flag: `data.emoji()` has 1,911 glyphs, the first of its 3,786 pictures.
 #    Where does it paint on a face?
 # 4. Let `recoloured` return the pictures as they are.
 #    What becomes of the held-out flags?

@@ -459,7 +459,7 @@ def block(maps, clue, outputs, name):
 # ### The way down
 #
 # Five results, A to E in the drawing.
-# Kernel 4 and stride 2 halve a picture in both frameworks alike, as lesson 11 found.
+# Kernel 4 and stride 2 halve a picture in both frameworks alike, as they double it in lesson 11.
 
 # %% tags=["pytorch", "network"]
 resizing = {"kernel_size": 4, "stride": 2, "padding": 1}
@@ -1006,7 +1006,7 @@ plots.describe("A coat and a bag, each five times from one noise, "
                "brighter and plainer from left to right.")
 
 # %% [markdown]
-# With more guidance the garments become brighter and flatter, and at 8 both are overdone: grain on the coat; a white bar and new specks around the bag, which had some without guidance, too.
+# With more guidance the garments become brighter and flatter, and at 8 both are overdone: grain on the coat; white patches and new specks around the bag, which had some without guidance, too.
 # Is brighter nearer to photographs?
 #
 # ## How far from photographs?
@@ -1353,7 +1353,7 @@ if missing:
 # Read it with care: the other lessons measured 2,000 drawings, this one 500, which makes its distances a little larger, and times stand on a logarithmic axis.
 # (Lesson 12 draws people, and lesson 13 translates: it is measured against the truth, and has no place here.)
 # The forger of lesson 11 comes to about 3, and so does this run; diffusion trains about two to four times as long for it (in our runs), but from a single loss, and is told what to draw.
-# A part of its variety is guidance, which pulls the classes apart: without it this run had .72, less than the forger.
+# A part of its variety comes from guidance: without it this run had .72, less than the forger.
 # A wider network, half an hour and averaged weights bring the distance below 1.
 # And it pays again with each picture: forty calls of a network, where the others need one, and dearer calls: hundreds of times what the forger takes.
 #
@@ -2200,7 +2200,7 @@ def away_from(velocity_of, noisy, level, wanted, unwanted, strength):
 # - DDIM keeps its noise, one noise, one picture; DDPM draws some of it afresh at each step.
 #   With few steps, keeping it is better.
 # - Guidance buys agreement with the label, and pays with variety within a class; the distance is smallest in between.
-# - In the twins, two traps: GroupNorm's epsilon, and the embedding's gradient under Keras' Adam.
+# - In the twins, three traps: a clock in float32, GroupNorm's epsilon, and the embedding's gradient under Keras' Adam.
 #
 # What is still open: you choose from ten labels.
 # Lesson 15 takes words.

@@ -1543,7 +1543,7 @@ for kind, answers in drawings.items():
 #
 # **A glyph seen in the other style only it does not draw.**
 # Its caption tells it next to nothing (3.20 nats without, 3.16 with), its drawings are the farthest from the truth (0.146), and of two styles it finds the right one no better than chance.
-# In the pictures something of the words comes over, mostly colours, such as blue for the bubbles; never the thing itself.
+# In the pictures something of the words comes over, mostly colours, such as blue for the bubbles, and once an outline, the headstone's; the thing itself hardly ever.
 #
 # Guidance raises every pair but gender and job, which it hardly moves (14 to 15 of 72, with more figures of no gender), and in style 35 right ones become 30: with numbers so small, hints and no proof.
 #
@@ -2011,7 +2011,7 @@ def quantise(latents, codebook):
 # With this framework's operations, and without `choose`.
 
 # %% [markdown] tags=["hint"]
-# The k-th largest logit of a row is the last of `topk(…)`; what is below it becomes $-\infty$, before softmax.
+# The k-th largest logit of a row is the last of `topk(…)` (TensorFlow: `tf.math.top_k(…)`); what is below it becomes $-\infty$, before softmax.
 
 # %% tags=["pytorch", "solution"]
 def probabilities(given, hidden, guidance, top_k):
@@ -2754,6 +2754,5 @@ def surprise(painter, codes, captions):
 
 # %% [markdown]
 # What is still open?
-# Ours puts a tone on a figure and a colour on a shape that it never saw together; jobs it recalls, and it carries neither gender nor style over.
-# Whether much larger ones do anything else than that, on far more captions, is what people argue about; now you know how one would measure it.
+# Whether much larger networks do anything else than ours, on far more captions, is what people argue about; now you know how one would measure it.
 # And networks still mostly end with their notebooks: lesson 16 writes one into files that others can open.

@@ -1,5 +1,5 @@
 # ---
-# minutes: {read: 59, run: 1, exercises: 45}
+# minutes: {read: 60, run: 1, exercises: 45}
 # seconds: 90
 # memory_mb: 1300
 # needs: []
@@ -686,7 +686,7 @@ for name, read in files.items():
 assert fresh(load_weights_files, "state_dict", "safetensors")
 
 # %% [markdown] tags=["tensorflow"]
-# (`getsource` reads the function's text back from this notebook, so the script begins with our `make_classifier`.
+# (`getsource` reads the function's text back from this notebook, so the script holds our `make_classifier`, after a try without it.
 # TensorFlow takes some seconds to start, so one process opens both files.)
 
 # %% tags=["tensorflow"]
@@ -1363,7 +1363,7 @@ plots.bars(times, "Without a framework to start,\nthe answer comes at once"
 # With weights and the whole module, importing PyTorch is most of the work; a `.pt2` file takes some seconds more to be opened.
 
 # %% [markdown] tags=["tensorflow"]
-# (The two formats of weights were read by one process, and so were the two `.keras` files, so they share its time.)
+# (The two formats of weights were read by one process, so they share its time; the two `.keras` files by another, whose whole time is the `.keras` bar.)
 # A SavedModel weighs six times its numbers, a `.keras` file over three times, the weights alone in HDF5 still two and a half times; ONNX a fifth more, safetensors hardly more.
 # Most of that is wrapping, which a large network does not notice; but Keras' `export` also stores every number twice, at any size, because it lists the variables twice.
 # (`tf.saved_model.save` stores them once.)
@@ -1394,7 +1394,7 @@ for name in (".keras", ".keras with our layer"):
 # %% [markdown] tags=["tensorflow"]
 # (The compiled `.keras` file was the checkpoint, opened in this process and not in a new one.
 # *If built*: weights find the optimiser's variables only where `optimizer.build` has made them; *if added*: safetensors holds whatever arrays you put into the dictionary.
-# The SavedModel with our own layer, opened above without our code, would have SavedModel's row.)
+# The SavedModel with our own layer, opened above without our code and asked for all 200 images at once, would have SavedModel's row.)
 
 # %%
 words = {True: "yes", False: "no", None: "-"}

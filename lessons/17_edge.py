@@ -1168,7 +1168,7 @@ for name, way in (("cast", lambda image: image), ("scaled", to_input)):
 # Its output wants the way back.
 # Scale and zero point are in the file, so nobody has to know them; but you have to use them.
 #
-# Now a reader for all our files.
+# Now a reader for our `.tflite` files.
 # It returns two functions: one that prepares an image, and one that answers.
 
 # %%
@@ -1196,7 +1196,7 @@ def open_litert(path):
     return prepare, answer
 
 # %% [markdown] tags=["pytorch"]
-# ExecuTorch's has no scaling to do: its files take and give floats, and quantise inside.
+# ExecuTorch's has no scaling to do.
 # It takes all threads that it finds; one is what we want to measure, and the only switch for it says in its name what it thinks of itself.
 # (Switch before the first file is opened, and keep the program as long as the method.)
 
@@ -1397,7 +1397,7 @@ print(f"this notebook: {mine_mb:,.0f} MB, that process: {megabytes} MB")
 # Claim **C11** of the article (lesson 2): *TensorFlow leads deployment*, here on devices, with TensorFlow Lite where PyTorch has Mobile and Live.
 # Of that little is left: both have a runtime for devices, and the older one, which was TensorFlow's, no longer asks who trained the network.
 # Claim **C15**, *TensorFlow carries models to phones and browsers*, holds in its part about phones, and no longer sets TensorFlow apart.
-# In this lesson's numbers: files of both frameworks run in one LiteRT process of some 40 MB, 229 kB of floats or 65 kB of whole numbers from either; the floats with the same answers to 1e-4, both kinds with the same share right.
+# In this lesson's numbers: files of both frameworks run in a LiteRT process of some 40 MB, 229 kB of floats or 65 kB of whole numbers from either; the floats with the same answers to 1e-4, both kinds with the same share right, to one image of 2,000.
 
 # %% [markdown]
 # ## Which file to take
@@ -1614,7 +1614,7 @@ if twin:
 # The training is another story.
 # The first loss is the same to rounding, the second is not: the two Adams add $\epsilon$ at different places (lesson 2), and any difference, however small, that carries a value over the middle between two marks becomes a whole mark, and a mark of 4 bits is much.
 # (The ties of pooling would come on top, from the first step, if we pooled before rounding.)
-# So single losses differ, mostly by a few per cent, at worst by nearly ten, while both networks end about equally good.
+# So single losses differ, mostly by one or two per cent, at worst by nearly ten, while both networks end about equally good.
 # In float64, with one rule for $\epsilon$, such crossings are so rare that the proof finds the same losses for 100 steps, to a part in $10^{14}$.
 
 # %% [markdown]

@@ -246,7 +246,7 @@ print(f"of 2,000 photographs {np.mean(reference.argmax(1) == labels):.3f} "
 
 # %% [markdown]
 # The page shows both twins, so it needs the other notebook's files as well.
-# They come with Tandem, as the other notebook wrote them.
+# They come with Tandem, as the other notebook wrote them, but for the notes on files and folders that PyTorch puts into ONNX (lesson 16).
 
 # %%
 site = folder / "site"

@@ -18,7 +18,7 @@
 #
 # **You need** the networks of lessons 2, 6 and 8, what a graph is (lesson 3), and what a pipeline is (lesson 5).
 #
-# Sections marked *optional* are not counted in the reading time: they take twenty minutes more, and nothing later needs what they say (but run them: the record keeps a number from one).
+# Sections marked *optional* are not counted in the reading time: they take twenty minutes more, and nothing later needs what they say (but run them: the record keeps numbers from one).
 
 # %% [markdown]
 # Lesson 19 measured a server with a few hundred requests and a median of three, on a machine that had other things to do.
@@ -1084,7 +1084,7 @@ for kind, times in visits.items():
 # Above 1, PyTorch (eager) was the faster, below 1 TensorFlow (the step as a graph).
 # The control, PyTorch against PyTorch, comes from the twin's record: how far it is from 1 is what two processes differ in by chance, and a ratio no farther from 1 than that says nothing.
 # (Until you have run PyTorch's notebook here, that is the record of the machine on which the lesson was written; only then do the two belong together.
-# A record is of a notebook's last run, which may be another than the one that is stored in it: the control may then be another there, by chance.)
+# It was read when this notebook ran; where PyTorch's has run again since, the control in it is another, and with it perhaps who is ahead.)
 
 # %% tags=["nbval-ignore-output"]
 visit_names = {"pytorch": "PyTorch / PyTorch: the control",
@@ -1545,7 +1545,7 @@ print("with Adam(fused=True) {1:.2f} times as fast "
 # In a comparison of frameworks it is one more setting that has to be named.
 
 # %% [markdown] tags=["tensorflow"]
-# These are the insides of a step: products (`MatMul` in their names), Adam's many small operations, and what TensorFlow's own executor notes when it goes from one operation to the next (such as `Process`, or `ExecutorDoneCallback`).
+# These are the insides of a step: products (`MatMul` in their names), Adam's many small operations, and what TensorFlow's own executor notes when it goes from one operation to the next (such as `Process`).
 # Times of several threads are added up, so they say what was at work and not how long anybody waited.
 #
 # What a profile of operations cannot show is what lies *between* the steps, and for `fit` on this small network that was a good part of the whole: above, the graph alone was clearly faster.
@@ -1707,7 +1707,7 @@ assert by_width[2] > by_width[16] or not as_shipped
 # %% [markdown]
 # On the left the price of a step is shared by more and more images, so that each further enlargement of the batch gains less.
 # On the right the work grows fourfold with each doubling of the width (in the first layer, whose input is one channel, twofold); where the curve falls by less, the wider network gets more out of the machine.
-# Which width to take it does not say, since the smallest is always the fastest: it says what a wider one costs.
+# Which width to take it does not say, since the narrow ones are the fastest: it says what a wider one costs.
 # The bends lie elsewhere on another machine, and a *small* batch in a comparison favours whoever has the smaller price of a step.
 
 # %% [markdown]
@@ -1836,7 +1836,7 @@ if twin and as_shipped:
 # **On a GPU** this notebook is meant to run as it stands: it waits before it stops the clock, and prints the device.
 # It was written and tried on CPUs only.
 #
-# (The whole program of this lesson is `measure`, twenty lines, and a function `run(count)` for each thing that you want to compare.)
+# (The whole program of this lesson is `measure` with `seconds_a_step` and `quartiles`, twenty lines, and a function `run(count)` for each thing that you want to compare.)
 #
 # ## Exercises
 #
@@ -2700,7 +2700,7 @@ def count_flops(trained, size, batch):
 #
 # Where you change code and not a parameter, first set `altered = True` in the folded cell below the parameters.
 #
-# 1. Set `rounds = 3` and run the control of *A fair comparison* again, several times.
+# 1. Set `rounds = 3` and run the test of the test in *A fair comparison* again, several times.
 #    How far from 1 does the same get from itself, and how does that shrink with `rounds = 27`?
 # 2. Set `width = 256`, in both notebooks, as a record is only held against one with the same parameters.
 #    Which share of the peak does the transformer reach now, and what does that do to the ratio of the modes?

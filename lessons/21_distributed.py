@@ -75,7 +75,7 @@ ray_train = 0  # 0 to 1
 sweep = 0  # 0 to 1
 
 # %% [markdown]
-# What a machine makes of these values is *asserted* in bounds, and only for the values above: with your own, nothing stops you.
+# What a machine makes of these values is *asserted* in bounds, and only for the values above; what arithmetic makes equal is asserted for yours, too.
 
 # %% tags=["folded"]
 from tandem.parameters import check_parameters
@@ -787,7 +787,7 @@ if as_shipped:
 
 # %% [markdown] tags=["tensorflow"]
 # Keras has the cure ready, `BatchNormalization(synchronized=True)`.
-# It works inside of `tf.distribute`, on a processor, too, and we shall hold it against ours below.
+# It works inside of `tf.distribute`, on a processor, too, and we shall hold it against one process below.
 # Outside of it, where our two processes know each other only through a connection that TensorFlow knows nothing of, it is silent and does nothing:
 
 # %% tags=["pytorch"]
@@ -1620,7 +1620,7 @@ print("measured / foretold:", np.round(ratio, 2))
 # %% [markdown]
 # Above 1, a step takes longer than the sum of its parts.
 # One reason: an all-reduce waits for the slower process, and the line of computing is rank 0's alone, which waits for nobody; putting the gradients into one array is in neither line; and the two may get in each other's way.
-# So take the model for good to a factor of two or three, not to a tenth.
+# So take the model for good to a factor of a few, not to a tenth.
 # The folded cell bounds it widely, as what else the machine has to do decides much of such times.
 
 # %% tags=["folded"]
@@ -1631,7 +1631,7 @@ if as_shipped:
 # %% [markdown]
 # There are two questions to ask of more workers.
 # **Strong scaling**: the batch stays, 4,096 images here, and each takes fewer; does the step get *shorter*?
-# **Weak scaling**: each keeps its 64 images, and the batch grows; does the step at least *stay as long as it is*?
+# **Weak scaling**: each has 64 images, however many workers there are, and the batch grows; does the step at least *stay as long as it is*?
 #
 # Four cases.
 # The first is what was measured.
@@ -1751,7 +1751,7 @@ else:
 #
 # | | |
 # |---|---|
-# | **run here**, in one of the two notebooks | two processes on one machine, by hand, with torchrun, with MultiWorkerMirroredStrategy, with Ray Train; a worker killed by a signal; a sweep on Ray |
+# | **run here**, in one of the two notebooks | two processes on one machine, by hand, with torchrun, with MultiWorkerMirroredStrategy; a worker killed by a signal; once, and stored: Ray Train, and a sweep on Ray |
 # | **only read** | everything with a second machine: `ray up`, KubeRay, a machine that disappears, shared storage, NCCL |
 # | what changes in the code | `num_workers`, `storage_path` (to where all machines see it), `use_gpu` |
 # | what changes without being asked | a process may meet another processor, which rounds in another order: *equal to the last bit* becomes *equal to rounding* |
@@ -1764,7 +1764,8 @@ else:
 # Claim **C8** of the article (lesson 2): *Spark's libraries show TensorFlow's community*.
 # It means three that train on Spark, a system which spreads the processing of tables over machines: TensorFlowOnSpark, SparkFlow and elephas.
 # What do they answer today?
-# Each was installed into an environment of its own, on 27 November 2026, as its own declaration has it, and where that did not work with some help; then it trained a small network with two workers on one machine (`data/make/spark_libraries.py`).
+# Each was tried on 27 November 2026, every try in an environment of its own: first with what it declares and, where that leaves something out, with that too; then with other versions or some help.
+# What runs trained a small network with two workers on one machine (`data/make/spark_libraries.py`).
 
 # %%
 spark = data.spark_libraries()
@@ -1793,7 +1794,7 @@ print(f"\n{len(alive)} of the three run as they come:", *alive)
 # ## The twin check
 #
 # One network by one process in each framework, and how far all others are from it.
-# For lesson 22 the record also keeps what it cost.
+# Lesson 22 takes the differences from the record, and how many of the Spark libraries run; it also keeps what all this cost.
 
 # %% tags=["pytorch"]
 mine = records.save(

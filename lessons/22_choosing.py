@@ -16,7 +16,7 @@
 # - **You need** lessons 1 to 21, or trust in what they recorded; no framework is imported until the last part, which starts both in another process.
 
 # %% [markdown]
-# Lesson 21 put networks on several machines, and left open the question with which most people begin: *which of the two should I take?*
+# Lesson 21 trained one network in several processes, as if on several machines, and left open the question with which most people begin: *which of the two should I take?*
 # The curriculum grew out of an article of 2024 that answers it, Codecademy's *PyTorch vs TensorFlow* ([lesson 2](02_training_pytorch.ipynb)), with what we number as sixteen claims, here in our words.
 # Most lessons tested one or two of them in passing; here they stand in one place, each with a verdict and the number behind it.
 #
@@ -224,8 +224,8 @@ assert abs(intervals[equal_twins][1]) < 0.005
 # Three claims are about ease: **C1** (PyTorch is easier for beginners), **C2** (TensorFlow needs much code, Keras less), **C13** (GANs are easier in PyTorch).
 # Whether something is *easy* a person would have to say, and many persons; we have asked none.
 # What can be counted is what there is to write and to know.
-# Lesson 2 counted both for one network, written in four ways and as a whole program; now count all lessons.
-# Each pair of notebooks marks the cells that define its network and its training step, and the twin proof says that the two sides compute the same: never was "the same program" meant more strictly.
+# Lesson 2 counted both for one network, written in four ways and as a whole program; now count all lessons that can be counted.
+# Most pairs of notebooks mark the cells that define their network and their training step, and the twin proof says that the two sides of these compute the same: never was "the same program" meant more strictly.
 #
 # Lines are easy: as Python itself would write them, imports apart.
 # Names are not.
@@ -290,7 +290,7 @@ lessons = sorted(path.name.removesuffix("_pytorch.ipynb") for path
 counts = {lesson: np.array([counted(lesson, name) for name in FRAMEWORKS])
           for lesson in lessons}
 counts = {lesson: pair for lesson, pair in counts.items()
-          if pair[:, 0].min() > 0}  # some lessons train nothing
+          if pair[:, 0].min() > 0}  # some lessons mark none
 lines, names, without_methods = np.moveaxis(list(counts.values()), 2, 0)
 
 # %% [markdown]
@@ -809,7 +809,7 @@ assert sorted(verdicts) == list(range(1, 17)), "a claim is unanswered"
 
 # %% [markdown]
 # All of them at once.
-# A mark with a bar is a ratio, PyTorch's number by TensorFlow's (lines, names, seconds, accuracy), and its range; left of 1 PyTorch has less.
+# A mark in the coloured field is a ratio, PyTorch's number by TensorFlow's (lines, names, seconds, accuracy), with a bar for its range (C2's is of one program and has none); left of 1 PyTorch has less.
 # Of C1 (names, methods counted) the bar is the middle half of the lessons.
 # Of C12 the bar goes from one early lead to the other, its mark is lesson 6's equal twins, and less is worse.
 # Beside it stands a number measured or read for the claim, then the verdict, and *read* where it rests on reading and not on our numbers alone.
@@ -885,7 +885,7 @@ Markdown("\n".join(rows))
 #
 # The faults of the claims are of few kinds: a version that is gone (C3, C4), defaults that are compared (C12), a thing that one framework has and the other is thought to lack (C11), a sign taken for the thing (C8), a thing that was never published (C14), no network and no mode named (C9); and C16 falls with what it rests on.
 # And those that a reader may care about most, on ease and on people, are not ours to answer: *not measured* is a result, too.
-# What *is* left of differences fits into a few lines, each from a lesson:
+# What *is* left of differences fits into a few lines, each from a lesson, from above or from the proof:
 #
 # - Memory: a PyTorch notebook of ours, all that is in it counted, takes the middle ratio printed above of its TensorFlow twin's, some hundreds of megabytes less.
 # - First steps: an eager step of TensorFlow's is several times slower than PyTorch's, so one trains with graphs; these and PyTorch's eager steps are of one order (20).
@@ -906,7 +906,7 @@ Markdown("\n".join(rows))
 # <summary>Where it contradicts itself</summary>
 #
 # 1. For *custom features*, which is what one needs flexibility for. Lesson 3 changed a network in mid-training in both, so neither half is needed.
-# 2. One in which everybody writes static graphs by hand, as before 2019: the judgement is passed on one interface and the praise on another, and both are called TensorFlow. Lesson 2 kept its three levels apart for that reason.
+# 2. One in which everybody writes static graphs by hand, as before 2019: the judgement is passed on one interface and the praise on another, and both are called TensorFlow. Lesson 2 kept its ways apart for that reason.
 #
 # </details>
 
